@@ -40,15 +40,8 @@ _LINK_COLUMNS = [
     "next_track",
 ]
 _MEASURES = (
-    "volume_nm3",
-    "width_nm",
-    "height_nm",
-    "extent_x_nm",
-    "extent_y_nm",
-    "contact_sites",
-    "contact_area_nm2",
-    "aspect_ratio",
-    "wetting_angle_deg",
+    *("volume_nm3", "width_nm", "height_nm", "extent_x_nm", "extent_y_nm"),
+    *("contact_sites", "contact_area_nm2", "aspect_ratio", "wetting_angle_deg"),
 )
 
 
@@ -157,14 +150,9 @@ class VoidHistory:
     def _take(self, found: Voids) -> None:
         """Store the voids of a frame, without the label array of the box."""
         sites = np.flatnonzero(found.labels)
-        self._snapshots.append(
-            tracking.Snapshot(
-                sites.astype(np.int32),
-                found.labels[sites] - 1,
-                found.volume,
-                found.centroid_nm,
-            )
-        )
+        members = found.labels[sites] - 1
+        shot = tracking.Snapshot(sites.astype(np.int32), members, found.volume, found.centroid_nm)
+        self._snapshots.append(shot)
         measures = {"volume_sites": found.volume}
         measures |= {name: getattr(found, name) for name in _MEASURES}
         measures |= {f"{axis}_nm": found.centroid_nm[:, k] for k, axis in enumerate("xyz")}

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kmc.analysis.measured import CAPACITY
 from kmc.analysis.segmented_image import _not_installed
 from kmc.errors import InputError
 
@@ -138,23 +137,6 @@ def voids_of_image(
                 advice='Give a number, or "otsu".',
             ) from None
     return image > level if bright else image <= level
-
-
-def plan_table(views: list[tuple[str, float, PlanView]]) -> pd.DataFrame:
-    """A table with a row for each plan view: series, capacity, and its numbers."""
-    import pandas as pd
-
-    return pd.DataFrame(
-        [{"series": series, CAPACITY: charge} | view.row for series, charge, view in views]
-    )
-
-
-def voids_table(views: list[tuple[str, float, PlanView]]) -> pd.DataFrame:
-    """The voids of all plan views, with the series and the capacity of each."""
-    import pandas as pd
-
-    rows = [view.voids.assign(series=name, **{CAPACITY: charge}) for name, charge, view in views]
-    return pd.concat(rows, ignore_index=True)
 
 
 def plans_of_run(found: Any, *, min_size: int = 4) -> list[tuple[str, float, PlanView]]:

@@ -20,7 +20,7 @@ import numpy as np
 from scipy import ndimage
 
 from kmc.analysis.cross_section import line_statistics
-from kmc.analysis.measured import CAPACITY, QUANTITIES
+from kmc.analysis.measured import QUANTITIES
 from kmc.common.formatting import plural
 from kmc.errors import InputError, KmcWarning
 
@@ -55,7 +55,7 @@ class ImageVoids:
     n_lines: int
 
     def measured_row(self) -> dict[str, float]:
-        """Its columns of a table of measured data (`kmc.analysis.measured`)."""
+        """Its columns of a table of `kmc.analysis.measured`; errors are standard deviations."""
         found = {
             QUANTITIES["contact_loss"]: 100 * self.row["contact_loss"],
             QUANTITIES["voids"]: self.row["voids_per_100um"],
@@ -66,27 +66,6 @@ class ImageVoids:
             found[QUANTITIES[name]] = float(values.mean()) if len(values) else np.nan
             found[f"{QUANTITIES[name]}_error"] = deviation
         return found
-
-
-def measured_table(
-    found: Sequence[ImageVoids], series: Sequence[str], capacities: Sequence[float]
-) -> pd.DataFrame:
-    """A table of measured data with a row for each image; errors are standard deviations."""
-    import pandas as pd
-
-    rows = [
-        {"series": name, CAPACITY: capacity} | one.measured_row()
-        for one, name, capacity in zip(found, series, capacities, strict=True)
-    ]
-    return pd.DataFrame(rows)
-
-
-def voids_table(found: Sequence[ImageVoids], files: Sequence[str | Path]) -> pd.DataFrame:
-    """The voids of all images, with the file of each."""
-    import pandas as pd
-
-    rows = [one.voids.assign(file=str(file)) for one, file in zip(found, files, strict=True)]
-    return pd.concat(rows, ignore_index=True)
 
 
 def read_image(path: str | Path) -> np.ndarray:

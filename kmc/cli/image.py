@@ -104,8 +104,11 @@ def image(
         raise InputError("a --capacity is negative or infinite", advice="Give mAh/cm².")
     tables, drawn = ((output, (".csv",)), (single, (".csv",))), (picture, PICTURE_ENDINGS)
     ui.check_outputs(force, *tables, drawn)
+    import pandas as pd
+
     from kmc.analysis import export
     from kmc.analysis import segmented_image as images
+    from kmc.analysis.measured import CAPACITY
 
     if plan:
         given: dict[str, Any] = {"void": void, "threshold": threshold, "bright": bright}
@@ -122,8 +125,11 @@ def image(
         for path, one in zip(files, found, strict=True):
             if not quiet:
                 click.echo(f"{path}: {_summary(one)}")
-        table = images.measured_table(found, [series or files[0].stem] * len(files), charges)
-        voids = images.voids_table(found, files)
+        name = series or files[0].stem
+        pairs = zip(found, charges, strict=True)
+        table = pd.DataFrame([{"series": name, CAPACITY: c} | i.measured_row() for i, c in pairs])
+        each = [one.voids.assign(file=str(file)) for one, file in zip(found, files, strict=True)]
+        voids = pd.concat(each, ignore_index=True)
     for one, to in ((table, output), (voids, single)):
         if to is not None:
             export.export_table(one, to, overwrite=force)
@@ -160,7 +166,10 @@ def _plans(
     quiet: bool,
 ) -> tuple[Any, Any]:
     """Tables of the views and of the voids of images from above and of frames of runs."""
+    import pandas as pd
+
     from kmc.analysis import plan_view, segmented_image
+    from kmc.analysis.measured import CAPACITY
     from kmc.systems.run import load
 
     def measure(path: Path) -> list[tuple[str, float, plan_view.PlanView]]:
@@ -175,13 +184,14 @@ def _plans(
         for _, charge, view in views if not quiet else ():
             click.echo(f"{path}{_plan_summary(charge, view)}")
     views = [view for of_file in found for view in of_file]
-    table = plan_view.plan_table(views)
+    table = pd.DataFrame([{"series": name, CAPACITY: c} | view.row for name, c, view in views])
     if picture is not None:
         from kmc import plotting
 
         runs = [path.stem for path in files if path not in charges]
         ui.write(plotting.plan_picture(table, runs), picture)
-    return table, plan_view.voids_table(views)
+    each = [view.voids.assign(series=name, **{CAPACITY: c}) for name, c, view in views]
+    return table, pd.concat(each, ignore_index=True)
 
 
 def _plan_summary(charge: float, view: Any) -> str:

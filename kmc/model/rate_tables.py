@@ -273,17 +273,12 @@ def _highest_rate(model: Model) -> float:
     return 8 * fastest + 2 * absorbed
 
 
-def _highest_strip_weight(model: Model) -> float:
-    """Above every strip weight."""
-    exponent = model.strip_weight_lambda * (model.strip_reference_ueV - model.weakest_strip_ueV())
-    return math.exp(max(0.0, exponent) / model.kT_ueV)
-
-
-def _highest_plate_weight(model: Model) -> float:
-    """Above every plate weight."""
-    strongest = model.strongest_strip_ueV()
-    exponent = (1.0 - model.strip_weight_lambda) * (strongest - model.strip_reference_ueV)
-    return math.exp(max(0.0, exponent) / model.kT_ueV)
+def _highest_weights(model: Model) -> tuple[float, float]:
+    """Above every strip weight, and above every plate weight."""
+    share, reference = model.strip_weight_lambda, model.strip_reference_ueV
+    strip = share * (reference - model.weakest_strip_ueV())
+    plate = (1.0 - share) * (model.strongest_strip_ueV() - reference)
+    return math.exp(max(0.0, strip) / model.kT_ueV), math.exp(max(0.0, plate) / model.kT_ueV)
 
 
 def new_state(model: Model, occupancy, alloy: bool, capacity: int | None = None) -> tables.State:
@@ -302,34 +297,27 @@ def new_state(model: Model, occupancy, alloy: bool, capacity: int | None = None)
     plating = active if model.plates else 1
     counters = np.zeros(tables.N_COUNTERS, dtype=np.int64)
     counters[tables.ENERGY] = _perfect_energy_ueV(model)
+    clock = np.zeros(tables.N_CLOCK)
+    clock[tables.PUT_OFF] = -1.0
+    listed = alloy and model.mg_exchange
+    highest_strip, highest_plate = _highest_weights(model)
     return tables.State(
         site_state=site_state,
         hops=_empty_bins(site_state.size, capacity, _highest_rate(model) / model.unit_Hz),
-        strips=_empty_bins(active, active, _highest_strip_weight(model)),
-        plates=_empty_bins(plating, plating, _highest_plate_weight(model)),
+        strips=_empty_bins(active, active, highest_strip),
+        plates=_empty_bins(plating, plating, highest_plate),
         counters=counters,
-        clock=_clock(),
+        clock=clock,
         dirty=np.zeros(active, dtype=np.int32),
         monomer=np.zeros(active, dtype=np.int64),
         isolated=np.zeros(2, dtype=np.int64),
         activity=np.zeros(2),
-        mg=_mg_list(model, site_state.size, alloy),
+        mg=tables.MgList(
+            sites=np.zeros(model.lattice.n_sites if listed else 0, dtype=np.int32),
+            place=np.full(site_state.size if listed else 0, -1, dtype=np.int32),
+            length=np.zeros(1, dtype=np.int64),
+        ),
     )
-
-
-def _mg_list(model: Model, n_sites: int, alloy: bool) -> tables.MgList:
-    listed = alloy and model.mg_exchange
-    return tables.MgList(
-        sites=np.zeros(model.lattice.n_sites if listed else 0, dtype=np.int32),
-        place=np.full(n_sites if listed else 0, -1, dtype=np.int32),
-        length=np.zeros(1, dtype=np.int64),
-    )
-
-
-def _clock() -> np.ndarray:
-    clock = np.zeros(tables.N_CLOCK)
-    clock[tables.PUT_OFF] = -1.0
-    return clock
 
 
 def _perfect_energy_ueV(model: Model) -> int:

@@ -164,7 +164,7 @@ _PLAN = (
 def plan_picture(table: pd.DataFrame, runs: Collection[str] = ()) -> Figure:
     """Contact loss, density, diameter and distance of voids from above against charge.
 
-    Of a table of `kmc.analysis.plan_view.plan_table`; its series that are `runs` are lines.
+    Of a table with a row for each plan view; its series that are `runs` are lines.
     """
     page = style.new_figure(style.COLUMN_IN, 6.4)
     panels = page.subplots(len(_PLAN), 1, sharex=True)

@@ -23,19 +23,16 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
         share = 100 * float(run.constants["substrate"].mean())
         on += f", {share:.3g} % of it {facts['surfaces'][1]}"
     rows.append(("Substrate", f"{on}, {nx * nm:.3g} nm × {ny * nm:.3g} nm, {nz} layers"))
-    below = [f"{name} {value:.3f} eV a site" for name, value in _adhesion(run) if value < 0]
-    if below:
-        text = f"{', '.join(below)}: below 0, the substrate repels {METALS[run.metal]}, which no "
-        text += "solid does"
-        rows.append(("Adhesion", text))
+    if "adsorption_energy_eV" in run.params:
+        # Work of adhesion a site: adsorption − cohesive energy + 3 ε, the formation energy here.
+        keys = ("adsorption_energy_eV", "formation_energy_bulk_eV", "cohesive_energy_eV")
+        on_it, bonds, cohesive = (float(run.params[key]["value"]) for key in keys)
+        if (value := on_it - cohesive + bonds) < 0:
+            text = f"{facts['surfaces'][0]} {value:.3f} eV a site: below 0, the substrate repels "
+            rows.append(("Adhesion", f"{text}{METALS[run.metal]}, which no solid does"))
     conditions = run.run["conditions"]
-    rows.append(
-        (
-            "Conditions",
-            f"{conditions['temperature_K']:g} K, "
-            f"{figure(conditions['current_density_mA_cm2'], 'mA/cm²')}",
-        )
-    )
+    current = figure(conditions["current_density_mA_cm2"], "mA/cm²")
+    rows.append(("Conditions", f"{conditions['temperature_K']:g} K, {current}"))
     raised = [
         f"{name} {given:g} → {used:.3f} eV"
         for name, given, used in zip(
@@ -47,36 +44,26 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
     if not len(s["time_s"]):
         return [*rows, ("Samples", "none yet")]
     last = {name: values[-1] for name, values in s.items()}
-    rows.append(
-        (
-            "Capacity",
-            f"{monolayers(last['capacity_monolayers'])}, "
-            f"{figure(last['capacity_mAh_cm2'], 'mAh/cm²')}",
-        )
+    charge = figure(last["capacity_mAh_cm2"], "mAh/cm²")
+    rows.append(("Capacity", f"{monolayers(last['capacity_monolayers'])}, {charge}"))
+    text = (
+        f"coverage {100 * last['coverage']:.3g} %, {plural(int(last['islands']), 'island')} "
+        f"({figure(last['islands_per_um2'], 'per µm²')}), roughness "
+        f"{last['roughness_layers']:.3g} layers, highest {last['max_height_layers']:.0f}"
     )
-    rows.append(
-        (
-            "Deposit",
-            f"coverage {100 * last['coverage']:.3g} %, "
-            f"{plural(int(last['islands']), 'island')} "
-            f"({figure(last['islands_per_um2'], 'per µm²')}), roughness "
-            f"{last['roughness_layers']:.3g} layers, highest {last['max_height_layers']:.0f}",
-        )
-    )
+    rows.append(("Deposit", text))
     dead = f"{last['dead_Li']:.0f} of {last['atoms']:.0f} atoms"
     rows.append((f"Dead {METALS[run.metal]}", dead))
     found = aurbach_of(run)
     if found is not None:
-        rows.append(
-            (
-                "Efficiency",
-                f"{100 * found.efficiency:.3f} % (Aurbach), formation "
-                f"{'none' if found.formation is None else f'{100 * found.formation:.3g} %'}; lost "
-                f"{plural(found.lost, 'atom')}; left at the end {last['dead_Li']:.0f} dead and "
-                f"{last['atoms'] - last['dead_Li']:.0f} that the cutoff holds; side reactions are "
-                "not modelled",
-            )
+        formation = "none" if found.formation is None else f"{100 * found.formation:.3g} %"
+        text = (
+            f"{100 * found.efficiency:.3f} % (Aurbach), formation {formation}; lost "
+            f"{plural(found.lost, 'atom')}; left at the end {last['dead_Li']:.0f} dead and "
+            f"{last['atoms'] - last['dead_Li']:.0f} that the cutoff holds; side reactions are not "
+            "modelled"
         )
+        rows.append(("Efficiency", text))
     rows.append(("Events", f"{figure(last['hops'])} hops of {figure(last['attempts'])} attempts"))
     rows.append(("Simulated", duration(float(last["time_s"]))))
     return rows
@@ -107,16 +94,3 @@ def digest(run: TableRun) -> list[tuple[str, str]]:
         text = f"{plural(int(last['islands']), 'island')}: their density is that of the box"
         rows.append(("Trust", text))
     return rows
-
-
-def _adhesion(run: TableRun) -> list[tuple[str, float]]:
-    """Work of adhesion of the metal on the substrate: φ = adsorption − cohesive energy + 3 ε."""
-
-    def value(key: str) -> float:
-        return float(run.params[key]["value"])
-
-    if "adsorption_energy_eV" not in run.params:
-        return []
-    bonds = value("formation_energy_bulk_eV")  # 3 ε on this lattice
-    phi = value("adsorption_energy_eV") - value("cohesive_energy_eV") + bonds
-    return [(run.facts["surfaces"][0], phi)]
