@@ -32,11 +32,10 @@ def estimate(plan: Plan, todo: Sequence[Point], folder: SweepFolder | None) -> C
     disk = sum(bytes_of(plan.run_tables(point)) for point in todo)
     amount = sum(work_of(plan.run_tables(point)) for point in todo)
     by_name = {point.name: point for point in plan.points}
-    logged = [line for line in folder.log() if line.state == "done"] if folder else []
-    logged = [line for line in logged if line.name in by_name]
-    if logged:
-        work = sum(work_of(plan.run_tables(by_name[line.name])) for line in logged)
-        spent = sum(line.wall_s for line in logged)
+    times_s = folder.times_s() if folder else {}
+    if logged := by_name.keys() & times_s:
+        work = sum(work_of(plan.run_tables(by_name[name])) for name in logged)
+        spent = sum(times_s[name] for name in logged)
         noun = "point that is" if len(logged) == 1 else "points that are"
         return Cost(spent / work * amount, disk, f"from {len(logged)} {noun} done")
     return Cost(amount + _SETUP_S * len(todo), disk, "a rough guess from the run file")

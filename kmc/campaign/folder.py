@@ -160,6 +160,10 @@ class SweepFolder:
         """Points that ended, in that order; a truncated line is left out."""
         return [line for line in read_log(self._log) if line is not None]
 
+    def times_s(self) -> dict[str, float]:
+        """Wall time of each point that is done."""
+        return {line.name: line.wall_s for line in self.log() if line.state == "done"}
+
     # --- locking ----------------------------------------------------------------------------------
 
     @cached_property

@@ -181,7 +181,7 @@ def runs_left(problem: Problem, folder: Path) -> dict[str, tuple[int, int, float
         for step, runs in steps.items():
             took: list[float] = []
             if (folder / step / name / "index.json").is_file():
-                took = [e.wall_s for e in open_folder(folder / step / name).log()]
+                took = list(open_folder(folder / step / name).times_s().values())
             seconds = float(np.mean(took)) if took else about.seconds or _guess_s(about)
             planned[f"{step}/{name}"] = (min(len(took), runs), runs, seconds)
     return planned

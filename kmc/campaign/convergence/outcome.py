@@ -315,10 +315,10 @@ class _Times:
 
     def __init__(self, folder: SweepFolder, workers: int):
         spent: dict[float, list[float]] = {}
-        ratio_of = {point.name: float(point.settings[RATIO]) for point in folder.plan.points}
-        for line in folder.log():
-            if line.state == "done" and line.name in ratio_of:
-                spent.setdefault(ratio_of[line.name], []).append(line.wall_s)
+        times_s = folder.times_s()
+        for point in folder.plan.points:
+            if point.name in times_s:
+                spent.setdefault(float(point.settings[RATIO]), []).append(times_s[point.name])
         self._one_s = {ratio: median(times) for ratio, times in spent.items()}
         self._have = {ratio: len(times) for ratio, times in spent.items()}
         self._workers = workers
