@@ -36,7 +36,7 @@ class Point:
     index: int  # place in the plan: the last axis changes faster than the first, replicas fastest
     name: str  # stem of its files; depends on its settings and replica alone
     settings: dict[str, Any]  # ``"section.key"`` → value, for the keys that vary
-    replica: int  # replicas count from 0; the seed is that of its random numbers
+    replica: int  # from 0
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 

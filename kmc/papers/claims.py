@@ -36,7 +36,7 @@ class Figure:
 
     label: str
     unit: str
-    measured: Measured | None  # none where it was not run
+    measured: Measured | None  # None where it was not run
     # lowest and highest value that the paper allows; None where it gives no number
     paper: tuple[float, float] | None = None
 
@@ -101,12 +101,12 @@ class Evidence:
 class Claim:
     """One statement of a paper, as its TOML file has it."""
 
-    name: str  # key, heading, and what the paper says, with its numbers
+    name: str
     title: str
-    statement: str
-    section: str  # place in the paper; words of it; its picture
-    quotation: str = ""
-    figure: str = ""
+    statement: str  # what the paper says, with its numbers
+    section: str  # place in the paper
+    quotation: str = ""  # words of it
+    figure: str = ""  # its picture
     figures: Sequence[Mapping[str, Any]] = ()  # see docs/studies.md
     orders: Sequence[Mapping[str, Any]] = ()
     command: str = ""  # what shows it, in the study folder

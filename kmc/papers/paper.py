@@ -36,8 +36,8 @@ Row = dict[str, Any]
 class Paper:
     """A paper and its study; see the head of this module."""
 
-    name: str  # name of the study, and reference of the paper
-    paper: str
+    name: str  # of the study
+    paper: str  # reference
     steps: Sequence[Mapping[str, Any]]
     claims: Sequence[Claim]
     defaults: Mapping[str, Any] = field(default_factory=dict)

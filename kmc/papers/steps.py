@@ -26,9 +26,9 @@ MakeWorkers = Callable[[Path], Callable[[int], Workers]]
 class Step:
     """A part of a study: a sweep, or a convergence study."""
 
-    name: str  # of its files in the study folder; in words; the same by hand, in the study folder
-    what: str
-    command: str
+    name: str  # of its files in the study folder
+    what: str  # in words
+    command: str  # the same by hand, in the study folder
     plan: Callable[[Path], Plan]  # study folder → its sweep, with its file written there
     points: int  # runs
     seconds: float = 1.0  # processor time of a run, measured when the study was sized

@@ -27,7 +27,7 @@ _SOBOL_POINTS = 2**9
 class Posterior:
     """Samples of the inputs."""
 
-    u: np.ndarray  # shape (n, inputs): In the unit cube: 0 and 1 are the ends of a prior
+    u: np.ndarray  # shape (n, inputs), in the unit cube: 0 and 1 are the ends of a prior
     steps: float  # longest autocorrelation time of a chain, in steps
     independent: float  # samples of the whole chains over that time
 

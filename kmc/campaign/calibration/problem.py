@@ -120,8 +120,8 @@ class _File(Checked):
 class Problem:
     """A checked calibration."""
 
-    name: str  # stem of the file, and its path
-    source: str
+    name: str  # stem of the file
+    source: str  # its path
     settings: Settings
     priors: Mapping[str, Prior]
     experiments: Mapping[str, Experiment]

@@ -34,7 +34,7 @@ TimeOf = Callable[[Sequence[float], int], float]
 class Comparison:
     """The difference of two levels."""
 
-    lower: float  # their ratios
+    lower: float  # ratio of the lower level
     upper: float
     # mean at the upper level minus that at the lower one, and what counts as no difference
     difference: float
@@ -44,7 +44,7 @@ class Comparison:
     high: float = math.nan
     change_low: float = math.nan
     change_high: float = math.nan
-    # "converged", "changing", "unclear", "unknown": Same within the margin; different with 95 %
+    # "converged", "changing", "unclear", "unknown": same within the margin; different with 95 %
     # confidence; neither; or undecidable, as where all numbers are zero or censored
     verdict: str = UNKNOWN
     replicas: int | None = None  # where unclear: estimated runs at each level that would decide

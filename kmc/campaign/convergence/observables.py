@@ -52,9 +52,9 @@ class LevelRuns(NamedTuple):
     """One number of each run of a level."""
 
     ratio: float
-    # shape (n,): For an onset that was not reached: the capacity at which the run ended
+    # shape (n,); of an onset that was not reached: the capacity at which the run ended
     values: np.ndarray
-    censored: np.ndarray  # shape (n,): Whether it was not reached; nothing but onsets can be
+    censored: np.ndarray  # shape (n,): whether it was not reached; nothing but onsets can be
 
     @classmethod
     def of(cls, ratio: float, values: Sequence[float], censored: Sequence[bool] = ()) -> LevelRuns:

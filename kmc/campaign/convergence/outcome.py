@@ -62,8 +62,8 @@ class Convergence:
     # ``contact_loss`` (1), ``void_density_per_um2`` (1/µm²), ``mean_void_width_nm`` (nm) and
     # ``onset_capacity_monolayers``; of Aurbach's protocol also ``aurbach_loss``, 1 − efficiency
     findings: Mapping[str, Finding]
-    runs: int  # runs that are done, and that failed or have not been run
-    missing: int
+    runs: int  # that are done
+    missing: int  # runs that failed or have not been run
     early: int  # runs that ended before `at`, which do not count
     ends: tuple[float, float]  # lowest and highest capacity in monolayers at which the runs ended
     # capacity in monolayers of the frames that the voids were counted in, on average

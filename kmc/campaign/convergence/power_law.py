@@ -61,8 +61,8 @@ class PowerLaw:
     exponent_low: float
     exponent_high: float
     p_value: float  # of the lack of fit; NaN where it cannot be tested
-    ratios: tuple[float, ...]  # levels that it rests on, and lower ones that are off it
-    left_out: tuple[float, ...]
+    ratios: tuple[float, ...]  # levels that it rests on
+    left_out: tuple[float, ...]  # lower ones that are off it
     unit: float = 1.0  # divides a mean: the area of the box for counts that become densities
     # of a and b, times the square of Student's t
     spread: np.ndarray = field(
