@@ -234,8 +234,8 @@ class Critical:
                 lines.append(f"±{wanted} was asked for: {self._why_stopped()}")
         elif found.rising is not None:
             inside = found.scale.low < found.value < found.scale.high
-            more = "more --replicas and --max-runs narrow it" if inside else "widen --between"
-            lines.append(f"The interval leaves the range searched: {more}.")
+            more = "more --replicas and --max-runs narrow it, or " if inside else ""
+            lines.append(f"The interval leaves the range searched: {more}widen --between.")
         if self.early:
             lines.append(
                 f"{plural(self.early, 'run')} ended before {moment.removeprefix('at ')} and were "

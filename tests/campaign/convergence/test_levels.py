@@ -365,7 +365,7 @@ def test_as_a_process(real):
         (["--plot", "a.jpeg"], "ends in .jpeg"),
         (["--json", "a.txt"], "Use a name that ends in .json"),
         (["--csv", "a.txt"], "Use a name that ends in .csv"),
-        (["--ratios", "many"], "Write --ratios 1e4,1e5,1e6."),
+        (["--ratios", "many"], "Separate them by commas: --ratios 1e4,1e5,1e6."),
         (["--at", -1], "--at -1"),
         (["--tolerance", 2], "--tolerance 2"),
         (["--set", "conditions.temperature_K=-1"], "--set conditions.temperature_K=-1"),
