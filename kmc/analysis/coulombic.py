@@ -47,11 +47,8 @@ def cycles(t: Trajectory) -> list[CycleCharge]:
         charge = [net[n] for n in steps]
         row = last[steps[-1]]
         dead = int(t.samples["dead_Li"][row]) if "dead_Li" in t.samples else -1
-        found.append(
-            CycleCharge(
-                cycle, sum(max(q, 0) for q in charge), sum(max(-q, 0) for q in charge), dead
-            )
-        )
+        stripped, plated = (sum(max(sign * q, 0) for q in charge) for sign in (1, -1))
+        found.append(CycleCharge(cycle, stripped, plated, dead))
     return found
 
 

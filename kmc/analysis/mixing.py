@@ -126,28 +126,18 @@ def beside_paper(diffusivities_cm2_s: dict[int, float]) -> list[Mixing]:
 
     `diffusivities_cm2_s`: By °C.
     """
-    time_s = 3600 * HOURS
-    return [
-        Mixing(
-            celsius,
-            D,
-            film_share(PLATED_um, D, time_s),
-            growing_share(PLATED_um, D, time_s),
-            MEASURED[celsius],
-            diffusivity_for(MEASURED[celsius], PLATED_um, time_s),
-        )
-        for celsius, D in diffusivities_cm2_s.items()
-        if celsius in MEASURED
-    ]
+    time_s, found = 3600 * HOURS, []
+    for celsius, D in diffusivities_cm2_s.items():
+        if (share := MEASURED.get(celsius)) is not None:
+            film, growing = (one(PLATED_um, D, time_s) for one in (film_share, growing_share))
+            needed = diffusivity_for(share, PLATED_um, time_s)
+            found.append(Mixing(celsius, D, film, growing, share, needed))
+    return found
 
 
 def _checked(plated_um: float, diffusivity_cm2_s: float, time_s: float) -> float:
-    values = {
-        "plated_um": plated_um,
-        "diffusivity_cm2_s": diffusivity_cm2_s,
-        "time_s": time_s,
-    }
-    for name, value in values.items():
+    values = (plated_um, diffusivity_cm2_s, time_s)
+    for name, value in zip(("plated_um", "diffusivity_cm2_s", "time_s"), values, strict=True):
         if not (math.isfinite(value) and value > 0):
             raise InputError(f"{name} = {value:g} is out of range", advice="Give one above 0.")
     return length_um(diffusivity_cm2_s, time_s)

@@ -129,15 +129,8 @@ def vacancies_around_mg(
     with np.errstate(divide="ignore", invalid="ignore"):
         g = np.where(expected > 0, pairs / expected, np.nan)
         error = np.where(expected > 0, np.sqrt(pairs) / expected, np.nan)
-    return pd.DataFrame(
-        {
-            "r_nm": radii / A_per_nm,
-            "pairs": pairs.astype(np.int64),
-            "expected": expected,
-            "g": g,
-            "g_error": error,
-        }
-    )
+    columns = {"r_nm": radii / A_per_nm, "pairs": pairs.astype(np.int64), "expected": expected}
+    return pd.DataFrame(columns | {"g": g, "g_error": error})
 
 
 def _site_distances(most: float) -> np.ndarray:

@@ -50,9 +50,8 @@ def summary(trajectory: Trajectory) -> Rows:
     rows.append(("Vacancies", _vacancies(samples, last)))
     if trajectory.has_interface and has_current:
         rows += _terms(trajectory)
-    rows.append(
-        ("Simulated", f"{duration(last['time_s'])}, {plural(int(last['events']), 'event')}")
-    )
+    text = f"{duration(last['time_s'])}, {plural(int(last['events']), 'event')}"
+    rows.append(("Simulated", text))
     if has_current and last["strips"]:
         per_atom = last["hops"] / last["strips"]
         rows.append(("Hops", f"{figure(per_atom)} for each stripped atom"))
@@ -231,17 +230,13 @@ def _alloy(trajectory: Trajectory) -> Rows:
     samples = trajectory.samples
     if trajectory.run.get("acceleration", {}).get("mg_exchange") and len(samples):
         now = float(samples["contact_fraction"][-1] - samples["contact_fraction_Li"][-1])
-        return [
-            ("Alloy", f"L1 began {start}; with Mg at its true rate it ends with {_percent(now)}")
-        ]
-    return [
-        (
-            "Alloy",
-            f"L1 began {start}, an input that nobody has "
-            "measured and that decides how much contact is kept: compare values of "
-            "system.mg_coverage_L1 (kmc sweep study_mg_fraction)",
+        text = f"L1 began {start}; with Mg at its true rate it ends with {_percent(now)}"
+    else:
+        text = (
+            f"L1 began {start}, an input that nobody has measured and that decides how much "
+            "contact is kept: compare values of system.mg_coverage_L1 (kmc sweep study_mg_fraction)"
         )
-    ]
+    return [("Alloy", text)]
 
 
 def _cycles(trajectory: Trajectory) -> Rows:
@@ -273,9 +268,8 @@ def _dead(trajectory: Trajectory, last: dict) -> Rows:
     if "dead_Li" not in samples or not samples["dead_Li"].any():
         return []
     most = int(samples["dead_Li"].max())
-    text = (
-        f"{plural(int(last['dead_Li']), f'{metal} atom')} not connected to the metal behind the box"
-    )
+    text = plural(int(last["dead_Li"]), f"{metal} atom")
+    text += " not connected to the metal behind the box"
     return [(f"Dead {METALS[metal]}", f"{text} (at most {count(most)} at once)")]
 
 
@@ -351,17 +345,12 @@ def _site_by_site(trajectory: Trajectory, flows: np.ndarray) -> Rows:
     late = late[np.isfinite(samples["overpotential_sites_V"][late])]
     if not len(late):
         return []
-    sites, area, net, weight, contact, activity = (
-        float(np.mean(samples[name][late]))
-        for name in (
-            "overpotential_sites_V",
-            "overpotential_V",
-            "current_density_mA_cm2",
-            "strip_weight",
-            "contact_fraction",
-            "vacancy_activity",
-        )
+    names = (
+        *("overpotential_sites_V", "overpotential_V", "current_density_mA_cm2"),
+        *("strip_weight", "contact_fraction", "vacancy_activity"),
     )
+    means = (float(np.mean(samples[name][late])) for name in names)
+    sites, area, net, weight, contact, activity = means
     for name in ("constriction", "series"):
         area -= float(np.mean(samples[f"overpotential_{name}_V"][late]))
     valence, alpha = VALENCES[trajectory.metal], settings["alpha"]
@@ -413,21 +402,11 @@ def _acceleration(trajectory: Trajectory) -> Rows:
         text += f"{figure(entry['slowed_by'])} times"
         rows.append(("", text))
     rows += _lone_vacancies(table)
-    rows += [
-        (
-            "",
-            f"steps at {figure(entry['temperature_K'], 'K', 5)}: at least "
-            f"{figure(entry['saddle_floor_eV'], 'eV')}",
-        )
-        for entry in trajectory.resolved.get("temperatures", [])
-    ]
-    rows.append(
-        (
-            "",
-            "Equilibrium is unaffected, fast kinetics are not: compare several ratios "
-            "(kmc converge) before using a rate or a void density.",
-        )
-    )
+    for entry in trajectory.resolved.get("temperatures", []):
+        floor = figure(entry["saddle_floor_eV"], "eV")
+        rows.append(("", f"steps at {figure(entry['temperature_K'], 'K', 5)}: at least {floor}"))
+    text = "Equilibrium is unaffected, fast kinetics are not: compare several ratios "
+    rows.append(("", f"{text}(kmc converge) before using a rate or a void density."))
     counted = [e for e in balance.exchanges(trajectory) if e.hop_class in slowed]
     return rows + _net_flux(counted, trajectory)
 
@@ -495,9 +474,8 @@ def _ratio(table: dict) -> float | None:
     if table.get("max_hops_per_strip_per_site"):
         return table["max_hops_per_strip_per_site"]
     strip_rate = table.get("strip_rate_per_site_Hz")
-    return (
-        table["fastest_hop_Hz"] / strip_rate if strip_rate and "fastest_hop_Hz" in table else None
-    )
+    known = strip_rate and "fastest_hop_Hz" in table
+    return table["fastest_hop_Hz"] / strip_rate if known else None
 
 
 def _percent(fraction: float) -> str:

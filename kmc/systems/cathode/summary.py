@@ -26,9 +26,8 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
     first, lithiated, frame = facts["materials"]
     active = first if lithiated == first else f"{first} to {lithiated}"
     edge = len(run.constants["material"])
-    rows.append(
-        ("Cathode", f"{active} in {frame}, {edge} × {edge} sites, {facts['grains']} grains")
-    )
+    text = f"{active} in {frame}, {edge} × {edge} sites, {facts['grains']} grains"
+    rows.append(("Cathode", text))
     sites = edge**2
     shares = (facts[f"{name}_sites"] / sites * 100 for name in ("active", "frame", "pore"))
     rows.append(("Volume", "active {:.1f}, frame {:.1f}, pores {:.1f} %".format(*shares)))
@@ -36,10 +35,8 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
     law = [n for n in dict.fromkeys(facts["norton_exponent"]) if n]
     creep = f"Norton, n = {' to '.join(f'{n:.3g}' for n in law)}" if law else "none: elastic"
     rows.append(("Creep", creep))
-    grows = 100 * facts["swelling_lithiated"]
-    rows.append(
-        ("Swelling", f"{grows:.3g} % of area in the plane, at {section['c_rate_per_h']:g} C")
-    )
+    text = f"{100 * facts['swelling_lithiated']:.3g} % of area in the plane"
+    rows.append(("Swelling", f"{text}, at {section['c_rate_per_h']:g} C"))
     for label, first_row, last_row in _halves(run):
 
         def change(
