@@ -286,6 +286,18 @@ def _of_row(name: str, row: Any, where: str, found: _File, path: Path) -> list[D
     """Data of one row: a charge at which something happens, or numbers at a charge."""
     charge, error = float(row[CAPACITY]), float(row[f"{CAPACITY}_error"])
     numbers = [c for c in QUANTITIES.values() if not math.isnan(row[c])]
+
+    def of_charge(event: str, beyond: bool = False) -> Datum:
+        if not charge > 0 or (not error > 0 and not beyond):
+            raise InputError(
+                f"{where}: {event} needs a charge above 0 with an error",
+                advice="Fill capacity_mAh_cm2 and capacity_mAh_cm2_error.",
+            )
+        of = Observable(name, CAPACITY, event=event)
+        allowed = discrepancy_of(of, charge, found.discrepancy, path)
+        sigma = 0.0 if math.isnan(error) else error / charge
+        return Datum(of, math.log(charge), sigma, allowed, beyond)
+
     if row["event"]:
         event = str(row["event"])
         bare = event.removeprefix(NOT)
@@ -295,10 +307,9 @@ def _of_row(name: str, row: Any, where: str, found: _File, path: Path) -> list[D
                 advice=f"{catalogue.nearest(bare, EVENTS)}Events: {', '.join(EVENTS)}; with "
                 f"{NOT!r} in front for what had not happened by this charge.",
             )
-        return [_charge_datum(name, bare, charge, error, event != bare, where, found, path)]
+        return [of_charge(bare, event != bare)]
     if not math.isnan(error) and len(numbers) == 1:
-        level = f"{numbers[0]}={row[numbers[0]]:g}"
-        return [_charge_datum(name, level, charge, error, False, where, found, path)]
+        return [of_charge(f"{numbers[0]}={row[numbers[0]]:g}")]
     data = []
     for column in numbers:
         value, sigma = float(row[column]), float(row[f"{column}_error"])
@@ -320,27 +331,6 @@ def _of_row(name: str, row: Any, where: str, found: _File, path: Path) -> list[D
         allowed = discrepancy_of(of, value, found.discrepancy, path)
         data.append(Datum(of, float(of.scaled(value)), relative(of, value, sigma), allowed))
     return data
-
-
-def _charge_datum(
-    name: str,
-    event: str,
-    charge: float,
-    error: float,
-    beyond: bool,
-    where: str,
-    found: _File,
-    path: Path,
-) -> Datum:
-    if not charge > 0 or (not error > 0 and not beyond):
-        raise InputError(
-            f"{where}: {event} needs a charge above 0 with an error",
-            advice="Fill capacity_mAh_cm2 and capacity_mAh_cm2_error.",
-        )
-    of = Observable(name, CAPACITY, event=event)
-    allowed = discrepancy_of(of, charge, found.discrepancy, path)
-    sigma = 0.0 if math.isnan(error) else error / charge
-    return Datum(of, math.log(charge), sigma, allowed, beyond)
 
 
 def _candidate(text: str, found: _File, path: Path) -> Observable:
