@@ -122,14 +122,10 @@ def calibrate(
     ----------
     file : str or Path
         A calibration file (see docs/calibration.md), or the name of a shipped one.
-    output : str or Path, optional
-        Folder; the name of the file by default. What is there is gone on with.
+    output, workers, progress
+        As of `kmc.sweep`; the folder is the name of the file by default.
     waves : int, optional
         In place of that of the file; more of them go on in the same folder.
-    workers : int, optional
-        Runs at a time; all cores by default.
-    progress : bool
-        Show the progress of runs on stderr.
     make_workers : callable, optional
         Where runs are carried out, as of `kmc sweep`.
     simulate : callable, optional

@@ -193,14 +193,8 @@ def converge(
         Capacity in monolayers at which contact and voids are read; the end of each run by default.
     tolerance : float
         Change that a tenfold ratio may make for a number to count as converged, as a share of it.
-    seed : int
-        Of the study; the seed of every run follows from it.
-    output : str or Path, optional
-        Folder of the runs; NAME_converge by default.
-    workers : int, optional
-        Runs at a time; all cores by default.
-    progress : bool
-        Show the progress of the runs on stderr.
+    seed, output, workers, progress
+        As of a sweep file and `kmc.sweep`; the folder is NAME_converge by default.
     rungs : int, optional
         `levels` under its former name; deprecated.
 

@@ -73,20 +73,12 @@ def critical(
         Half width of the 95 % interval at which the search ends, as a share of the value.
     max_runs : int
         Runs at which the search ends.
-    seed : int
-        Of the study; the seed of every run follows from it.
-    output : str or Path, optional
-        Folder of the runs; NAME_critical by default. A second call uses the runs that are there.
-    workers : int, optional
-        Runs at a time; all cores by default.
-    progress : bool
-        Show the progress of the runs on stderr.
-
-    calibration : str or Path, optional
-        Folder of `kmc calibrate`: each replica is a sample of its posterior, and ``safe`` is the
-        value up to which 9 of 10 do not meet the criterion.
-    experiment : str, optional
-        Of the calibration, whose inputs the runs have; its first one by default.
+    seed, output, workers, progress
+        As of a sweep file and `kmc.sweep`; the folder is NAME_critical by default, and its runs are
+        used again. calibration : str or Path, optional Folder of `kmc calibrate`: each replica is a
+        sample of its posterior, and ``safe`` is the value up to which 9 of 10 do not meet the
+        criterion. experiment : str, optional Of the calibration, whose inputs the runs have; its
+        first one by default.
 
     Returns
     -------
