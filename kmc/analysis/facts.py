@@ -50,21 +50,8 @@ def _last_frame(trajectory: Trajectory) -> dict[str, Any] | None:
         return None
     frame = trajectory.frames[-1]
     found = voids.find(frame.occupancy, trajectory.lattice)
-    rows = [
-        {
-            "vacancies": void.volume,
-            "width_nm": void.width_nm,
-            "height_nm": void.height_nm,
-            "contact_sites": void.contact_sites,
-        }
-        for void in found
-    ]
-    return {
-        "index": frame.index,
-        "events": frame.events,
-        "time_s": frame.time_s,
-        "capacity_monolayers": frame.capacity_monolayers,
-        "capacity_mAh_cm2": frame.capacity_mAh_cm2,
-        "void_min_vacancies": found.min_size,
-        "voids": rows,
-    }
+    names = ("width_nm", "height_nm", "contact_sites")
+    rows = [{"vacancies": v.volume} | {name: getattr(v, name) for name in names} for v in found]
+    clocks = ("index", "events", "time_s", "capacity_monolayers", "capacity_mAh_cm2")
+    row: dict[str, Any] = {name: getattr(frame, name) for name in clocks}
+    return row | {"void_min_vacancies": found.min_size, "voids": rows}

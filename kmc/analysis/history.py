@@ -29,16 +29,8 @@ if TYPE_CHECKING:
 
     from kmc.files.reader import Trajectory
 
-_LINK_COLUMNS = [
-    "frame",
-    "void",
-    "next_frame",
-    "next_void",
-    "shared_sites",
-    "by",
-    "track",
-    "next_track",
-]
+_LINK_COLUMNS = ["frame", "void", "next_frame", "next_void", "shared_sites", "by"]
+_LINK_COLUMNS += ["track", "next_track"]
 _MEASURES = (
     *("volume_nm3", "width_nm", "height_nm", "extent_x_nm", "extent_y_nm"),
     *("contact_sites", "contact_area_nm2", "aspect_ratio", "wetting_angle_deg"),

@@ -86,10 +86,8 @@ def read_image(path: str | Path) -> np.ndarray:
         raise
     except Exception as problem:  # the readers of each format raise errors of their own
         reason = (str(problem).splitlines() or [repr(problem)])[0]
-        raise InputError(
-            f"{path} cannot be read as an image: {reason}",
-            advice="Give a PNG or TIFF.",
-        ) from None
+        message = f"{path} cannot be read as an image: {reason}"
+        raise InputError(message, advice="Give a PNG or TIFF.") from None
     if image.ndim >= 3 and image.shape[-1] in (3, 4):
         grey = image[..., 0]
         if any((image[..., channel] != grey).any() for channel in (1, 2)):
@@ -210,14 +208,9 @@ def measure_image(
         ]  # fmt: skip
         opens.append(counted[touching[:-1]])
     table = pd.DataFrame(rows, columns=["line", "width_nm", "height_nm", "area_nm2", "at_edge"])
-    length = n_columns * nm_per_pixel
-    statistics = line_statistics(
-        np.array(opens),
-        table["line"].to_numpy(int),
-        table["width_nm"].to_numpy(float),
-        table["height_nm"].to_numpy(float),
-        length,
-    )
+    length, lines = n_columns * nm_per_pixel, table["line"].to_numpy(int)
+    sizes = (table[name].to_numpy(float) for name in ("width_nm", "height_nm"))
+    statistics = line_statistics(np.array(opens), lines, *sizes, length)
     return ImageVoids(statistics, table, length, len(stack))
 
 

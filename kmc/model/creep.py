@@ -15,11 +15,8 @@ R_kJ_mol_K = K_B_J * N_A * 1e-3  # gas constant
 REFERENCE_K = 298.15  # temperature of the sets' reference strain rate
 
 KEYS = (
-    "creep_reference_rate_per_s",
-    "creep_reference_stress_MPa",
-    "creep_exponent",
-    "creep_activation_energy_kJ_mol",
-    "creep_stress_limit_MPa",
+    *("creep_reference_rate_per_s", "creep_reference_stress_MPa", "creep_exponent"),
+    *("creep_activation_energy_kJ_mol", "creep_stress_limit_MPa"),
 )
 
 

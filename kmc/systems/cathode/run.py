@@ -32,14 +32,9 @@ class CathodeJob(Job):
         for_grains, for_events = np.random.SeedSequence(run.random.seed).spawn(2)
         self.section = section
         self.materials = materials_of(run)
-        start = build(
-            np.random.default_rng(for_grains),
-            section.edge_sites,
-            section.grain_sites,
-            section.active_fraction,
-            section.frame_fraction,
-            section.refinement,
-        )
+        fractions = section.active_fraction, section.frame_fraction
+        rng = np.random.default_rng(for_grains)
+        start = build(rng, section.edge_sites, section.grain_sites, *fractions, section.refinement)
         self.body = Body(start, self.materials.frame, section.wall_pressure_MPa)
         self.rng = np.random.default_rng(for_events)
         self.time_s = self.lithiation = 0.0
