@@ -209,8 +209,8 @@ def measure_image(
         opens.append(counted[touching[:-1]])
     table = pd.DataFrame(rows, columns=["line", "width_nm", "height_nm", "area_nm2", "at_edge"])
     length, lines = n_columns * nm_per_pixel, table["line"].to_numpy(int)
-    sizes = (table[name].to_numpy(float) for name in ("width_nm", "height_nm"))
-    statistics = line_statistics(np.array(opens), lines, *sizes, length)
+    width, height = (table[name].to_numpy(float) for name in ("width_nm", "height_nm"))
+    statistics = line_statistics(np.array(opens), lines, width, height, length)
     return ImageVoids(statistics, table, length, len(stack))
 
 
