@@ -72,11 +72,6 @@ def pack(table: Table) -> bytes:
     return _HEAD.pack(_MAGIC, len(body), zlib.crc32(body)) + body
 
 
-def most_bytes(n_sites: int) -> int:
-    """Largest number of bytes of the state of a box with this number of sites, packed or not."""
-    return _BYTES_PER_SITE * n_sites + _BYTES_BESIDES
-
-
 def unpack(data: bytes, most: int = 0) -> Table | None:
     """The table of these bytes; None where they hold no complete checkpoint.
 
@@ -154,18 +149,16 @@ def follows(state: Table, rows: np.ndarray, frame_checksums: np.ndarray) -> bool
 
 def checkpoints_in(file: h5py.File, box: Table) -> list[Table]:
     """Every complete checkpoint of an open file with this box."""
-    n_sites, tables = guard.occupancies(file, box).shape[1], []
+    most = _BYTES_PER_SITE * guard.occupancies(file, box).shape[1] + _BYTES_BESIDES
+    tables = []
     for slot in (schema.CHECKPOINT, *schema.OLD_CHECKPOINTS):
         with contextlib.suppress(KeyError):  # schema 1 has none, files of today one
             dataset = guard.dataset(file, slot.path, kinds=(slot.dtype,))
-            if len(dataset) <= most_bytes(n_sites):
-                tables.append(unpack(dataset[:].tobytes(), most_bytes(n_sites)))
-    return [table for table in tables if table is not None and _is_complete(table)]
-
-
-def _is_complete(table: Table) -> bool:
-    """Whether the table has the numbers that are needed before the state itself."""
-    return all(type(table.get(key)) is int for key in ("n_samples", "n_frames", "attempts"))
+            if len(dataset) <= most:
+                tables.append(unpack(dataset[:].tobytes(), most))
+    # With the numbers that are needed before the state itself.
+    needed = ("n_samples", "n_frames", "attempts")
+    return [t for t in tables if t is not None and all(type(t.get(key)) is int for key in needed)]
 
 
 def reopen(

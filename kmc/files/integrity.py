@@ -35,7 +35,7 @@ _ENTRIES = {entry.path: entry for entry in SCHEMA}
 _FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
 _MAX_PACKED = 1100  # bytes that one byte of gzip can unpack to; 1032 by its format
 _SLACK_BYTES = 4096  # very short datasets, checksums included
-# What a file of some size can take: see `table`, `record` and `occupancies`.
+# What a file of some size can take: see `rows`, `read_record` and `occupancies`.
 _TABLE_BYTES_A_BYTE, _TABLE_BYTES = 16, 2**25  # columns of rows, which kmc itself does not pack
 _SITES_A_BYTE, _SITES = 2, 2**22  # kmc's own boxes have at most 1.7, by their positions alone
 _RECORD_BYTES = 2**24  # of JSON, which takes up to 30 times as much as Python objects
@@ -157,8 +157,12 @@ def _check_chunk(file: h5py.File, place: h5py.Dataset, path: str, offset: tuple[
     raise damaged(file, f"a piece of {path} holds more than {size}")
 
 
-def table(file: h5py.File, group: str, names: Sequence[str]) -> dict[str, h5py.Dataset]:
-    """Columns of a group that together can fill no more memory than their file warrants.
+def rows(
+    file: h5py.File, group: str, names: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
+    """Rows of `/samples` or `/frames`, their checksums, and the length of each column by path.
+
+    They are cut to the rows that every column has; the checksums are not compared.
 
     Raises
     ------
@@ -167,23 +171,15 @@ def table(file: h5py.File, group: str, names: Sequence[str]) -> dict[str, h5py.D
         more than the file can hold.
     """
     size = bytes_on_disk(file)
-    columns = {name: dataset(file, f"{group}/{name}", file_bytes=size) for name in names}
+    columns = {
+        name: dataset(file, f"{group}/{name}", file_bytes=size)
+        for name in (*names, schema.CHECKSUM)
+    }
     if len({h5py.h5o.get_info(column.id).addr for column in columns.values()}) < len(columns):
         raise _refused(file, f"/{group}", "gives one column several names")
     stated = sum(column.dtype.itemsize * len(column) for column in columns.values())
     if stated > _TABLE_BYTES_A_BYTE * size + _TABLE_BYTES:
         raise damaged(file, f"/{group} states {stated} bytes")
-    return columns
-
-
-def rows(
-    file: h5py.File, group: str, names: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
-    """Rows of `/samples` or `/frames`, their checksums, and the length of each column by path.
-
-    They are cut to the rows that every column has; the checksums are not compared.
-    """
-    columns = table(file, group, (*names, schema.CHECKSUM))
     lengths = {f"/{group}/{name}": len(column) for name, column in columns.items()}
     # A killed writer of kmc 0.1 could leave columns of different lengths.
     found = np.empty(min(lengths.values()), [(name, columns[name].dtype) for name in columns])

@@ -204,16 +204,18 @@ class Frame:
 class Frames(Sequence):
     """The frames of a trajectory; their columns are arrays, such as ``frames.time_s``."""
 
+    events: np.ndarray
+    time_s: np.ndarray
+    capacity_monolayers: np.ndarray
+    capacity_mAh_cm2: np.ndarray
+
     def __init__(self, run: Any, rows: np.ndarray, checksums: np.ndarray):
         self._run, self.checksums = run, checksums
         units = {entry.name: entry.unit for entry in FRAME_COLUMNS}
         self.columns = Columns({name: rows[name].copy() for name in units}, units)
         for values in self.columns.values():
             values.flags.writeable = False
-        self.events = self.columns["events"]
-        self.time_s = self.columns["time_s"]
-        self.capacity_monolayers = self.columns["capacity_monolayers"]
-        self.capacity_mAh_cm2 = self.columns["capacity_mAh_cm2"]
+        vars(self).update(self.columns)
 
     def __len__(self) -> int:
         return len(self.events)
@@ -225,14 +227,8 @@ class Frames(Sequence):
         place = index + len(self) if index < 0 else index
         if not 0 <= place < len(self):
             raise IndexError(f"frame {index}: {self._run.path} holds {len(self)} frames")
-        return Frame(
-            index=int(place),
-            events=int(self.events[place]),
-            time_s=float(self.time_s[place]),
-            capacity_monolayers=float(self.capacity_monolayers[place]),
-            capacity_mAh_cm2=float(self.capacity_mAh_cm2[place]),
-            _run=self._run,
-        )
+        row = {name: values[place].item() for name, values in self.columns.items()}
+        return Frame(index=int(place), **row, _run=self._run)
 
     def __repr__(self) -> str:
         if not len(self):

@@ -88,16 +88,6 @@ class TrajectoryWriter:
         return self._place.flush_every_s
 
     @property
-    def n_samples(self) -> int:
-        """Number of rows appended, saved or not."""
-        return self._totals.n_samples
-
-    @property
-    def n_frames(self) -> int:
-        """Number of frames appended, saved or not."""
-        return self._totals.n_frames
-
-    @property
     def position(self) -> dict[str, int]:
         """Number and running checksums of the rows and frames, as a checkpoint records them."""
         return self._totals._asdict()
