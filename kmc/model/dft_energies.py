@@ -58,7 +58,7 @@ CONFIGURATIONS = tuple(
 )
 
 
-class Configuration(NamedTuple):
+class DFTEnergy(NamedTuple):
     """Energy in eV, atoms by element, and volume in Å³ (None where it is not known)."""
 
     energy_eV: float
@@ -66,7 +66,7 @@ class Configuration(NamedTuple):
     volume_A3: float | None
 
 
-def configuration(name: str, given: Any) -> Configuration:
+def configuration(name: str, given: Any) -> DFTEnergy:
     """A configuration from an object of ASE or pymatgen, or from a pair.
 
     Raises `InputError`: It has no energy, or no atoms.
@@ -93,7 +93,7 @@ def configuration(name: str, given: Any) -> Configuration:
         ) from None
     if not (np.isfinite(energy) and sum(atoms.values()) > 0):
         raise InputError(f"configuration {name!r} has the energy {energy} and atoms {atoms}")
-    return Configuration(energy, atoms, volume)
+    return DFTEnergy(energy, atoms, volume)
 
 
 def metal_of(configurations: Mapping[str, Any]) -> str | None:
@@ -150,7 +150,7 @@ def quantities_of(configurations: Mapping[str, Any]) -> dict[str, dict[str, Any]
     return found
 
 
-def _pair_ratio(given: Mapping[str, Configuration], metal: str) -> dict[str, dict[str, Any]]:
+def _pair_ratio(given: Mapping[str, DFTEnergy], metal: str) -> dict[str, dict[str, Any]]:
     """ε2/ε1 from what two vacancies gain as neighbours: the bond that need not be cut twice.
 
     The model has it from the formation energy and this ratio, so the bonds that the pairs
@@ -179,7 +179,7 @@ def _pair_ratio(given: Mapping[str, Configuration], metal: str) -> dict[str, dic
 
 
 def _check_atoms(
-    given: Mapping[str, Configuration], end: str, start: str, removed: int, metal: str
+    given: Mapping[str, DFTEnergy], end: str, start: str, removed: int, metal: str
 ) -> None:
     """Check that two configurations differ by so many atoms of the metal and nothing else."""
     after, before = given[end].atoms, dict(given[start].atoms)

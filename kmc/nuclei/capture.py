@@ -33,7 +33,7 @@ CAPTURES = ("field", "sum")
 
 
 @dataclass(frozen=True)
-class Transport:
+class VacancyTransport:
     """Equilibrium concentrations and mobilities of vacancies at one interface and temperature.
 
     No hop with an end in L1 or L2 has a barrier below `floor_eV`, the raised barriers of an event

@@ -23,7 +23,7 @@ import numpy as np
 from kmc.common.units import K_B_J
 from kmc.errors import InputError
 from kmc.model.electrochemistry import concentration_overpotential_V, thermal_voltage_V
-from kmc.nuclei.capture import Transport
+from kmc.nuclei.capture import VacancyTransport
 from kmc.nuclei.clusters import ClusterFreeEnergies
 
 ACTIVITIES = (10, 15, 20, 30, 50, 70, 100, 200, 500)  # S of the tables
@@ -88,7 +88,7 @@ class NucleationModel:
     """
 
     free: ClusterFreeEnergies
-    transport: Transport
+    transport: VacancyTransport
     prefactor: float = 1.0
     gamma_factor: float = 1.0
 

@@ -12,7 +12,7 @@ import numpy as np
 from kmc.common.progress import Progress, Share, progress_for
 from kmc.errors import InputError
 from kmc.nuclei.burst import HOUR_S, nucleation_burst
-from kmc.nuclei.capture import Transport
+from kmc.nuclei.capture import VacancyTransport
 from kmc.nuclei.clusters import WALKERS, cluster_free_energies
 from kmc.nuclei.conditions import Conditions, conditions_of
 from kmc.nuclei.nucleation import NucleationModel
@@ -138,7 +138,7 @@ def _study(conditions, *, n_max, seed, capture, currents, walkers, steps, maps, 
     free = cluster_free_energies(
         surface, n_max=n_max, seed=seed, walkers=walkers, steps=steps, progress=part
     )
-    model = NucleationModel(free, Transport(surface, capture=capture))
+    model = NucleationModel(free, VacancyTransport(surface, capture=capture))
     quenched = None
     if surface.has_mg and maps != 0:
         options = {} if maps is None else {"maps": maps}

@@ -15,7 +15,7 @@ from kmc.common.progress import Progress
 from kmc.common.units import K_B_J
 from kmc.errors import InputError
 from kmc.model.parameters import ParameterSet
-from kmc.nuclei.capture import Transport
+from kmc.nuclei.capture import VacancyTransport
 from kmc.nuclei.clusters import ClusterFreeEnergies, cluster_free_energies
 from kmc.nuclei.field import Medium
 from kmc.nuclei.nucleation import NucleationModel
@@ -117,12 +117,12 @@ def vapour_of(
                 advice="Use a higher temperature.",
             ) from None
         free = replace(_free[shared], surface=surface)
-        _known[key] = ClusterVapour(NucleationModel(free, Transport(surface)))
+        _known[key] = ClusterVapour(NucleationModel(free, VacancyTransport(surface)))
     return _known[key]
 
 
 def medium_of(
-    transport: Transport,
+    transport: VacancyTransport,
     thickness_um: float,
     sink_length_um: float = math.inf,
     sink_depth_um: float = math.inf,

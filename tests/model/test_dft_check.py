@@ -18,7 +18,7 @@ from kmc.model.hamiltonian import LI, MG, calibrate
 from kmc.model.lattice import Lattice
 from kmc.model.model import Model
 from kmc.model.parameters import load_parameters
-from kmc.nuclei.capture import Transport
+from kmc.nuclei.capture import VacancyTransport
 from kmc.nuclei.clusters import cluster_free_energies
 from kmc.nuclei.surface import Surface
 
@@ -360,7 +360,7 @@ def test_an_entropy_leaves_energies_alone():
         for s in surfaces
     ]
     np.testing.assert_array_equal(*ln_Z)
-    metals = [Transport(s) for s in surfaces]
+    metals = [VacancyTransport(s) for s in surfaces]
     for name in ("bulk_conductance_per_cm_s", "sheet_conductance_per_s"):
         low, high = (getattr(metal, name) for metal in metals)
         assert high / low == pytest.approx(math.exp(4.08), rel=1e-9)

@@ -11,7 +11,7 @@ from scipy.special import j0
 from kmc.common.units import K_B_eV
 from kmc.errors import InputError
 from kmc.model.parameters import load_parameters
-from kmc.nuclei.capture import Transport
+from kmc.nuclei.capture import VacancyTransport
 from kmc.nuclei.spreading import disc_resistance_s
 from kmc.nuclei.surface import Surface
 
@@ -22,7 +22,7 @@ A_CM = 3.506e-8
 
 def transport(face="bcc_100", name="li_li2s", **options):
     mg = {k: options.pop(k) for k in ("mg_coverage", "mg_fraction") if k in options}
-    return Transport(Surface(load_parameters(name), face, T_K, **mg), **options)
+    return VacancyTransport(Surface(load_parameters(name), face, T_K, **mg), **options)
 
 
 def test_constants_of_lithium():

@@ -11,7 +11,7 @@ from kmc.errors import InputError
 from kmc.kernels.becker_doering import try_step
 from kmc.model.parameters import load_parameters
 from kmc.nuclei.burst import population
-from kmc.nuclei.capture import Transport
+from kmc.nuclei.capture import VacancyTransport
 from kmc.nuclei.clusters import ClusterFreeEnergies
 from kmc.nuclei.conditions import conditions_of
 from kmc.nuclei.nucleation import NucleationModel, classical_barrier_kT
@@ -37,7 +37,7 @@ def model(surface=A, line=B, n_max=60) -> NucleationModel:
         steps=1,
         seed=1,
     )
-    return NucleationModel(free, Transport(metal))
+    return NucleationModel(free, VacancyTransport(metal))
 
 
 def test_fit_and_continuation():

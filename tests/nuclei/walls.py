@@ -19,7 +19,7 @@ from kmc.kernels import tables
 from kmc.model.lattice import Lattice
 from kmc.model.model import Model
 from kmc.model.parameters import load_parameters
-from kmc.nuclei.capture import Transport
+from kmc.nuclei.capture import VacancyTransport
 from kmc.nuclei.surface import Surface
 from kmc.systems.electrode.engine import Engine
 
@@ -117,7 +117,7 @@ def _conductance(model: Model, sums, spans, wall_nm2: float, together: int) -> E
     twice_s = 2 * spans[:n].sum()
     box_nm3 = math.prod(model.lattice.box_A) / A_per_nm**3
     surface = Surface(PARAMETERS, "bcc_100", model.temperature_K)
-    metal = Transport(surface).bulk_conductance_per_cm_s * 1e-7 * box_nm3
+    metal = VacancyTransport(surface).bulk_conductance_per_cm_s * 1e-7 * box_nm3
     error = squares.std() * math.sqrt(len(squares)) / twice_s
     return Estimate((squares.sum() / twice_s - metal) / wall_nm2, error / wall_nm2, "1/s")
 

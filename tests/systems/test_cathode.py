@@ -9,7 +9,7 @@ from kmc.errors import InputError
 from kmc.plotting.cathode_panels import PUBLISHED
 from kmc.runfile.load import load_run
 from kmc.systems.cathode.contact import contact_ratio
-from kmc.systems.cathode.creep import PORTIONS, Body, Solid
+from kmc.systems.cathode.creep import PORTIONS, CathodeBody, Solid
 from kmc.systems.cathode.materials import materials_of
 from kmc.systems.cathode.microstructure import ACTIVE, FRAME, PORE, Microstructure, build, counts
 from kmc.systems.cathode.summary import summary
@@ -62,7 +62,7 @@ def test_free_swelling_stresses_nothing_and_goes_back():
     material = np.full((12, 12), PORE)
     material[4:8, 4:8] = ACTIVE
     start = Microstructure(material, np.zeros_like(material))
-    body = Body(start, FRAME_SOLID)
+    body = CathodeBody(start, FRAME_SOLID)
     body.find_load(SELENIUM, 0.05)
     body.equilibrate(SELENIUM, 0.05)
     assert np.abs(body.equivalent_GPa).max() < 1e-2 * 10.0 * 0.05
@@ -74,7 +74,7 @@ def test_free_swelling_stresses_nothing_and_goes_back():
 
 def test_portions_are_conserved_and_stay_off_the_frame():
     rng = np.random.default_rng(3)
-    body = Body(build(rng, 20, 6.0, 0.356, 0.397), FRAME_SOLID)
+    body = CathodeBody(build(rng, 20, 6.0, 0.356, 0.397), FRAME_SOLID)
     total = body.portions.sum()
     for swelling in np.linspace(0.02, 0.5, 25):
         body.find_load(SELENIUM, swelling)

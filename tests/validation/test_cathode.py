@@ -6,7 +6,7 @@ import pytest
 import kmc
 from kmc.runfile.load import load_run
 from kmc.systems.cathode.contact import contact_ratio
-from kmc.systems.cathode.creep import PORTIONS, Body, Solid, relaxed_GPa
+from kmc.systems.cathode.creep import PORTIONS, CathodeBody, Solid, relaxed_GPa
 from kmc.systems.cathode.elastic import PlaneStrain, area_modulus_GPa, shear_modulus_GPa
 from kmc.systems.cathode.materials import materials_of
 from kmc.systems.cathode.microstructure import ACTIVE, FRAME, PORE, Microstructure, build
@@ -15,7 +15,9 @@ pytestmark = pytest.mark.validation
 
 
 def body_of(material, frame=None):
-    return Body(Microstructure(material, np.zeros_like(material)), frame or Solid(80.0, 0.25))
+    return CathodeBody(
+        Microstructure(material, np.zeros_like(material)), frame or Solid(80.0, 0.25)
+    )
 
 
 def test_layers_that_swell_between_the_walls():
@@ -284,7 +286,7 @@ def test_the_same_section_on_finer_grids(cut, contact, selenium_MPa, frame_GPa, 
     seed = np.random.SeedSequence(1).spawn(2)[0]
     coarse = build(np.random.default_rng(seed), 24, 10.0, 0.356, 0.397)
     start = Microstructure(*(np.kron(a, np.ones((cut, cut), a.dtype)) for a in coarse))
-    body, rng = Body(start, materials.frame), np.random.default_rng(1)
+    body, rng = CathodeBody(start, materials.frame), np.random.default_rng(1)
     for lithiation in np.linspace(0.0, 1.0, 11)[1:]:
         active = materials.active(lithiation)
         swelling, out_of_plane = materials.swelling(lithiation)

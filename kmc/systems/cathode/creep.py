@@ -85,7 +85,7 @@ def relaxed_GPa(
     return x * solid.stress_GPa, 1.0 / (1.0 + c * n * x ** (n - 1.0))
 
 
-class Body:
+class CathodeBody:
     """The lattice of sites: portions, creep strain, which sites bear load, and the elastic field.
 
     `pressure_MPa`: On the wall at the largest x, which gives way; without, all walls are fixed.

@@ -13,7 +13,7 @@ import numpy as np
 from kmc.model.dft_check import Row
 from kmc.model.parameters import ParameterSet, load_parameters
 from kmc.runfile.run_file import RunFile
-from kmc.systems.cathode.creep import Body, Solid, relaxed_GPa
+from kmc.systems.cathode.creep import CathodeBody, Solid, relaxed_GPa
 from kmc.systems.cathode.elastic import shear_modulus_GPa
 from kmc.systems.cathode.microstructure import ACTIVE, PORE, Microstructure
 
@@ -110,7 +110,7 @@ def material_rows(parameters: ParameterSet) -> list[Row]:
     solid = solid_of(parameters)
     bar = np.full((_EDGE, _EDGE), PORE)
     bar[: _EDGE // 2] = ACTIVE
-    body = Body(Microstructure(bar, np.zeros_like(bar)), solid)
+    body = CathodeBody(Microstructure(bar, np.zeros_like(bar)), solid)
     body.find_load(solid, _STRAIN)
     body.equilibrate(solid, _STRAIN)
     stress = 2.0 * float(body.shear_GPa[0, 0])

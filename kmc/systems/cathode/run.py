@@ -9,7 +9,7 @@ import numpy as np
 
 from kmc.runfile.run_file import RunFile
 from kmc.systems.cathode.contact import describe
-from kmc.systems.cathode.creep import PORTIONS, Body
+from kmc.systems.cathode.creep import PORTIONS, CathodeBody
 from kmc.systems.cathode.materials import materials_of
 from kmc.systems.cathode.microstructure import build
 from kmc.systems.job import Ended, Frame, Item, Job, Row
@@ -21,7 +21,7 @@ class CathodeJob(Job):
     """One cathode.
 
     - `materials` (Materials)
-    - `body` (Body)
+    - `body` (CathodeBody)
     - `time_s`, `lithiation` (float)
     - `cycle`, `events`, `moved` (int): cycle, from 1; events of creep and moves of portions so far.
     """
@@ -35,7 +35,7 @@ class CathodeJob(Job):
         fractions = section.active_fraction, section.frame_fraction
         rng = np.random.default_rng(for_grains)
         start = build(rng, section.edge_sites, section.grain_sites, *fractions, section.refinement)
-        self.body = Body(start, self.materials.frame, section.wall_pressure_MPa)
+        self.body = CathodeBody(start, self.materials.frame, section.wall_pressure_MPa)
         self.rng = np.random.default_rng(for_events)
         self.time_s = self.lithiation = 0.0
         self.cycle = self.events = self.moved = 0

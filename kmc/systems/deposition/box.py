@@ -39,7 +39,7 @@ def empty_state(box: kernel.Box) -> kernel.State:
 
 
 @dataclass(frozen=True)
-class Drive:
+class DepositionDrive:
     """What a step does: `kernel.REST`, `PLATE` or `STRIP`, at a current above 0."""
 
     what: int
@@ -49,7 +49,7 @@ class Drive:
 def law_of(
     energies: Adatoms,
     box: kernel.Box,
-    drive: Drive,
+    drive: DepositionDrive,
     *,
     hops: bool = True,
     strip_weight_lambda: float = 0.5,

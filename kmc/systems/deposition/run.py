@@ -15,7 +15,7 @@ from kmc.model.electrochemistry import atoms_of_capacity, capacity_mAh_cm2, stri
 from kmc.runfile.protocol import CHARGES, PLATE, REST, STRIP, Step, Until
 from kmc.runfile.run_file import RunFile
 from kmc.systems.deposition import substrate
-from kmc.systems.deposition.box import Drive, box_of, empty_state, law_of
+from kmc.systems.deposition.box import DepositionDrive, box_of, empty_state, law_of
 from kmc.systems.deposition.shape import describe
 from kmc.systems.job import Ended, Frame, Item, Job, Row
 
@@ -109,7 +109,7 @@ class DepositionJob(Job):
 
     def law(self, step: Step) -> kernel.Law:
         """Rates of a step."""
-        drive = Drive(_WHAT[step.do], step.current_density_mA_cm2 or 0.0)
+        drive = DepositionDrive(_WHAT[step.do], step.current_density_mA_cm2 or 0.0)
         return law_of(
             self.energies,
             self.box,

@@ -19,7 +19,7 @@ KINDS = ("appears", "splits", "coalesces", "collapses")
 
 
 @dataclass(frozen=True)
-class Gaps:
+class ConnectedGaps:
     """The connected gaps of one field."""
 
     #: Number of the gap of each cell from 1; 0 where there is contact; shape (n, n).
@@ -60,7 +60,9 @@ def label(open_cells: np.ndarray) -> tuple[np.ndarray, int]:
     return of[found], n - 1  # the contact, 0, is joined to nothing and stays first
 
 
-def gaps_of(h_um: np.ndarray, edge_um: float, parts: tuple[np.ndarray, int] | None = None) -> Gaps:
+def gaps_of(
+    h_um: np.ndarray, edge_um: float, parts: tuple[np.ndarray, int] | None = None
+) -> ConnectedGaps:
     """Label a field of gaps h ≥ 0, shape (n, n), and measure every gap; `parts`: its `label`."""
     numbers, n = label(h_um > 0) if parts is None else parts
     cell = (edge_um / len(h_um)) ** 2
@@ -69,7 +71,7 @@ def gaps_of(h_um: np.ndarray, edge_um: float, parts: tuple[np.ndarray, int] | No
     volume = np.bincount(flat, height, minlength=n + 1)[1:] * cell
     highest = np.zeros(n + 1)
     np.maximum.at(highest, flat, height)
-    return Gaps(numbers, h_um, edge_um, area, volume, highest[1:])
+    return ConnectedGaps(numbers, h_um, edge_um, area, volume, highest[1:])
 
 
 @dataclass

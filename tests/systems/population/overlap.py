@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import elliprc
 
 from kmc.model.lattice import Lattice
-from kmc.nuclei.capture import Transport
+from kmc.nuclei.capture import VacancyTransport
 from kmc.nuclei.field import Absorbers, Medium
 from kmc.nuclei.nucleation import NucleationModel
 from kmc.nuclei.vapour import ClusterVapour
@@ -33,7 +33,7 @@ ROUND_nm = 1.5  # radius of a void at which the slow last hop is weighed against
 
 
 @dataclass(frozen=True)
-class RaisedTransport(Transport):
+class RaisedTransport(VacancyTransport):
     """Transport with the raised barriers of an event loop.
 
     Hops with an end in L1 have the barrier `floor_eV` at least; hops in the metal are slower than
