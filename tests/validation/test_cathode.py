@@ -256,12 +256,19 @@ def test_half_the_creep_stress_is_70_C():
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("wall_MPa", "frame", "pores", "thickness"),
-    [(None, 0.88, 0.52, 1.0), (10.0, 0.54, 0.46, 0.94), (100.0, 0.87, 0.26, 0.87)],
+    ("wall_MPa", "cut", "frame", "pores", "thickness"),
+    [
+        (None, 1, 0.88, 0.52, 1.0),
+        (10.0, 1, 0.54, 0.46, 0.94),
+        (100.0, 1, 0.87, 0.26, 0.87),
+        (10.0, 2, 0.73, 0.41, 0.93),
+        (100.0, 2, 0.96, 0.25, 0.86),
+    ],
 )
-def test_the_first_cycle_under_a_wall(wall_MPa, frame, pores, thickness, tmp_path):
-    """First column of each wall in docs/cathode.md."""
-    settings = {"cathode.cycles": 1}
+def test_the_first_cycle_under_a_wall(wall_MPa, cut, frame, pores, thickness, tmp_path):
+    """Table of the walls in docs/cathode.md."""
+    steps = 20 if cut == 1 else 10
+    settings = {"cathode.cycles": 1, "cathode.refinement": cut, "cathode.steps": steps}
     if wall_MPa is not None:
         settings["cathode.wall_pressure_MPa"] = wall_MPa
     s = kmc.run("cathode_se", settings, output=tmp_path / "a.h5", progress=False).samples
