@@ -20,7 +20,7 @@ from kmc.kernels.rates import species_of
 
 
 class Connection(NamedTuple):
-    """What tells connected metal from dead metal, and room for the searches.
+    """What separates connected metal from dead metal, and room for the searches.
 
     - `spares`: whether connected metal alone is stripped and plated on; without it the rest is not
       used.

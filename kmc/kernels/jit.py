@@ -22,7 +22,7 @@ from numba.extending import intrinsic, overload
 # Kernels pass tuples of arrays to one another. Left to itself numba counts a reference to every
 # array at each of these hand-overs, which costs ten times what the physics does; kernels own no
 # memory, so the counting can go. The option is not part of numba's documented interface: should a
-# later version drop it, kernels stay right and become slow (`benchmarks` would tell).
+# later version drop it, kernels stay right and become slow (`benchmarks` would show it).
 _NO_COUNTING: dict[str, Any] = {"_nrt": False} if hasattr(DefaultOptions, "_nrt") else {}
 
 _numba: Any = numba  # its published types know neither all options nor the settings

@@ -28,7 +28,7 @@ N_WINDOWS = N_BINS >> WINDOW_BITS
 POSITION_BITS = 23
 POSITION_MASK = (1 << POSITION_BITS) - 1
 NONE = -1
-_ALL = 2 * N_BINS - 1  # bits that tell the bins and `NONE` apart
+_ALL = 2 * N_BINS - 1  # bits that hold every bin and `NONE`
 
 
 @inner

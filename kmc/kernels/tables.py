@@ -59,7 +59,7 @@ MASK_VACANCIES = 0x7F  # nv1, nv2
 ALONE = 16  # row of a vacancy with no other in its shells, less its class and chemistry
 MASK_FIRST = 0xF  # nv1, or nm1 once shifted
 MASK_HOP = 0xFFFF  # nv1, nv2, class, blocked, cx, chem
-HOP_MG_SHIFT = 7  # bit of a hop's index that tells Mg from Li: not taken in the state
+HOP_MG_SHIFT = 7  # bit of a hop's index for Mg, not Li: not taken in the state
 MASK_SITE = 0xFB7F  # nv1, nv2, class, cx, chem
 MASK_MG = 0x7F  # nm1, nm2 once shifted by MG_SHIFT
 MG_SHIFT = 16
@@ -191,7 +191,7 @@ class OneSpecies(NamedTuple):
     chem, blocked, class, nv2, nv1) - (nv2, nv1 of the vacancy); it is unique, as the counts of the
     two ends differ by less than 8 either way. A row is 4 * chemistry + class; one chemistry has 4
     rows and 2048 columns. In the tables of hops the rows from `ALONE` on are those of a vacancy
-    without another one around it: there the index tells whether the atom has another one, so that
+    without another one around it: there the index says whether the atom has another one, so that
     a lone vacancy has a floor of its own. They are stored row behind row, and ``first_hop`` names
     where the hops into a vacancy begin. Without Mg there are no pairs for chi to count: cx is 0.
     """
