@@ -322,6 +322,9 @@ def finish(found: Any, *, quiet: bool, checked: int | None = None) -> None:
     path, picture, drawn = found.path, picture_of(found.path), True
     try:
         write(found.plot("summary"), picture)
+    except KeyboardInterrupt:
+        click.echo(f"\nThe run is safe; kmc plot {quoted(path)} draws its picture.", err=True)
+        raise
     except (OSError, KmcError) as problem:  # the file is safe
         click.echo(f"The picture {picture} was not drawn: {problem}", err=True)
         drawn = False

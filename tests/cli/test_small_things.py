@@ -17,6 +17,7 @@ from click.testing import CliRunner
 import kmc
 from kmc.campaign.dataset import _with_removed
 from kmc.cli.app import main
+from kmc.cli.shared import finish
 from kmc.errors import InputError, KmcWarning, OutputError
 from kmc.files import saving
 from kmc.runfile.load import checked_run
@@ -49,6 +50,18 @@ def test_a_name_that_is_too_long_for_the_disk(words):
     assert done.exit_code == 2
     assert "too long" in done.output
     assert isinstance(done.exception, SystemExit)
+
+
+def test_an_interruption_while_the_picture_is_drawn(tmp_path, capsys):
+    found = kmc.load(fake.write(tmp_path / "run.h5", n_frames=1))
+
+    def interrupted(what):
+        raise KeyboardInterrupt
+
+    found.plot = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        finish(found, quiet=True)
+    assert f"The run is safe; kmc plot {tmp_path / 'run.h5'} draws" in capsys.readouterr().err
 
 
 @pytest.mark.slow
