@@ -53,14 +53,14 @@ class Burst:
 
     current_mA_cm2: float
     thickness_um: float
-    #: Largest number of voids: of clusters beyond the critical size of the moment.
+    #: Largest number of voids, clusters beyond the critical size of the moment.
     density_per_um2: float
     S: float  #: largest activity reached
     time_s: float  #: when it was reached
     critical_size: float  #: n* at that S
     end_s: float  #: when 99 % of the voids had formed
     S_steady: float  #: activity without voids, 1 + (j/e)/(K/λ + K κ coth κL)
-    #: times_s, activity, voids_per_um2: the course of it; shape (n_steps,)
+    #: The course of it, with the next two; shape (n_steps,).
     times_s: np.ndarray = field(repr=False)
     activity: np.ndarray = field(repr=False)
     voids_per_um2: np.ndarray = field(repr=False)

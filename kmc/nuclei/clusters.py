@@ -44,14 +44,14 @@ class ClusterFreeEnergies:
     #: Standard errors over independent walkers; 0 where enumerated; shape (n_max,).
     ln_Z_error: np.ndarray
     enumerated: int  #: largest n that was enumerated
-    #: sampled_ln_Z, sampled_error: from the walks alone, anchored at n = 1: to be compared with the
-    #: enumeration; shape (n_max,)
+    #: With its error, from the walks alone, anchored at n = 1, to be compared with the enumeration;
+    #: shape (n_max,).
     sampled_ln_Z: np.ndarray
     sampled_error: np.ndarray
     footprint: np.ndarray  #: mean number of vacancies in L1; shape (n_max,)
     #: Mean number of layers above L1 of a vacancy of the cluster; shape (n_max,).
     mean_layer: np.ndarray
-    #: walkers, steps, seed: independent walks, steps of each, and the seed
+    #: Independent walks; then the steps of each, and the seed.
     walkers: int
     steps: int
     seed: int

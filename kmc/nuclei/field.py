@@ -69,9 +69,9 @@ class Medium:
     interface_storage_per_um2: float  #: N_s c_eq,i, the same in the first layer
     thickness_um: float  #: distance L to a perfect sink; infinite where there is none
     site_volume_um3: float  #: Ω, volume of a vacancy
-    #: λ: contact takes up κ_b (S − 1)/λ vacancies per µm² and s; infinite where it takes none.
+    #: λ. Contact takes up κ_b (S − 1)/λ vacancies per µm² and s; infinite where it takes none.
     sink_length_um: float = math.inf
-    #: 1/κ of the sinks in the metal, dislocations: they take up κ_b κ² (S − 1) per µm³ and s.
+    #: 1/κ of the sinks in the metal, dislocations, which take up κ_b κ² (S − 1) per µm³ and s.
     sink_depth_um: float = math.inf
 
     @property
@@ -184,8 +184,8 @@ class Absorbers:
     cells: np.ndarray
     cell_share: np.ndarray  #: share of each that is covered, above 0
     cell_supersaturation: np.ndarray  #: S_eq of the void of each such cell
-    #: x_um, y_um, radius_um, supersaturation: small voids: place, radius of the disc that absorbs
-    #: like them, S_eq; shape (n_points,)
+    #: Of small voids, with the next three, place, radius of the disc that absorbs like them, S_eq;
+    #: shape (n_points,).
     x_um: np.ndarray
     y_um: np.ndarray
     radius_um: np.ndarray
@@ -199,8 +199,7 @@ class Solution:
     #: S on the grid, means over the cells; near a small void that of a smeared sink. Its mean over
     #: the whole square is that of the fluxes, exactly; shape (n, n).
     supersaturation: np.ndarray
-    #: cell_per_s, point_per_s: vacancies that each cell of a footprint and each small void takes in
-    #: a second
+    #: Vacancies that each cell of a footprint takes in a second; then, that each small void does.
     cell_per_s: np.ndarray
     point_per_s: np.ndarray
     steps: int  #: of the conjugate gradients

@@ -39,7 +39,7 @@ class CapLaw:
     line: float  #: B
     foot_surface: float  #: p, L1 sites
     foot_line: float  #: q
-    rms: float  #: scatter of −ln Z_n about the fit: shells of sites that fill one by one
+    rms: float  #: scatter of −ln Z_n about the fit, as shells of sites that fill one by one
 
     @classmethod
     def fit(cls, free: ClusterFreeEnergies, first: int = FITTED_FROM) -> CapLaw:
@@ -73,7 +73,7 @@ class Cap:
     """Shape and surface energy of a spherical cap with the weight and footprint of the clusters."""
 
     aspect: float  #: height over width
-    angle_deg: float  #: at the rim, inside the void: the metal's contact angle is 180° less this
+    angle_deg: float  #: at the rim, inside the void; the metal's contact angle is 180° less
     volume_share: float  #: F, its share of the sphere
     gamma_J_m2: float
     gamma_F_J_m2: float  #: γ F^(1/3), which rests on ln Z_n alone

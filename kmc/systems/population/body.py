@@ -48,8 +48,8 @@ class Flow:
     velocity_um_s: np.ndarray  #: u, towards the electrolyte; shape (n, n)
     pressure_MPa: np.ndarray  #: on the metal, means over cells; shape (n, n)
     contact: np.ndarray  #: share of each cell on contact, without what has opened; shape (n, n)
-    #: viscosity_MPa_s, stress_MPa: η, and the stress on contact it belongs to, the mean of the
-    #: absolute pressure: at rims the pressure is singular, and its square has no mean
+    #: η, and then the stress on contact that it belongs to, the mean of the absolute pressure; at
+    #: rims the pressure is singular, and its square has no mean.
     viscosity_MPa_s: float
     stress_MPa: float
 

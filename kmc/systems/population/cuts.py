@@ -22,13 +22,12 @@ CHORD, RISE = math.pi / 4, 2 / 3  # mean chord over diameter, mean height over t
 class Cuts:
     """What the lines across a field of gaps meet."""
 
-    #: width_um, height_um: shape (n_cuts,)
+    #: As height_um of shape (n_cuts,).
     width_um: np.ndarray
     height_um: np.ndarray
-    line: np.ndarray  #: line of each cut: those along x first, then those along y; shape (n_cuts,)
+    line: np.ndarray  #: of each cut, those along x first, then along y; shape (n_cuts,)
     length_um: float  #: of all lines together
-    #: point_number, point_width_um, point_height_um: expected cuts of points in that length, and
-    #: their means
+    #: Expected cuts of points in that length, and then their means.
     point_number: float
     point_width_um: float
     point_height_um: float

@@ -26,8 +26,7 @@ class ConnectedGaps:
     label: np.ndarray
     h_um: np.ndarray  #: shape (n, n)
     edge_um: float
-    #: area_um2, volume_um3, height_um: of each; the height is the largest of its cells; shape
-    #: (n_gaps,)
+    #: Of each, as volume and height, which is the largest of its cells; shape (n_gaps,).
     area_um2: np.ndarray
     volume_um3: np.ndarray
     height_um: np.ndarray
@@ -108,11 +107,9 @@ class Life:
     ) -> list[tuple[int, int, int, float, float, float]]:
         """Compare a field with the one before.
 
-        Returns
-        -------
-        list of (kind, number, other, area_um2, volume_um3, height_um)
-            Index into `KINDS`, the void, and the one it came off or became part of (0 without).
-            Sizes are those with which it began, or the last ones before it ended.
+        Returns rows of kind (an index into `KINDS`), void, what it came off or became part of (0
+        without), area, volume, height: those with which it began, or the last before it ended; µm²,
+        µm³ and µm.
         """
         now, old = gaps_of(h_um, self.edge_um, parts), self.of_cell
         self.regained_um2 += (

@@ -35,13 +35,13 @@ class Due:
 class Stage:
     """A part of a run with one current."""
 
-    #: number, cycle: of the step of the protocol, from 1; 0 without one
+    #: Of the step of the protocol, as cycle, from 1; 0 without one.
     number: int
     cycle: int
     current_density_mA_cm2: float  #: above 0 to strip, below 0 to plate
     due: tuple[Due, ...]  #: rows; the last is the end of the stage
     reason: str  #: what that end is
-    #: contact_fraction, overpotential_V: ends before it
+    #: With overpotential_V an end before it.
     contact_fraction: float | None
     overpotential_V: float | None
     stack_pressure_MPa: float

@@ -23,7 +23,7 @@ class Flaws:
     number: int  #: in the square, at random places
     radius_um: float  #: median of the radii
     sigma: float = 0.0  #: standard deviation of ln r; 0 for equal flaws
-    height_um: float = 1.7e-4  #: of the patch, at the start: a layer of atoms
+    height_um: float = 1.7e-4  #: of the patch, at the start, a layer of atoms
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,7 @@ class GapSetting:
     rounding_length_um: float = 2.0
     rounding_time_s: float = ROUNDING_TIME_s  #: the time of that R*
     body: Viscous | None = None  #: None for a rigid body
-    #: pressure_MPa, pressure_share: stack pressure at the beginning, and the share of it that the
-    #: interface carries
+    #: Stack pressure at the beginning, and then the share of it that the interface carries.
     pressure_MPa: float = 0.0
     pressure_share: float = 1.0
     #: Share of a void that plating cuts off where surface diffusion does not round it.

@@ -47,7 +47,7 @@ class Prepared:
     vapour: ClusterVapour
     mg_coverage: float
     contact_angle_deg: float  #: naN where an aspect ratio was given
-    voids_per_um2: float  #: expected: flaws, or those of the first burst of nuclei
+    voids_per_um2: float  #: expected, of flaws or of the first burst of nuclei
     resolving_cell_um: float  #: width of the cells that resolve the lip of a spreading void
 
     @property
