@@ -62,6 +62,7 @@ POPULATION = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "changes", "end", "cycles"),
     [
