@@ -315,6 +315,7 @@ def test_the_same_section_on_finer_grids(cut, contact, selenium_MPa, frame_GPa, 
         (10, 1, 0.859, 0.034, 0.270, 0.226, 0.549),
         (20, 1, 0.880, 0.0139, 0.195, 0.227, 0.519),
         (40, 1, 0.874, 0.0128, 0.192, 0.227, 0.525),
+        (10, 2, 0.956, 0.0129, 0.117, 0.202, 0.544),
         (20, 2, 0.958, 0.0132, 0.122, 0.205, 0.480),
     ],
 )
@@ -329,3 +330,17 @@ def test_step_and_grid_of_the_first_cycle(
     assert s["stress_frame_GPa"][1] == pytest.approx(frame_GPa, rel=0.02)
     assert s["pore_area"][1] == pytest.approx(full, abs=0.002)
     assert s["pore_area"][2] == pytest.approx(empty, abs=0.002)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("steps", "cut", "frame", "selenium_GPa", "frame_GPa"),
+    [(20, 1, 0.890, 0.0105, 0.186), (10, 2, 0.961, 0.0110, 0.110)],
+)
+def test_the_second_cycle_on_two_grids(steps, cut, frame, selenium_GPa, frame_GPa, tmp_path):
+    """Below the table of the shipped section in docs/cathode.md."""
+    settings = {"cathode.cycles": 2, "cathode.steps": steps, "cathode.refinement": cut}
+    s = kmc.run("cathode_se", settings, output=tmp_path / "a.h5", progress=False).samples
+    assert s["contact_active_frame"][3] == pytest.approx(frame, abs=0.002)
+    assert s["stress_active_GPa"][3] == pytest.approx(selenium_GPa, rel=0.02)
+    assert s["stress_frame_GPa"][3] == pytest.approx(frame_GPa, rel=0.02)
