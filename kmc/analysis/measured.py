@@ -22,10 +22,10 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kmc.common import metals
 from kmc.common.catalogue import nearest
@@ -74,6 +74,16 @@ def measured_tables(data: str | Path | Sequence[str | Path], paper: bool) -> lis
     """The tables of some files, behind that of the operando paper where it is wanted."""
     files = [data] if isinstance(data, str | Path) else list(data)
     return [read_measured(file) for file in ([PAPER] if paper else []) + files]
+
+
+def rows_of_pictures(
+    rows: Sequence[tuple[str, float, Mapping[str, Any]]], voids: Sequence[pd.DataFrame]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Tables of what was measured in pictures: a row for each (series, charge), and every void."""
+    import pandas as pd
+
+    table = pd.DataFrame([{"series": name, CAPACITY: c, **row} for name, c, row in rows])
+    return table, pd.concat(voids, ignore_index=True)
 
 
 def read_measured(path: str | Path) -> Measured:

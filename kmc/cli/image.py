@@ -104,11 +104,8 @@ def image(
         raise InputError("a --capacity is negative or infinite", advice="Give mAh/cm².")
     tables, drawn = ((output, (".csv",)), (single, (".csv",))), (picture, PICTURE_ENDINGS)
     ui.check_outputs(force, *tables, drawn)
-    import pandas as pd
-
-    from kmc.analysis import export
+    from kmc.analysis import export, measured
     from kmc.analysis import segmented_image as images
-    from kmc.analysis.measured import CAPACITY
 
     if plan:
         given: dict[str, Any] = {"void": void, "threshold": threshold, "bright": bright}
@@ -126,10 +123,9 @@ def image(
             if not quiet:
                 click.echo(f"{path}: {_summary(one)}")
         name = series or files[0].stem
-        pairs = zip(found, charges, strict=True)
-        table = pd.DataFrame([{"series": name, CAPACITY: c} | i.measured_row() for i, c in pairs])
+        rows = [(name, c, one.measured_row()) for one, c in zip(found, charges, strict=True)]
         each = [one.voids.assign(file=str(file)) for one, file in zip(found, files, strict=True)]
-        voids = pd.concat(each, ignore_index=True)
+        table, voids = measured.rows_of_pictures(rows, each)
     for one, to in ((table, output), (voids, single)):
         if to is not None:
             export.export_table(one, to, overwrite=force)
@@ -166,10 +162,7 @@ def _plans(
     quiet: bool,
 ) -> tuple[Any, Any]:
     """Tables of the views and of the voids of images from above and of frames of runs."""
-    import pandas as pd
-
-    from kmc.analysis import plan_view, segmented_image
-    from kmc.analysis.measured import CAPACITY
+    from kmc.analysis import measured, plan_view, segmented_image
     from kmc.systems.run import load
 
     def measure(path: Path) -> list[tuple[str, float, plan_view.PlanView]]:
@@ -184,14 +177,15 @@ def _plans(
         for _, charge, view in views if not quiet else ():
             click.echo(f"{path}{_plan_summary(charge, view)}")
     views = [view for of_file in found for view in of_file]
-    table = pd.DataFrame([{"series": name, CAPACITY: c} | view.row for name, c, view in views])
+    rows = [(name, charge, view.row) for name, charge, view in views]
+    each = [view.voids.assign(series=name, **{measured.CAPACITY: c}) for name, c, view in views]
+    table, voids = measured.rows_of_pictures(rows, each)
     if picture is not None:
         from kmc import plotting
 
         runs = [path.stem for path in files if path not in charges]
         ui.write(plotting.plan_picture(table, runs), picture)
-    each = [view.voids.assign(series=name, **{CAPACITY: c}) for name, c, view in views]
-    return table, pd.concat(each, ignore_index=True)
+    return table, voids
 
 
 def _plan_summary(charge: float, view: Any) -> str:
