@@ -77,7 +77,7 @@ class Aurbach(NamedTuple):
     def loss(self, dead: int) -> str:
         """What the loss is made of, as text; there is no side reaction that would take a share.
 
-        `dead`: Atoms not connected to the current collector at the end.
+        - `dead`: atoms not connected to the current collector at the end.
         """
         if self.lost <= 0:
             return "nothing lost"

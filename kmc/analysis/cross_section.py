@@ -159,8 +159,10 @@ def voids_on_lines(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
     Void pixels that touch, by an edge or a corner and over the ends of a line, are one void; it
     counts when it reaches the lowest layer.
 
-    `image`: ndarray of bool, shape (n_lines, n_layers, n_pixels). Returns `line`, `width`, `height`
-    (ndarray of int, shape (n_voids,)): Line it is on; pixels and layers it spans.
+    - `image`: ndarray of bool, shape (n_lines, n_layers, n_pixels).
+
+    Returns `line`, `width`, `height` (ndarray of int, shape (n_voids,)): line it is on; pixels and
+    layers it spans.
     """
     touching = np.zeros((3, 3, 3), dtype=bool)
     touching[1] = True  # within a line only
@@ -202,10 +204,13 @@ def line_statistics(
 ) -> dict[str, float]:
     """What a microscope reports of some lines along an interface.
 
-    `open_` (ndarray of bool, shape (n_lines, n_pixels)): Pixels without contact. `line` (ndarray of
-    int, shape (n_voids,)): Line of each void. `width_nm`, `height_nm`: ndarray, shape (n_voids,).
-    `length_nm`: Of one line. Returns columns of `CrossSection.table`: contact_loss, voids,
-    densities, widths, heights and gaps.
+    - `open_` (ndarray of bool, shape (n_lines, n_pixels)): pixels without contact.
+    - `line` (ndarray of int, shape (n_voids,)): line of each void.
+    - `width_nm`, `height_nm`: ndarray, shape (n_voids,).
+    - `length_nm`: of one line.
+
+    Returns columns of `CrossSection.table`: contact_loss, voids, densities, widths, heights and
+    gaps.
     """
     n_lines = len(open_)
     per_line = np.bincount(line, minlength=n_lines) / length_nm
@@ -279,8 +284,10 @@ class CrossSection:
     def image(self, frame: int, line: int) -> np.ndarray:
         """Void pixels of one line, bool of shape (n_layers, n_pixels); row 0 is L1.
 
-        `frame`: Number of a frame in the trajectory; −1 is the last one here. `line`: From 0 to
-        ``n_lines − 1``. Raises `InputError`: There is no such frame or line.
+        - `frame`: number of a frame in the trajectory; −1 is the last one here.
+        - `line`: from 0 to ``n_lines − 1``.
+
+        Raises `InputError`: there is no such frame or line.
         """
         frames = self.table["frame"].tolist()
         number = frames[frame] if -len(frames) <= frame < 0 else frame

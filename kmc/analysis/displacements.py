@@ -76,10 +76,11 @@ def identities(leaves: np.ndarray, arrives: np.ndarray) -> tuple[np.ndarray, np.
 
     A particle that leaves a site arrived there with the last hop to it, or was there initially.
 
-    `leaves`, `arrives` (ndarray of int, shape (n,)): Sites of each hop in the order of time: from
-    and to for atoms, to and from for vacancies. Returns `particle` (ndarray of int64, shape (n,)):
-    First hop of the particle, which identifies it. Returns `before` (ndarray of int64, shape (n,)):
-    Its hop before this one; −1 for its first.
+    - `leaves`, `arrives` (ndarray of int, shape (n,)): sites of each hop in the order of time: from
+      and to for atoms, to and from for vacancies.
+
+    Returns `particle` (ndarray of int64, shape (n,)): first hop of the particle, which identifies
+    it. Returns `before` (ndarray of int64, shape (n,)): its hop before this one; −1 for its first.
     """
     n = len(leaves)
     # By place, then by time: the last arrival before a departure is one binary search away.

@@ -44,12 +44,16 @@ def export_xyz(
     is not connected to that above the box. The header of a frame has the
     box (``Lattice``), the periodic directions (``pbc``), the time and the capacity.
 
-    `path`: Ends in ``.xyz`` or ``.extxyz``; with ``.gz`` behind it is compressed. `frames`: All by
-    default; see `kmc.files.frame_selection.choose_frames`. `vacancies`: Write vacancies too, as
-    particles of the species X. `min_size`: Smallest number of connected vacancies of a void.
-    `overwrite`: Replace `path` where it exists. `progress`: Called with the number of frames
-    written and to write. Returns frames written. Raises `InputError`: There is no such frame, or
-    the file cannot be written.
+    - `path`: ends in ``.xyz`` or ``.extxyz``; with ``.gz`` behind it is compressed.
+    - `frames`: all by default; see `kmc.files.frame_selection.choose_frames`.
+    - `vacancies`: write vacancies too, as particles of the species X.
+    - `min_size`: smallest number of connected vacancies of a void.
+    - `overwrite`: replace `path` where it exists.
+    - `progress`: called with the number of frames written and to write.
+
+    Returns frames written.
+
+    Raises `InputError`: there is no such frame, or the file cannot be written.
     """
     path = check_output(path, overwrite, ATOM_ENDINGS)
     chosen = choose_frames(frames, len(trajectory.frames))
@@ -116,8 +120,8 @@ def table_of(
 ) -> pd.DataFrame:
     """The table of the samples, of the voids in each frame, or of the events between frames.
 
-    `what` ({"samples", "voids", "events"}): In the table of events several voids are written as ``3
-    7``.
+    - `what` ({"samples", "voids", "events"}): in the table of events several voids are written as
+      ``3 7``.
     """
     if what == "samples":
         return trajectory.samples.to_dataframe()
@@ -136,7 +140,7 @@ def export_table(table: pd.DataFrame, path: str | Path, *, overwrite: bool = Fal
 
     Units are a part of the column names, as in ``capacity_mAh_cm2``.
 
-    Raises `InputError`: The ending is another one, the file cannot be written, or Parquet needs
+    Raises `InputError`: the ending is another one, the file cannot be written, or Parquet needs
     pyarrow.
     """
     path = check_output(path, overwrite, TABLE_ENDINGS)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def chosen_frames(t: Trajectory, frames: slice | Sequence[int] | None) -> list[int]:
     """Numbers of the selected frames, ascending and each once; all by default.
 
-    Raises `InputError`: The trajectory has no frames, or not these.
+    Raises `InputError`: the trajectory has no frames, or not these.
     """
     return sorted(set(choose_frames(frames, len(t.frames), t.path)))
 

@@ -89,7 +89,7 @@ def rows_of_pictures(
 def read_measured(path: str | Path) -> Measured:
     """Read a CSV file of measured data; commas, or semicolons with decimal commas.
 
-    Raises `InputError`: The file cannot be read, has no such columns, or a value is no number or
+    Raises `InputError`: the file cannot be read, has no such columns, or a value is no number or
     out of range.
     """
     import pandas as pd

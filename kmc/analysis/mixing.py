@@ -41,7 +41,8 @@ def film_profile(
 
     c(z) = ½ erfc[(h − z)/√(4Dt)] + ½ erfc[(h + z)/√(4Dt)]
 
-    `z_um` (array_like): Distance from the electrolyte. `plated_um`: h.
+    - `z_um` (array_like): distance from the electrolyte.
+    - `plated_um`: h.
     """
     reach, z = _checked(plated_um, diffusivity_cm2_s, time_s), np.asarray(z_um, dtype=float)
     return 0.5 * (erfc((plated_um - z) / reach) + erfc((plated_um + z) / reach))
@@ -96,7 +97,7 @@ def growing_share(plated_um: float, diffusivity_cm2_s: float, time_s: float) -> 
 def diffusivity_for(share: float, plated_um: float, time_s: float) -> float:
     """Diffusivity with which `film_share` is a given one, cm²/s.
 
-    Raises `InputError`: The share is not between 0 and 1.
+    Raises `InputError`: the share is not between 0 and 1.
     """
     from scipy.optimize import brentq
 
@@ -124,7 +125,7 @@ class Mixing:
 def beside_paper(diffusivities_cm2_s: dict[int, float]) -> list[Mixing]:
     """Both limits for 13 µm and 10 h, at the temperatures that were measured.
 
-    `diffusivities_cm2_s`: By °C.
+    - `diffusivities_cm2_s`: by °C.
     """
     time_s, found = 3600 * HOURS, []
     for celsius, D in diffusivities_cm2_s.items():

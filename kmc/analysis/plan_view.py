@@ -39,9 +39,10 @@ class PlanView:
 def measure_plan(void: np.ndarray, um_per_pixel: float, *, min_size: int = 4) -> PlanView:
     """Measure the voids of a plan view.
 
-    `void` (ndarray of bool, shape (height, width)): Pixels without contact. `min_size`: Fewest
-    connected pixels that make a void; smaller ones count as contact. Raises `InputError`: The scale
-    is no length, or scikit-image is not installed.
+    - `void` (ndarray of bool, shape (height, width)): pixels without contact.
+    - `min_size`: fewest connected pixels that make a void; smaller ones count as contact.
+
+    Raises `InputError`: the scale is no length, or scikit-image is not installed.
     """
     import pandas as pd
     from scipy.spatial import cKDTree
@@ -102,11 +103,13 @@ def voids_of_image(
 ) -> np.ndarray:
     """Pixels of voids of a grey image: one value, or what is darker than a threshold.
 
-    `image`: ndarray, shape (height, width) or (1, height, width). `void`: Grey value of voids,
-    without a threshold. `threshold`: A grey value, or ``otsu`` for the one that parts two peaks
-    best (N. Otsu, IEEE Trans. Syst. Man Cybern. 9, 62 (1979), doi:10.1109/TSMC.1979.4310076).
-    `bright`: Voids are brighter than the threshold. Raises `InputError`: The image has no such
-    value, or is a stack.
+    - `image`: ndarray, shape (height, width) or (1, height, width).
+    - `void`: grey value of voids, without a threshold.
+    - `threshold`: a grey value, or ``otsu`` for the one that parts two peaks best (N. Otsu, IEEE
+      Trans. Syst. Man Cybern. 9, 62 (1979), doi:10.1109/TSMC.1979.4310076).
+    - `bright`: voids are brighter than the threshold.
+
+    Raises `InputError`: the image has no such value, or is a stack.
     """
     image = image[0] if image.ndim == 3 and len(image) == 1 else image
     if image.ndim != 2:
@@ -142,7 +145,7 @@ def voids_of_image(
 def plans_of_run(found: Any, *, min_size: int = 4) -> list[tuple[str, float, PlanView]]:
     """The frames of a population of voids, measured as images are.
 
-    Raises `InputError`: The run is of another kind.
+    Raises `InputError`: the run is of another kind.
     """
     if not hasattr(found, "gap_um"):
         raise InputError(

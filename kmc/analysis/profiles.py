@@ -89,10 +89,14 @@ def vacancies_around_mg(
     profile nor the edges of the box contribute: ``g = 1`` is no preference, below 1 Mg repels
     vacancies.
 
-    `occupancy` (ndarray of uint8, shape (n_sites,)): 0 vacancy, 1 Li, 2 Mg. `r_max_nm`: Largest
-    distance. Returns one row for each distance of sites: r_nm, pairs, expected, g, g_error (of
-    counting, √pairs over expected: vacancies in voids come together, so scatter is larger). g is
-    NaN where nothing is expected. Raises `InputError`: `r_max_nm` is more than half of the box.
+    - `occupancy` (ndarray of uint8, shape (n_sites,)): 0 vacancy, 1 Li, 2 Mg.
+    - `r_max_nm`: largest distance.
+
+    Returns one row for each distance of sites: r_nm, pairs, expected, g, g_error (of counting,
+    √pairs over expected: vacancies in voids come together, so scatter is larger). g is NaN where
+    nothing is expected.
+
+    Raises `InputError`: `r_max_nm` is more than half of the box.
     """
     import pandas as pd
 
@@ -222,7 +226,7 @@ class Profiles:
     def radial(self, frame: int = -1, r_max_nm: float = 1.2) -> pd.DataFrame:
         """Vacancies around Mg in one frame of the trajectory: see `vacancies_around_mg`.
 
-        `frame`: Number of the frame in the trajectory; negative ones count from its end.
+        - `frame`: number of the frame in the trajectory; negative ones count from its end.
         """
         t = self._trajectory
         return vacancies_around_mg(t.frames[frame].occupancy, t.lattice, r_max_nm)

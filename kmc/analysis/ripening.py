@@ -86,9 +86,11 @@ def measure(
 ) -> Ripening:
     """Void sizes during the rest of a run.
 
-    `t`: Of a run with a ``[rest]``. `min_size`: Smallest number of connected vacancies of a void.
-    `progress`: Called with the number of frames done and to do. Raises `InputError`: The run has no
-    rest with at least two frames.
+    - `t`: of a run with a ``[rest]``.
+    - `min_size`: smallest number of connected vacancies of a void.
+    - `progress`: called with the number of frames done and to do.
+
+    Raises `InputError`: the run has no rest with at least two frames.
     """
     import pandas as pd
 

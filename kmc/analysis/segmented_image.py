@@ -71,7 +71,7 @@ class ImageVoids:
 def read_image(path: str | Path) -> np.ndarray:
     """Grey values of an image or a stack, shape (n_slices, height, width).
 
-    Raises `InputError`: The file is no image with one value a pixel, or is too large: its size is
+    Raises `InputError`: the file is no image with one value a pixel, or is too large: its size is
     looked at before it is decoded. Or it is a TIFF, and scikit-image, whose tifffile reads it, is
     not installed.
     """
@@ -161,11 +161,15 @@ def measure_image(
 ) -> ImageVoids:
     """Measure voids along the interface of a segmented image.
 
-    `image` (ndarray, shape (height, width) or (n_slices, height, width)): Grey value of each pixel;
-    row 0 is the top. `void`: Grey value of voids. `electrolyte`: Grey value of the electrolyte;
-    without it the metal ends at the edge of the image. `metal` ({"above", "below"}): Where the
-    metal lies, seen from the electrolyte. `min_size`: Fewest connected pixels that make a void.
-    Raises `InputError`: The image has no such value, too many values, or a column without
+    - `image` (ndarray, shape (height, width) or (n_slices, height, width)): grey value of each
+      pixel; row 0 is the top.
+    - `void`: grey value of voids.
+    - `electrolyte`: grey value of the electrolyte; without it the metal ends at the edge of the
+      image.
+    - `metal` ({"above", "below"}): where the metal lies, seen from the electrolyte.
+    - `min_size`: fewest connected pixels that make a void.
+
+    Raises `InputError`: the image has no such value, too many values, or a column without
     electrolyte.
 
     Examples
@@ -217,9 +221,9 @@ def measure_image(
 def _measures(labels: np.ndarray, number: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, ...]:
     """Pixels of each region; of those above the interface: number, width and height.
 
-    `labels` (ndarray of int, shape (height, width)): Label of each pixel. `number` (ndarray of
-    int): Number of the region of each label; results are in this order. `at` (ndarray of int, shape
-    (width,)): Row of the interface in each column.
+    - `labels` (ndarray of int, shape (height, width)): label of each pixel.
+    - `number` (ndarray of int): number of the region of each label; results are in this order.
+    - `at` (ndarray of int, shape (width,)): row of the interface in each column.
     """
     n_rows, n_columns = labels.shape
     count = int(number.max()) + 1

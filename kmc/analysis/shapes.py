@@ -41,7 +41,7 @@ def _span(present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def planes_A(lattice: Lattice, axis: int) -> np.ndarray:
     """Coordinates of the atomic planes along an axis, Å, ascending from 0 in the box.
 
-    `axis` ({0, 1, 2}): x, y or z.
+    - `axis` ({0, 1, 2}): x, y or z.
     """
     if axis == 2:
         return np.arange(lattice.layers) * lattice.layer_spacing_A
@@ -62,10 +62,11 @@ def place_in_box(
     A group is unwrapped at its longest empty interval and averaged; for one without an empty plane
     the centroid is the phase of its mean on the unit circle.
 
-    `sites`, `members` (ndarray of int, shape (n,)): Sites and the group each belongs to, from 0.
-    `in_layer` (ndarray of int, shape (n_groups, n_layers)): Sites of a group by layer. Returns
-    `centroid_nm` (ndarray of float64, shape (n_groups, 3)). Returns `extent_x_nm`, `extent_y_nm`
-    (ndarray of float64, shape (n_groups,)).
+    - `sites`, `members` (ndarray of int, shape (n,)): sites and the group each belongs to, from 0.
+    - `in_layer` (ndarray of int, shape (n_groups, n_layers)): sites of a group by layer.
+
+    Returns `centroid_nm` (ndarray of float64, shape (n_groups, 3)). Returns `extent_x_nm`,
+    `extent_y_nm` (ndarray of float64, shape (n_groups,)).
     """
     centroid, extents = np.zeros((n_groups, 3)), []
     for axis in (0, 1):
@@ -120,11 +121,14 @@ def wetting_angle_deg(
     and the metal has θ = 180° − α, as in F(θ) = (2 − cos θ)(1 + cos θ)²/4 of a lens void. Voids of
     a lattice have facets: the angle distinguishes flat from tall, not Young angles of a degree.
 
-    `volume_nm3`, `contact_area_nm2`: ndarray of float, shape (n_voids,). `contact_sites`: ndarray
-    of int, shape (n_voids,). `spacing_nm`: Distance of atomic layers. `is_cap` (ndarray of bool,
-    shape (n_voids,)): False for voids that cannot be one, as those closed around the box. Returns
-    ndarray of float64, shape (n_voids,): degrees; NaN for voids with fewer than `MIN_CONTACT_SITES`
-    sites of contact and those that are no caps.
+    - `volume_nm3`, `contact_area_nm2`: ndarray of float, shape (n_voids,).
+    - `contact_sites`: ndarray of int, shape (n_voids,).
+    - `spacing_nm`: distance of atomic layers.
+    - `is_cap` (ndarray of bool, shape (n_voids,)): false for voids that cannot be one, as those
+      closed around the box.
+
+    Returns ndarray of float64, shape (n_voids,): degrees; NaN for voids with fewer than
+    `MIN_CONTACT_SITES` sites of contact and those that are no caps.
     """
     angle = np.full(len(volume_nm3), np.nan)
     use = is_cap & (contact_sites >= MIN_CONTACT_SITES)

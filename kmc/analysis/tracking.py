@@ -79,9 +79,10 @@ def link(
 ) -> Links:
     """Match the voids of two frames.
 
-    `box_nm` (array of float, shape (3,)): Edges of the box. `periodic`: Directions in which the box
-    is periodic. `overlap`: Fraction of the smaller void's sites that two voids must share.
-    `reach_nm`: Largest displacement of a void without shared sites; 0 for none.
+    - `box_nm` (array of float, shape (3,)): edges of the box.
+    - `periodic`: directions in which the box is periodic.
+    - `overlap`: fraction of the smaller void's sites that two voids must share.
+    - `reach_nm`: largest displacement of a void without shared sites; 0 for none.
     """
     _, i, j = np.intersect1d(before.sites, after.sites, assume_unique=True, return_indices=True)
     pairs, shared = np.unique(

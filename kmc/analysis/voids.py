@@ -26,7 +26,9 @@ _SITES_AT_ONCE = 100_000  # whose neighbours are in memory at a time
 def label(occupancy: np.ndarray, lattice: Lattice) -> tuple[np.ndarray, int]:
     """Number the connected groups of vacant sites.
 
-    `occupancy` (ndarray of uint8, shape (n_sites,)): 0 where a site is vacant. `lattice`: The box.
+    - `occupancy` (ndarray of uint8, shape (n_sites,)): 0 where a site is vacant.
+    - `lattice`: the box.
+
     Returns `labels` (ndarray of int32, shape (n_sites,)): 0 for metal; else the number of the
     group, from 1 in the order of their first sites. Returns `n_groups`.
     """
@@ -205,8 +207,9 @@ class Voids:
 def find(occupancy: np.ndarray, lattice: Lattice, min_size: int = DEFAULT_MIN_SIZE) -> Voids:
     """Voids of one frame.
 
-    `occupancy` (ndarray of uint8, shape (n_sites,)): 0 where a site is vacant. `lattice`: The box.
-    `min_size`: Smallest number of connected vacant sites of a void.
+    - `occupancy` (ndarray of uint8, shape (n_sites,)): 0 where a site is vacant.
+    - `lattice`: the box.
+    - `min_size`: smallest number of connected vacant sites of a void.
 
     Examples
     --------
@@ -245,7 +248,9 @@ def find(occupancy: np.ndarray, lattice: Lattice, min_size: int = DEFAULT_MIN_SI
 def open_height_nm(occupancy: np.ndarray, lattice: Lattice) -> np.ndarray:
     """Height of the gap over each L1 site: distance to the first metal atom straight above it.
 
-    `occupancy` (ndarray of uint8, shape (n_sites,)): 0 where a site is vacant. `lattice`: The box.
+    - `occupancy` (ndarray of uint8, shape (n_sites,)): 0 where a site is vacant.
+    - `lattice`: the box.
+
     Returns ndarray of float64, shape (sites_per_layer,): nm; 0 where L1 holds metal. The reservoir
     above the box ends every gap.
     """

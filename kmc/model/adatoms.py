@@ -51,7 +51,7 @@ KINK = 3
 def check_same_metal(sets: Sequence[ParameterSet]) -> None:
     """Refuse substrates under different metals.
 
-    Raises `InputError`: A quantity of the metal differs between two sets.
+    Raises `InputError`: a quantity of the metal differs between two sets.
     """
     for other in sets[1:]:
         for key in OF_METAL:
@@ -124,8 +124,9 @@ def adatoms(
 ) -> Adatoms:
     """Energies on one or several substrates.
 
-    `sets`: Of each substrate; the first gives the metal. `lowest_barrier_eV`: Barriers of lone
-    atoms below it are raised to it, those of the reverse hops with them.
+    - `sets`: of each substrate; the first gives the metal.
+    - `lowest_barrier_eV`: barriers of lone atoms below it are raised to it, those of the reverse
+      hops with them.
     """
     metal = sets[0]
     bond = metal.value("formation_energy_bulk_eV") / KINK

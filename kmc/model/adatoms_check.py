@@ -17,7 +17,7 @@ _EDGE = 8  # of a periodic box
 def adatom_rows(parameters: ParameterSet) -> list[Row]:
     """Compare the model with the numbers of a set such as li_zno_002.
 
-    `parameters`: Has the quantities `kmc.model.adatoms.NEEDED`.
+    - `parameters`: has the quantities `kmc.model.adatoms.NEEDED`.
     """
     e = adatoms([parameters], 298.15, 0.0)
     empty = np.zeros((_EDGE, _EDGE, _EDGE), dtype=bool)

@@ -136,7 +136,7 @@ def check_slab(slab: Any, settings: Settings) -> None:
 def layers_of(slab: Any, settings: Settings, lattice_A: float) -> list[list[int]]:
     """Atoms of each layer of the metal, from the electrolyte up.
 
-    Raises `InputError`: There are too few layers, or L1 and L2 have not the same number of atoms.
+    Raises `InputError`: there are too few layers, or L1 and L2 have not the same number of atoms.
     """
     z, symbols = slab.positions[:, 2], np.array(slab.get_chemical_symbols())
     metal = symbols == settings.metal

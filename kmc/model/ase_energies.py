@@ -52,9 +52,11 @@ _SAVE_s = 5.0  # between two copies of an unfinished configuration
 class Configurations:
     """Configurations of one metal and one slab, computed when asked for.
 
-    `slab`: Metal on its electrolyte, the normal along z; or metal alone, whose lower side is taken.
-    `name`: Of the calculator, for notes. `folder`: Where finished configurations are kept.
-    `report`: Called with the share that is done (0 to 1) and a line of text.
+    - `slab`: metal on its electrolyte, the normal along z; or metal alone, whose lower side is
+      taken.
+    - `name`: of the calculator, for notes.
+    - `folder`: where finished configurations are kept.
+    - `report`: called with the share that is done (0 to 1) and a line of text.
     """
 
     def __init__(
@@ -219,7 +221,7 @@ class Configurations:
     def get(self, name: str) -> Any:
         """A configuration NAME-SIZE with its energy: known, kept in the folder, or computed.
 
-        Raises `InputError`: It does not relax, or relaxes into another.
+        Raises `InputError`: it does not relax, or relaxes into another.
         """
         if name not in self._known:
             stem, _, size = name.partition("-")
@@ -413,9 +415,11 @@ class Configurations:
 def load_calculator(spec: str) -> Any:
     """An ASE calculator by its name in ASE, or as MODULE:OBJECT.
 
-    `spec`: ``emt``, ``lj`` … of ASE, made without arguments; or an object of an importable module,
-    a file of the current folder among them: a calculator, or what returns one when called. Raises
-    `InputError`: There is no such calculator, or it cannot be made.
+    - `spec`: ``emt``, ``lj`` … of ASE, made without arguments; or an object of an importable
+      module, a file of the current folder among them: a calculator, or what returns one when
+      called.
+
+    Raises `InputError`: there is no such calculator, or it cannot be made.
     """
     import pkgutil
     import sys

@@ -44,7 +44,7 @@ class Expansion(NamedTuple):
 def read_expansion(path: str | Path) -> Expansion:
     """A cluster expansion of icet (.ce) or smol (.json).
 
-    Raises `InputError`: The library is not installed, the file is no expansion, or it is not one of
+    Raises `InputError`: the library is not installed, the file is no expansion, or it is not one of
     a bcc metal and vacancies on one kind of site.
     """
     path = Path(path)
@@ -134,7 +134,7 @@ def reduce_expansion(
 ) -> tuple[dict[str, dict[str, Any]], float]:
     """Quantities of the bulk and of a slab's L1 and L2, and the largest residual in meV.
 
-    Raises `InputError`: Pairs beyond the second shell, clusters of more vacancies, or layers beyond
+    Raises `InputError`: pairs beyond the second shell, clusters of more vacancies, or layers beyond
     L2 matter more than the tolerance; the message names them. Or an expansion is missing.
     """
     from ase.build import bulk

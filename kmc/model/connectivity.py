@@ -20,8 +20,9 @@ from kmc.model.lattice import Lattice
 def conductive_columns(flags: Sequence[bool], chemistry: np.ndarray) -> np.ndarray | None:
     """Columns above a conductive chemistry; None where there is none.
 
-    `flags`: Whether chemistries 1, 2, … of the interface are conductive; that of [system] never is.
-    `chemistry`: ndarray of uint8, shape (sites_per_layer,).
+    - `flags`: whether chemistries 1, 2, … of the interface are conductive; that of [system] never
+      is.
+    - `chemistry`: ndarray of uint8, shape (sites_per_layer,).
     """
     if not any(flags):
         return None
@@ -36,7 +37,7 @@ def conductive_columns(flags: Sequence[bool], chemistry: np.ndarray) -> np.ndarr
 def conductive_flags(run: Any) -> list[bool]:
     """The flags of a run's settings, as a trajectory stores them.
 
-    Raises `FileFormatError`: They are no settings of an interface.
+    Raises `FileFormatError`: they are no settings of an interface.
     """
     interface = run.get("interface", {}) if isinstance(run, Mapping) else None
     entries = (interface.get("chemistry") or []) if isinstance(interface, Mapping) else None
@@ -52,8 +53,9 @@ class Collector:
     atoms under an overhang are then joined until nothing changes. The result is that of a flood
     fill, the cost that of one look at the neighbours above each site.
 
-    `lattice`: With an interface. `conductive` (ndarray of bool, shape (sites_per_layer,),
-    optional): Columns above a conductive scaffold in the interface (`conductive_columns`).
+    - `lattice`: with an interface.
+    - `conductive` (ndarray of bool, shape (sites_per_layer,), optional): columns above a conductive
+      scaffold in the interface (`conductive_columns`).
     """
 
     def __init__(self, lattice: Lattice, conductive: np.ndarray | None = None):
@@ -89,8 +91,9 @@ class Collector:
     def connected(self, occupancy: np.ndarray) -> np.ndarray:
         """Which sites hold connected metal.
 
-        `occupancy` (array of uint8, shape (n_sites,)): 0 vacancy, 1 Li, 2 Mg. Returns ndarray of
-        bool, shape (n_sites,).
+        - `occupancy` (array of uint8, shape (n_sites,)): 0 vacancy, 1 Li, 2 Mg.
+
+        Returns ndarray of bool, shape (n_sites,).
         """
         n, layers = self._n, self.lattice.layers
         metal = np.asarray(occupancy) != VACANCY

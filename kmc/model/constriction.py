@@ -33,7 +33,7 @@ class Spreading:
     has the same mean potential on each (Thomson's principle). So the resistance can only rise
     when a site loses contact, and it lies above that of sites whose inside is resolved.
 
-    `lattice`: Its L1 is the interface.
+    - `lattice`: its L1 is the interface.
     """
 
     def __init__(self, lattice: Lattice):
@@ -59,8 +59,9 @@ class Spreading:
     def length_A(self, contact: np.ndarray) -> float:
         """Area-specific spreading resistance times conductivity, a length in Å.
 
-        `contact` (array of bool, shape (sites_per_layer,)): Which sites of L1 hold metal. Returns κ
-        R A: 0 for full contact, infinite for none; at the scale of the lattice.
+        - `contact` (array of bool, shape (sites_per_layer,)): which sites of L1 hold metal.
+
+        Returns κ R A: 0 for full contact, infinite for none; at the scale of the lattice.
         """
         contact = np.asarray(contact, dtype=bool)
         n_contact = np.count_nonzero(contact)
@@ -128,7 +129,7 @@ class Rim:
     def length_per_area_per_A(self, contact: np.ndarray) -> float:
         """Length of rims over the area of the box, 1/Å.
 
-        `contact`: array of bool, shape (sites_per_layer,).
+        - `contact`: array of bool, shape (sites_per_layer,).
         """
         contact = np.asarray(contact, dtype=bool)
         pairs = [np.count_nonzero(contact != contact[other]) for other in self._neighbour]

@@ -68,7 +68,7 @@ def closure_rate_Hz(
 
     A void loses volume at dV/dt = −1.5 ε̇(σ) V with the σ of `void_stress_MPa`.
 
-    Raises `InputError`: The set has no creep law.
+    Raises `InputError`: the set has no creep law.
     """
     if pressure_MPa == 0.0:
         return 0.0

@@ -51,7 +51,7 @@ class Row:
 def check_rows(parameters: ParameterSet, lattice_name: str = "bcc_100") -> list[Row]:
     """Compare the calibrated model with every DFT number of a parameter set.
 
-    `lattice_name`: Lattice to calibrate for and to build the configurations on.
+    - `lattice_name`: lattice to calibrate for and to build the configurations on.
     """
     bench = _Bench(parameters, lattice_name)
     if parameters.has("pair_bond_eV"):

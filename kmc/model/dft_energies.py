@@ -69,7 +69,7 @@ class DFTEnergy(NamedTuple):
 def configuration(name: str, given: Any) -> DFTEnergy:
     """A configuration from an object of ASE or pymatgen, or from a pair.
 
-    Raises `InputError`: It has no energy, or no atoms.
+    Raises `InputError`: it has no energy, or no atoms.
     """
     volume = None
     try:
@@ -106,10 +106,13 @@ def metal_of(configurations: Mapping[str, Any]) -> str | None:
 def quantities_of(configurations: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Quantities that follow from some configurations, each with its value and note.
 
-    `configurations`: Name, one of `CONFIGURATIONS` → object with energy and atoms. Returns key of a
-    quantity → ``value`` and ``note``; with the lattice parameter where the volume of the bulk is
-    known. Raises `InputError`: A name is not known, the atoms of two configurations do not fit, or
-    nothing follows.
+    - `configurations`: name, one of `CONFIGURATIONS` → object with energy and atoms.
+
+    Returns key of a quantity → ``value`` and ``note``; with the lattice parameter where the volume
+    of the bulk is known.
+
+    Raises `InputError`: a name is not known, the atoms of two configurations do not fit, or nothing
+    follows.
     """
     for name in configurations:
         if name not in CONFIGURATIONS:
@@ -195,9 +198,10 @@ def _check_atoms(
 def read_configurations(path: str | Path) -> dict[str, Any]:
     """Configurations named by a table, each read by ASE from the file of a finished calculation.
 
-    `path`: CSV with the columns configuration and file, or TOML with a table [configurations];
-    files are beside it: OUTCAR, vasprun.xml, extended XYZ and whatever else ASE reads. Raises
-    `InputError`: The table or a file cannot be read, or a file holds no energy.
+    - `path`: CSV with the columns configuration and file, or TOML with a table [configurations];
+      files are beside it: OUTCAR, vasprun.xml, extended XYZ and whatever else ASE reads.
+
+    Raises `InputError`: the table or a file cannot be read, or a file holds no energy.
     """
     path = Path(path)
     if path.suffix.lower() == ".toml":

@@ -78,11 +78,12 @@ def effective_area(
     a_eff = θ + w̄_rim a l: the contact, and the atoms at its rim, which are bound more weakly than
     those of a flat interface and exchange more often with the electrolyte.
 
-    `contact_fraction`: θ, share of the interface in contact. `rim_weight`: w̄_rim, exchange of the
-    rim beyond that of flat contact: in sites of a flat interface, for each lattice parameter of
-    rim. `spacing_A`: a, lattice parameter. `rim_length_per_area_per_A`: l, length of rim per area
-    of interface, 1/Å. It is the reciprocal of a length of the pattern: at micrometres the rim is
-    worth less than 1 % of the contact.
+    - `contact_fraction`: θ, share of the interface in contact.
+    - `rim_weight`: w̄_rim, exchange of the rim beyond that of flat contact: in sites of a flat
+      interface, for each lattice parameter of rim.
+    - `spacing_A`: a, lattice parameter.
+    - `rim_length_per_area_per_A`: l, length of rim per area of interface, 1/Å. It is the reciprocal
+      of a length of the pattern: at micrometres the rim is worth less than 1 % of the contact.
     """
     return contact_fraction + rim_weight * spacing_A * rim_length_per_area_per_A
 
@@ -116,7 +117,7 @@ def vacancy_activity(seen, expected):
     counts as in equilibrium and the logarithm stays finite; where more than one vacancy is
     expected it changes the activity by less than 2 %.
 
-    `seen`, `expected` (float or array): Sums over the same moments.
+    - `seen`, `expected` (float or array): sums over the same moments.
     """
     return (seen + _PRIOR) / (expected + _PRIOR)
 
@@ -166,7 +167,8 @@ def net_rate_overpotential_V(
 
     Solves  a exp[α zeη/kT] − b exp[−(1 − α) zeη/kT] = net.
 
-    `net`, `oxidation`, `reduction`: The net rate and the rates a and b at η = 0, in one unit.
+    - `net`, `oxidation`, `reduction`: the net rate and the rates a and b at η = 0, in one unit.
+
     Returns η in V; infinite when nothing can be oxidised for a positive net rate (or reduced for a
     negative one), and 0 when there is neither a rate nor anything to react.
     """
@@ -195,10 +197,11 @@ def balance_of_sites(
 ) -> tuple[float, float]:
     """Where nothing flows, and the exchange there, from an overpotential and its net rate.
 
-    `overpotential_V`, `net`: η and the net rate a exp[α zeη/kT] − b exp[−(1 − α) zeη/kT] at it.
-    `oxidation`: a, in the unit of the net rate. Returns `rest_V`: (kT/ze) ln(b/a); −inf where
-    nothing is reduced. Returns `exchange`: a^(1 − α) b^α, rate of oxidation and of reduction at
-    that potential.
+    - `overpotential_V`, `net`: η and the net rate a exp[α zeη/kT] − b exp[−(1 − α) zeη/kT] at it.
+    - `oxidation`: a, in the unit of the net rate.
+
+    Returns `rest_V`: (kT/ze) ln(b/a); −inf where nothing is reduced. Returns `exchange`: a^(1 − α)
+    b^α, rate of oxidation and of reduction at that potential.
     """
     forward, backward = charge_transfer_factors(overpotential_V, thermal_V, alpha)
     # A sample stores what passed, and not b: it follows from the net rate.
@@ -255,9 +258,11 @@ def interface_part_V(
     so there is one solution; it lies between the applied overpotential and the one at which nothing
     flows, (kT/ze) ln(b/a).
 
-    `oxidation`, `reduction`: a and b, rates at η = 0. `drop_V_per_rate`: R in V per unit of those
-    rates: what electrolyte and series resistance drop. Returns η in V; the rest drops before the
-    interface. With infinite R nothing flows.
+    - `oxidation`, `reduction`: a and b, rates at η = 0.
+    - `drop_V_per_rate`: r in V per unit of those rates: what electrolyte and series resistance
+      drop.
+
+    Returns η in V; the rest drops before the interface. With infinite R nothing flows.
     """
     from scipy.optimize import brentq
 

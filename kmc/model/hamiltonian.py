@@ -69,8 +69,8 @@ class Hamiltonian:
     def energy_ueV(self, occupancy, lattice: Lattice) -> int:
         """H of a configuration, summed bond by bond.
 
-        `occupancy` (array of int, shape (n_sites,)): 0 vacancy, 1 Li, 2 Mg. `lattice`: The box; its
-        own neighbours are used, none of the event loop's counts.
+        - `occupancy` (array of int, shape (n_sites,)): 0 vacancy, 1 Li, 2 Mg.
+        - `lattice`: the box; its own neighbours are used, none of the event loop's counts.
         """
         occupancy = np.asarray(occupancy, dtype=np.int64)
         total = int(self.phi[occupancy, lattice.layer].sum())
@@ -96,9 +96,10 @@ class Hamiltonian:
 def total_energy_ueV(hamiltonians, chemistry, occupancy, lattice: Lattice) -> int:
     """H of a configuration on an interface of several chemistries, each site with its own φ.
 
-    `hamiltonians`: One for each chemistry; they differ in φ alone. `chemistry` (array of int, shape
-    (sites_per_layer,), or None): Chemistry below each column of sites; not needed for a single one.
-    `occupancy`: array of int, shape (n_sites,).
+    - `hamiltonians`: one for each chemistry; they differ in φ alone.
+    - `chemistry` (array of int, shape (sites_per_layer,), or None): chemistry below each column of
+      sites; not needed for a single one.
+    - `occupancy`: array of int, shape (n_sites,).
     """
     occupancy = np.asarray(occupancy)
     first, *others = hamiltonians
@@ -127,7 +128,7 @@ def calibrate(parameters: ParameterSet, lattice: Lattice) -> Hamiltonian:
 
     A set with ``pair_bond_eV`` is a plain lattice gas: ε1 given, everything else zero.
 
-    Raises `InputError`: The set lacks an energy that the calibration needs.
+    Raises `InputError`: the set lacks an energy that the calibration needs.
     """
     bond1, bond2 = np.zeros((3, 3)), np.zeros((3, 3))
     phi = np.zeros((3, lattice.layers + 1))

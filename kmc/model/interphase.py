@@ -30,11 +30,14 @@ INTERFACE_KEYS = (
 class Interphase:
     """Chemistry below every column of sites.
 
-    `chemistry` (array of uint8, shape (sites_per_layer,)): Chemistry of each site of L1, in the
-    order of the lattice's sites; the site of L2 with the same number within its layer belongs to
-    the same chemistry. `parameters`: Chemistry k takes the site energies of ``parameters[k]``;
-    chemistry 0 is the set of the run. Raises `InputError`: More than four chemistries, a number
-    without a set, or sets that differ in more than the energies of the interface.
+    - `chemistry` (array of uint8, shape (sites_per_layer,)): chemistry of each site of L1, in the
+      order of the lattice's sites; the site of L2 with the same number within its layer belongs to
+      the same chemistry.
+    - `parameters`: chemistry k takes the site energies of ``parameters[k]``; chemistry 0 is the set
+      of the run.
+
+    Raises `InputError`: more than four chemistries, a number without a set, or sets that differ in
+    more than the energies of the interface.
     """
 
     chemistry: np.ndarray = field(compare=False)

@@ -49,8 +49,8 @@ def _representatives(cases: np.ndarray) -> np.ndarray:
 class KernelLattice:
     """A box with wall layers below and above it.
 
-    `shells`: Neighbour shells whose occupation changes a hop's rate: 0, 1 or 2. `pairs`: Whether
-    pairs of an L1 vacancy and an Mg in L2 have an energy of their own.
+    - `shells`: neighbour shells whose occupation changes a hop's rate: 0, 1 or 2.
+    - `pairs`: whether pairs of an L1 vacancy and an Mg in L2 have an energy of their own.
     """
 
     lattice: Lattice
@@ -301,10 +301,12 @@ class KernelLattice:
     ) -> np.ndarray:
         """Site states with species but without counts.
 
-        `occupancy`: ndarray of uint8, shape (n_sites,). `classes` (ndarray of int, shape
-        (n_layers,)): Site class of each layer. `chemistry` (ndarray of uint8, shape
-        (sites_per_layer,), optional): Interface chemistry of each column; all 0 by default. Returns
-        ndarray of int32, shape (n_sites with walls,).
+        - `occupancy`: ndarray of uint8, shape (n_sites,).
+        - `classes` (ndarray of int, shape (n_layers,)): site class of each layer.
+        - `chemistry` (ndarray of uint8, shape (sites_per_layer,), optional): interface chemistry of
+          each column; all 0 by default.
+
+        Returns ndarray of int32, shape (n_sites with walls,).
         """
         lattice, cell = self.lattice, self.lattice.unit_cell
         columns = cell.sites_per_layer_cell

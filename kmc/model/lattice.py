@@ -51,8 +51,10 @@ class UnitCell:
 def load_unit_cell(name: str) -> UnitCell:
     """Read a lattice file and compute its layers and neighbours.
 
-    `name`: A shipped lattice (``bcc_100``, ``bcc_110``, ``bcc_111``) or the path of a lattice file.
-    Raises `InputError`: The file does not describe a bcc lattice in an orthogonal cell.
+    - `name`: a shipped lattice (``bcc_100``, ``bcc_110``, ``bcc_111``) or the path of a lattice
+      file.
+
+    Raises `InputError`: the file does not describe a bcc lattice in an orthogonal cell.
     """
     path = catalogue.locate("lattices", name)
     return _unit_cell(path, catalogue.read_text(path))

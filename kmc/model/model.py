@@ -33,7 +33,7 @@ class Model(Electrode):
     Its parameters are those of `Electrode`; refused are conditions that the event loop could not
     run.
 
-    Raises `InputError`: Pressure without an interface, chemistries that do not fit, or energies
+    Raises `InputError`: pressure without an interface, chemistries that do not fit, or energies
     whose Boltzmann factors leave the range of numbers or of the bins.
     """
 
@@ -251,7 +251,7 @@ class Model(Electrode):
 def _check(model: Model) -> None:
     """Refuse a model that the event loop could not run.
 
-    Raises `InputError`: Pressure without an interface, chemistries that do not fit, or energies
+    Raises `InputError`: pressure without an interface, chemistries that do not fit, or energies
     whose Boltzmann factors leave the range of numbers or of the bins.
     """
     if model.interphase is not None:

@@ -40,8 +40,10 @@ base = {base}
 def template(file: str = "my_set.toml", base: str = "li_li2s") -> str:
     """A valid parameter file in which every input of a shipped set stands as a comment.
 
-    `file`: Name of the file, for its head. `base`: Shipped set whose values it starts from. Raises
-    `InputError`: There is no such set, or it is a set on the base of another.
+    - `file`: name of the file, for its head.
+    - `base`: shipped set whose values it starts from.
+
+    Raises `InputError`: there is no such set, or it is a set on the base of another.
     """
     below = load_parameters(base)
     if below.base:

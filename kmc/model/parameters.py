@@ -184,7 +184,7 @@ class ParameterSet(Checked):
     def value(self, key: str) -> float:
         """Value of a quantity.
 
-        Raises `InputError`: The set has no such quantity; the message names the nearest one.
+        Raises `InputError`: the set has no such quantity; the message names the nearest one.
         """
         return self[key].value
 

@@ -81,9 +81,10 @@ def listed() -> str:
 def gained(rows: Mapping, change: str, *, mg: bool = False):
     """Total change of a quantity by all events so far.
 
-    `rows` (mapping of str to array): Columns of `/samples`; those that an older file lacks count as
-    0. `change`: ``"vacancies"`` or ``"electrons"``. `mg`: Count the events that moved an Mg atom
-    only.
+    - `rows` (mapping of str to array): columns of `/samples`; those that an older file lacks count
+      as 0.
+    - `change`: ``"vacancies"`` or ``"electrons"``.
+    - `mg`: count the events that moved an Mg atom only.
     """
     total = 0
     for process in PROCESSES:

@@ -209,8 +209,9 @@ def channels(
 ) -> tables.Channels:
     """Processes other than hops.
 
-    `drive`: What drives charge transfer; that of the model by default. `charge_transfer_V`:
-    Overpotential of the interface that is held; that of the drive by default.
+    - `drive`: what drives charge transfer; that of the model by default.
+    - `charge_transfer_V`: overpotential of the interface that is held; that of the drive by
+      default.
     """
     drive = model.drive if drive is None else drive
     emission_Hz = model.emission_rate_per_site_Hz * model.lattice.sites_per_layer
@@ -284,8 +285,9 @@ def _highest_weights(model: Model) -> tuple[float, float]:
 def new_state(model: Model, occupancy, alloy: bool, capacity: int | None = None) -> tables.State:
     """Kernel state of a configuration, not yet counted and sorted (`kernels.loop.prepare`).
 
-    `occupancy`: array of uint8, shape (n_sites,). `alloy`: Whether the state will run with the
-    tables for Mg. `capacity`: Vacancies that fit before the bins must grow.
+    - `occupancy`: array of uint8, shape (n_sites,).
+    - `alloy`: whether the state will run with the tables for Mg.
+    - `capacity`: vacancies that fit before the bins must grow.
     """
     occupancy = np.asarray(occupancy, dtype=np.uint8)
     chemistry = model.interphase.chemistry if model.interphase else None

@@ -14,8 +14,10 @@ def sink_distance(thickness: float, sink_length: float = math.inf, sink_depth: f
 
     to itself and to the metal (∇²s = κ²s, s = 0 at L). Λ stands wherever L did without sinks.
 
-    `thickness`: L, metal up to the perfect sink; infinite for none. `sink_length`: λ of the
-    interface, in the same unit; infinite for none. `sink_depth`: 1/κ of the metal, likewise.
+    - `thickness`: L, metal up to the perfect sink; infinite for none.
+    - `sink_length`: λ of the interface, in the same unit; infinite for none.
+    - `sink_depth`: 1/κ of the metal, likewise.
+
     Returns Λ = 1/(1/λ + κ coth κL); exactly L where λ and 1/κ are infinite.
 
     Examples

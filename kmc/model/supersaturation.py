@@ -33,7 +33,7 @@ def electrode(model: Model) -> float:
 def of_layers(model: Model) -> np.ndarray:
     """S of every layer with the rates of the model, barriers raised or not; float64 (layers,).
 
-    Raises `ValueError`: The box has no interface, or no sink that would let a steady state exist.
+    Raises `ValueError`: the box has no interface, or no sink that would let a steady state exist.
     """
     if model.absorption_rate_Hz == 0.0:
         raise ValueError("no steady state: vacancies have no way out of the box")

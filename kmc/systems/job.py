@@ -154,7 +154,7 @@ class Goal:
 def the_one_of(**given: float | None) -> tuple[str, float]:
     """Name and value of the one argument of a step that is given.
 
-    Raises `InputError`: None or several are given, or the value is not above 0.
+    Raises `InputError`: none or several are given, or the value is not above 0.
     """
     named = {key: value for key, value in given.items() if value is not None}
     if len(named) != 1:

@@ -548,7 +548,7 @@ def interrupt(folder, point, monkeypatch) -> Path:
     part = folder.path / "points" / f"{point.name}.part.h5"
     with monkeypatch.context() as patch:
         patch.setattr(simulation, "_FIRST_CHUNK", 500)
-        begun = simulation.Simulation(load_run(folder.run_file_path(point)))
+        begun = simulation.ElectrodeJob(load_run(folder.run_file_path(point)))
         writer = simulation.TrajectoryWriter(
             part,
             lattice=begun.model.lattice,

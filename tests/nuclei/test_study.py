@@ -207,7 +207,7 @@ def test_command(tmp_path, monkeypatch):
         (("nowhere.toml",), "no such file"),
         (("li_li2s", "--mg-coverage", "0.3"), "has no Mg"),
         (("limg_li2s", "--mg-coverage", "1"), "mg_coverage = 1"),
-        (("limg_li2s", "--coverages", "0.2,many"), "is not a list of numbers"),
+        (("limg_li2s", "--coverages", "0.2,many"), "is no list of numbers"),
         (("limg_li2s", "--coverages", "0.2,1.5"), "mg_coverage = 1.5"),
         (("li_li2s", "--temperature", "0"), "temperature_K"),
         (("li_li2s", "--temperature", "nan"), "temperature_K"),

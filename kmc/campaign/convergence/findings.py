@@ -55,8 +55,9 @@ class Level:
     """One number at one ratio: mean, scatter and 95 % interval (Student's t) over `n` runs.
 
     The interval is NaN with one run. Where `censored` runs ended before their onset the mean is a
-    lower bound without an interval. `converged`: this level and all above it agree with the last
-    one within the tolerance.
+    lower bound without an interval.
+
+    - `converged`: this level and all above it agree with the last one within the tolerance.
     """
 
     ratio: float

@@ -33,9 +33,10 @@ def random_map(
 
     Each chemistry is cut from a field of its own, on the sites that those before it have left.
 
-    `fractions`: Share of the L1 sites of chemistries 1, 2, …; the rest is chemistry 0.
-    `correlation_length_nm`: ξ of the field; 0 draws each site by itself. Returns ndarray of uint8,
-    shape (sites_per_layer,).
+    - `fractions`: share of the L1 sites of chemistries 1, 2, …; the rest is chemistry 0.
+    - `correlation_length_nm`: ξ of the field; 0 draws each site by itself.
+
+    Returns ndarray of uint8, shape (sites_per_layer,).
     """
     chemistry = np.zeros(lattice.sites_per_layer, dtype=np.uint8)
     # Rounded so that the sum is as close to its share as each of them.
@@ -88,8 +89,8 @@ def _kernel(n: int, edge_A: float, offset_A: float, width_A: float) -> np.ndarra
 def map_from_mask(lattice: Lattice, mask: np.ndarray) -> np.ndarray:
     """Chemistry of each L1 site from an image scaled to the box.
 
-    `mask` (ndarray of uint8, shape (rows, columns)): Chemistry at ``[y, x]``; a site takes that of
-    its pixel.
+    - `mask` (ndarray of uint8, shape (rows, columns)): chemistry at ``[y, x]``; a site takes that
+      of its pixel.
     """
     place = lattice.positions_A[: lattice.sites_per_layer, :2] / lattice.box_A[:2]
     rows, columns = mask.shape
@@ -113,10 +114,13 @@ def chemistry_sets(
     [parameters] of a run changes the energies of the interface for [system] alone, and every other
     value for all chemistries, since the metal is one and the same.
 
-    `base`: That of [system], with the overrides. `entries`: The other chemistries: entries of
-    ``chemistry`` in the section [interface] of a run file. `overrides`: [parameters] of the run.
-    `shown`: Key and value of an override → its form in messages. Raises `InputError`: No such set,
-    or an override of a quantity that it does not have.
+    - `base`: that of [system], with the overrides.
+    - `entries`: the other chemistries: entries of ``chemistry`` in the section [interface] of a run
+      file.
+    - `overrides`: [parameters] of the run.
+    - `shown`: key and value of an override → its form in messages.
+
+    Raises `InputError`: no such set, or an override of a quantity that it does not have.
     """
     shared = {key: v for key, v in overrides.items() if key not in INTERFACE_KEYS}
     return base, *(
@@ -146,7 +150,7 @@ def interphase_of(
 def chemistries(names: Sequence[str], found: Interphase | None) -> list[dict]:
     """The chemistries with their share and energies, as JSON-able data.
 
-    `names`: Parameter set of [system], then those of the entries, as the run file names them.
+    - `names`: parameter set of [system], then those of the entries, as the run file names them.
     """
     if found is None:
         return []

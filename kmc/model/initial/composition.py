@@ -19,12 +19,16 @@ def initial_occupancy(
 ) -> np.ndarray:
     """Random alloy with vacancies and, at an interface, a given Mg coverage of L1.
 
-    `vacancy_fraction`: Vacancies over all sites, placed at random; the number is rounded, not
-    drawn. `mg_fraction`: Mg over the metal outside a prescribed L1, placed at random; the number is
-    rounded. `mg_coverage_L1`: Share of L1's metal that is Mg; "equilibrium" draws it from the
-    Boltzmann distribution of exchange with a bulk of `mg_fraction`; None leaves L1 as random as the
-    rest. `flaws` (ndarray of int, optional): Sites of patches and voids, vacant besides those of
-    `vacancy_fraction`. Returns ndarray of uint8, shape (n_sites,).
+    - `vacancy_fraction`: vacancies over all sites, placed at random; the number is rounded, not
+      drawn.
+    - `mg_fraction`: Mg over the metal outside a prescribed L1, placed at random; the number is
+      rounded.
+    - `mg_coverage_L1`: share of L1's metal that is Mg; "equilibrium" draws it from the Boltzmann
+      distribution of exchange with a bulk of `mg_fraction`; None leaves L1 as random as the rest.
+    - `flaws` (ndarray of int, optional): sites of patches and voids, vacant besides those of
+      `vacancy_fraction`.
+
+    Returns ndarray of uint8, shape (n_sites,).
     """
     lattice = model.lattice
     occupancy = np.full(lattice.n_sites, LI, dtype=np.uint8)

@@ -43,7 +43,7 @@ def draw_flaws(interface: Any, lattice: Lattice, seed: np.random.SeedSequence) -
     and each position is uniform: flaws may overlap. Patches and voids have separate generators, so
     that neither depends on the number of the other.
 
-    `interface`: section [interface] of a run file.
+    - `interface`: section [interface] of a run file.
     """
     for_patches, for_voids = (np.random.default_rng(child) for child in seed.spawn(2))
     patches = _drawn(for_patches, interface.patch_density_per_um2, lattice)

@@ -22,9 +22,12 @@ def read_mask(path: str | Path, n_chemistries: int) -> np.ndarray:
     their brightness. Its top is the top of the maps that ``kmc plot`` draws, large y. An NPY file
     holds the numbers themselves as ``[y, x]``.
 
-    `n_chemistries`: Chemistries there are, that of [system] included. Returns ndarray of uint8,
-    shape (rows, columns). Raises `InputError`: No such file, neither PNG nor NPY, damaged, too
-    large, or with numbers out of range.
+    - `n_chemistries`: chemistries there are, that of [system] included.
+
+    Returns ndarray of uint8, shape (rows, columns).
+
+    Raises `InputError`: no such file, neither PNG nor NPY, damaged, too large, or with numbers out
+    of range.
     """
     path = Path(path)
     if path.suffix.lower() not in ENDINGS:

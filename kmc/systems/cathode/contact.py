@@ -23,9 +23,9 @@ def contact_ratio(
 ) -> dict[int, float]:
     """Share of the active surfaces looking at `ACTIVE` and at `FRAME` that touch; NaN without any.
 
-    `material`, `grain` (ndarray, shape (edge, edge)): As in `Microstructure`. `open_area` (ndarray,
-    shape (edge, edge)): Open share of each site; along a row of pores they add up to the open
-    width.
+    - `material`, `grain` (ndarray, shape (edge, edge)): as in `Microstructure`.
+    - `open_area` (ndarray, shape (edge, edge)): open share of each site; along a row of pores they
+      add up to the open width.
     """
     seen: dict[int, list[bool]] = {ACTIVE: [], FRAME: []}
     edge = len(material)
@@ -46,7 +46,8 @@ def single_pores(material: np.ndarray, open_area: np.ndarray, refinement: int = 
     A pore is what pores of the start have in common by sides of sites; below `SMALLEST` sites it
     would not be outlined in a micrograph, and is left out.
 
-    `material`: ndarray, shape (edge, edge). `open_area`: ndarray, shape (frames, edge, edge).
+    - `material`: ndarray, shape (edge, edge).
+    - `open_area`: ndarray, shape (frames, edge, edge).
     """
     found, n = ndimage.label(material == PORE)
     sites = np.bincount(found.ravel(), minlength=n + 1)

@@ -88,7 +88,7 @@ def relaxed_GPa(
 class CathodeBody:
     """The lattice of sites: portions, creep strain, which sites bear load, and the elastic field.
 
-    `pressure_MPa`: On the wall at the largest x, which gives way; without, all walls are fixed.
+    - `pressure_MPa`: on the wall at the largest x, which gives way; without, all walls are fixed.
 
     - `portions` (ndarray of int64, shape (edge, edge))
     - `creep_strain` (ndarray, shape (4, edge, edge)): ε_xx − ε_yy, γ_xy and two strains of bending.
@@ -129,8 +129,9 @@ class CathodeBody:
     def find_load(self, active: Solid, swelling: float, time_s: float = 0.0) -> None:
         """Find which sites bear load after a time of creep, and their moduli.
 
-        `active`: Active material at this lithiation. `swelling`: Its free area strain s. `time_s`:
-        0 for the elastic answer.
+        - `active`: active material at this lithiation.
+        - `swelling`: its free area strain s.
+        - `time_s`: 0 for the elastic answer.
         """
         for attempt in range(_TRIES):
             loaded = self.bears_load
@@ -167,8 +168,10 @@ class CathodeBody:
         up the flow of the whole cathode, and did (twice the contact that stays open, half as much
         stress again in the frame).
 
-        `active`, `swelling`, `time_s`: As for `find_load`. `most`: Iterations after which the
-        answer is taken as it is. Raises `KmcError`: It did not converge.
+        - `active`, `swelling`, `time_s`: as for `find_load`.
+        - `most`: iterations after which the answer is taken as it is.
+
+        Raises `KmcError`: it did not converge.
         """
         self._prepare(active, swelling)
         load = self._elements.plate(self._pressure_GPa)
@@ -220,8 +223,8 @@ class CathodeBody:
     def equilibrate(self, active: Solid, swelling: float, out_of_plane: float = 0.0) -> None:
         """Elastic field and stress, with the sites that bear load by the last `find_load`.
 
-        `active`, `swelling`: As for `find_load`. `out_of_plane`: Free strain normal to the plane,
-        of a material that does not creep.
+        - `active`, `swelling`: as for `find_load`.
+        - `out_of_plane`: free strain normal to the plane, of a material that does not creep.
         """
         self.flow(active, swelling, 0.0)
         loaded = self.bears_load

@@ -35,8 +35,9 @@ def shear_modulus_GPa(modulus_GPa, poisson_ratio):
 class PlaneStrain:
     """Finite elements on edge × edge sites between symmetry planes.
 
-    `edge`: Sites along an edge, at least 2. `pressed`: The wall at the largest x is a rigid plate
-    that gives way to a pressure; fixed otherwise.
+    - `edge`: sites along an edge, at least 2.
+    - `pressed`: the wall at the largest x is a rigid plate that gives way to a pressure; fixed
+      otherwise.
     """
 
     def __init__(self, edge: int, pressed: bool = False):
@@ -100,8 +101,8 @@ class PlaneStrain:
     def factorize(self, stiffness: np.ndarray) -> SuperLU:
         """Factors of the stiffness matrix.
 
-        `stiffness` (ndarray, shape (11, edge, edge)): K, and the upper triangle of the 4 × 4
-        stiffness of the shears and bendings.
+        - `stiffness` (ndarray, shape (11, edge, edge)): k, and the upper triangle of the 4 × 4
+          stiffness of the shears and bendings.
         """
         blocks = stiffness.reshape(11, -1).T @ self._blocks.reshape(11, -1)
         data = np.bincount(self._slot, blocks.ravel()[self._kept], minlength=len(self._indices))
@@ -122,10 +123,11 @@ class PlaneStrain:
     ) -> np.ndarray:
         """Displacements in equilibrium, of linear elasticity.
 
-        `K`, `G` (ndarray, shape (edge, edge)): Moduli, all above 0. `free_area` (ndarray, shape
-        (edge, edge)): o of each site. `creep` (ndarray, shape (4, edge, edge), optional): ε_xx −
-        ε_yy, γ_xy and both bendings of the creep strain; zero by default. `pressure_GPa`: On the
-        plate.
+        - `K`, `G` (ndarray, shape (edge, edge)): moduli, all above 0.
+        - `free_area` (ndarray, shape (edge, edge)): o of each site.
+        - `creep` (ndarray, shape (4, edge, edge), optional): ε_xx − ε_yy, γ_xy and both bendings of
+          the creep strain; zero by default.
+        - `pressure_GPa`: on the plate.
         """
         rest = np.zeros((4, *K.shape)) if creep is None else creep
         load = self.forces(np.concatenate([[K * free_area], G * rest]))

@@ -105,7 +105,7 @@ def material_rows(parameters: ParameterSet) -> list[Row]:
     strain: σ = E/(1 − ν²) times half the area strain. Rate and exponent of creep are those of its
     relaxation.
 
-    `parameters`: Has a Young's modulus and Poisson's ratio.
+    - `parameters`: has a Young's modulus and Poisson's ratio.
     """
     solid = solid_of(parameters)
     bar = np.full((_EDGE, _EDGE), PORE)

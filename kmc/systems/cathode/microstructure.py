@@ -38,9 +38,10 @@ def build(
     the middle of each boundary longer than two sites, the sites nearest to it stay solid: there the
     grains touch.
 
-    `edge`: Sites along an edge. `grain_sites`: Mean distance of the middles of neighbouring grains,
-    in sites. `active_fraction`, `frame_fraction`: Area fractions. `refinement`: Each site is cut
-    into so many along both edges.
+    - `edge`: sites along an edge.
+    - `grain_sites`: mean distance of the middles of neighbouring grains, in sites.
+    - `active_fraction`, `frame_fraction`: area fractions.
+    - `refinement`: each site is cut into so many along both edges.
     """
     number = max(4, round(edge**2 / (np.sqrt(0.75) * grain_sites**2)))
     sites = np.stack(np.meshgrid(np.arange(edge), np.arange(edge), indexing="ij"), -1) + 0.5

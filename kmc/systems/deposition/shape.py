@@ -13,8 +13,11 @@ from scipy.sparse.csgraph import connected_components
 def labels(there: np.ndarray, periodic: Sequence[int]) -> tuple[np.ndarray, int]:
     """Connected components by shared faces.
 
-    `there`: array of bool. `periodic`: Axes whose two ends are joined. Returns ndarray of int, int:
-    number of the component of each place, from 1, and 0 elsewhere; how many there are.
+    - `there`: array of bool.
+    - `periodic`: axes whose two ends are joined.
+
+    Returns ndarray of int, int: number of the component of each place, from 1, and 0 elsewhere; how
+    many there are.
     """
     found, n = ndimage.label(there)
     first, last = [np.arange(n + 1)], [np.arange(n + 1)]
@@ -47,7 +50,8 @@ def connected(occupied: np.ndarray) -> np.ndarray:
 def describe(occupied: np.ndarray, spacing_nm: float) -> dict[str, float]:
     """Numbers of a deposit, those of `/samples` that follow from the atoms alone.
 
-    `occupied`: array, [z, y, x]. `spacing_nm`: Edge of a cell.
+    - `occupied`: array, [z, y, x].
+    - `spacing_nm`: edge of a cell.
     """
     top = heights(occupied)
     found, islands = labels(top > 0, (0, 1))

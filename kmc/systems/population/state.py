@@ -385,7 +385,7 @@ class Outline:
         self.mobility, self.largest = least[names], float(least.max())
 
     def relax(self, h: np.ndarray, step: np.ndarray, time: float) -> None:
-        """`step`: what each cell gains in all of the time."""
+        """- `step`: what each cell gains in all of the time."""
         stages = max(3, math.ceil((math.sqrt(1 + 8 * 36 * time * self.largest) - 1) / 2))
         outline.relax(
             *(h, step / time, time, stages, self.mobility),
