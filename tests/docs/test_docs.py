@@ -49,7 +49,7 @@ TITLES = {
 
 CLASS = re.compile("/samples/hops_(Li|Li_near_Mg|Mg)_(L1|L2|deep)_(up|down)$")
 CLASSES = (
-    "| `/samples/hops_X_Y_Z` | int64 | [sample] | 1 | Of `hops_X` (X: `Li`, `Li_near_Mg`, `Mg`), "
+    "| `/samples/hops_X_Y_Z` | int64[sample] | Of `hops_X` (X: `Li`, `Li_near_Mg`, `Mg`), "
     "those between layer Y (`L1`, `L2`, or `deep`: any above, or no interface) and a higher one, "
     "Z: `up` or `down`, so far |"
 )
@@ -63,7 +63,7 @@ def schema_tables() -> str:
     parts = []
     for group, entries in groups.items():
         parts += [f"## {TITLES[group]}", ""]
-        parts += ["| | type | shape | unit | meaning |", "|---|---|---|---|---|"]
+        parts += ["| | type | meaning |", "|---|---|---|"]
         grouped = set()
         for entry in entries:
             if CLASS.match(entry.path):
@@ -73,8 +73,9 @@ def schema_tables() -> str:
                 continue
             name = entry.path if "@" not in entry.path else entry.path.replace("@", " @")
             kind = TYPES.get(entry.dtype, entry.dtype.replace("|S", "bytes "))
-            shape = f"[{entry.shape}]" if entry.shape else ""
-            parts.append(f"| `{name}` | {kind} | {shape} | {entry.unit} | {entry.description} |")
+            kind += f"[{entry.shape}]" if entry.shape else ""
+            kind += f", {entry.unit}" if entry.unit != "1" else ""
+            parts.append(f"| `{name}` | {kind} | {entry.description} |")
         parts.append("")
     return "\n".join(parts)
 
@@ -83,7 +84,8 @@ def page_with_tables() -> str:
     head, mark, _ = (DOCS / "trajectory.md").read_text(encoding="utf-8").partition(MARK)
     assert mark
     note = (
-        "A name behind @ is an attribute of the group before it. Unit 1: counts, shares and text."
+        "Types with shapes and units; counts and shares have the unit 1. A name behind @ is an "
+        "attribute of the group before it."
     )
     return f"{head}{mark}\n\n{note}\n\n{schema_tables()}"
 

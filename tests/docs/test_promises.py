@@ -86,9 +86,12 @@ def test_every_dataset_is_documented_with_type_unit_and_meaning():
             if row.startswith(f"| `{entry.path.replace('@', ' @')}`")
         ]
         cells = [cell.strip() for cell in line.strip("|").split(" | ")]
-        assert len(cells) == 5
-        assert cells[1]
-        assert cells[3:] == [entry.unit, entry.description]
+        assert len(cells) == 3
+        tail = f"[{entry.shape}]" if entry.shape else ""
+        tail += f", {entry.unit}" if entry.unit != "1" else ""
+        kinds = r"((u?int|float)\d+|bool|text|bytes \d+)"
+        assert re.fullmatch(kinds + re.escape(tail), cells[1])
+        assert cells[2] == entry.description
     assert classes == 18
 
 
