@@ -30,9 +30,6 @@ def series_rows(folder: Path, pressure: str) -> dict[str, list[str]]:
             f"{s.local_stress_MPa[-1]:.3g} MPa",
             f"{creep:.2f}",
         ],
-        f"{head}: charge transfer, mV": [
-            *(f"{1e3 * s.overpotential_charge_transfer_V[i]:.0f}" for i in at), "", "",
-        ],
         f"{head}: concentration, mV": [
             *(f"{1e3 * s.overpotential_concentration_V[i]:.0f}" for i in at), "", "",
         ],

@@ -35,7 +35,7 @@ def disc_constriction_ohm_cm2(contact, discs_per_cm2, conductivity_mS_cm):
     [(1.0, 12.7), (0.8, 15.8), (0.5, 24.7), (0.2, 53.8), (0.1, 84.6), (0.05, 118.8)],
 )
 def test_charge_transfer_of_the_contact_that_is_left(contact, millivolts):
-    """(2kT/e) asinh[j/(2 j0 θ)] at 298.15 K, to the last digit of the table in docs/model.md."""
+    """(2kT/e) asinh[j/(2 j0 θ)] at 298.15 K, as docs/model/electrochemistry.md prints it."""
     volts = ec.charge_transfer_overpotential_V(CURRENT, EXCHANGE, contact, KT)
     assert volts == pytest.approx(2 * KT * math.asinh(CURRENT / (2 * EXCHANGE * contact)))
     assert 1e3 * volts == pytest.approx(millivolts, abs=0.05)
@@ -76,7 +76,7 @@ def test_site_law_and_the_sum_of_terms(S):
 
 
 def test_concentration_term():
-    """160 mV at S = 507, 70 mV at 15, nothing in equilibrium (docs/model.md)."""
+    """160 mV at S = 507, 70 mV at 15, nothing in equilibrium (docs/model/electrochemistry.md)."""
     for activity, millivolts in ((507, 160.0), (15, 69.6), (1, 0.0)):
         volts = ec.concentration_overpotential_V(activity, KT)
         assert 1e3 * volts == pytest.approx(millivolts, abs=0.05)
