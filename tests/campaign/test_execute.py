@@ -264,8 +264,18 @@ def test_a_killed_worker_costs_only_its_own_point(tmp_path, undisturbed):
     made = []
 
     class Killing(LocalWorkers):
+        submitted = 0
+
+        def submit(self, task):
+            self.submitted += 1
+            super().submit(task)
+
         def wait(self, timeout_s):
-            if not made and len(list((folder.path / "running").glob("*.json"))) == 2:
+            if self.submitted == 3 and not made:  # the first runs alone; both begin now
+                until = time.monotonic() + 20
+                while len(list((folder.path / "running").glob("*.json"))) < 2:
+                    assert time.monotonic() < until
+                    time.sleep(0.005)
                 made.append(self._processes[0])
                 made[0].send_signal(signal.SIGKILL)
             return super().wait(timeout_s)

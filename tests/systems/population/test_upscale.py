@@ -45,10 +45,16 @@ def short_walks():
     """Free energies from walks a twentieth as long: their error does not matter here."""
     kept = vapour.WALKERS, vapour.STEPS
     vapour.WALKERS, vapour.STEPS = 2, 150_000
-    vapour._known.clear()
+    _forget()
     yield
     vapour.WALKERS, vapour.STEPS = kept
+    _forget()
+
+
+def _forget() -> None:
+    """Free energies of other walks; tests of other files run in the same process."""
     vapour._known.clear()
+    vapour._free.clear()
 
 
 @pytest.fixture(scope="module")
