@@ -344,3 +344,22 @@ def test_the_second_cycle_on_two_grids(steps, cut, frame, selenium_GPa, frame_GP
     assert s["contact_active_frame"][3] == pytest.approx(frame, abs=0.002)
     assert s["stress_active_GPa"][3] == pytest.approx(selenium_GPa, rel=0.02)
     assert s["stress_frame_GPa"][3] == pytest.approx(frame_GPa, rel=0.02)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("steps", "cut", "cycles", "contact", "selenium_MPa", "frame_GPa"),
+    [
+        (10, 2, [1, 2, 10, 20], [0.956, 0.961, 0.956, 0.945], [12.9, 11.0, 8.5, 9.4],
+         [0.117, 0.110, 0.107, 0.105]),
+        (20, 1, [20], [0.911], [10.8], [0.161]),
+    ],
+)  # fmt: skip
+def test_twenty_cycles_on_two_grids(steps, cut, cycles, contact, selenium_MPa, frame_GPa, tmp_path):
+    """Table of the cycles in docs/cathode.md, lithiated."""
+    settings = {"cathode.steps": steps, "cathode.refinement": cut}
+    s = kmc.run("cathode_se", settings, output=tmp_path / "a.h5", progress=False).samples
+    rows = [2 * cycle - 1 for cycle in cycles]
+    assert s["contact_active_frame"][rows] == pytest.approx(np.array(contact), abs=6e-4)
+    assert 1e3 * s["stress_active_GPa"][rows] == pytest.approx(np.array(selenium_MPa), abs=0.06)
+    assert s["stress_frame_GPa"][rows] == pytest.approx(np.array(frame_GPa), abs=6e-4)
