@@ -11,14 +11,19 @@ import pytest
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config) -> None:
-    """Without paths and without -n: as many processes as cores, each file in one of them."""
+    """Without paths and without -n: as many processes as cores, each file in one of them.
+
+    pytest-cov has begun to measure one process by now: with --cov, ask for `-n auto` as well.
+    """
     option = config.option
     on_its_own = config.args_source is not config.ArgsSource.ARGS
-    is_worker = "PYTEST_XDIST_WORKER" in os.environ
-    if not is_worker and on_its_own and getattr(option, "numprocesses", 0) is None:
+    if "PYTEST_XDIST_WORKER" in os.environ or not on_its_own:
+        return
+    os.environ["KMC_TESTS_COMPILE_FIRST"] = "1"  # inherited by the processes
+    measures_coverage = getattr(option, "cov_source", []) != []  # None: what pyproject.toml states
+    if getattr(option, "numprocesses", 0) is None and not measures_coverage:
         option.numprocesses = "auto"
         option.dist = "loadfile"
-        os.environ["KMC_TESTS_COMPILE_FIRST"] = "1"  # inherited by the processes
 
 
 @pytest.fixture(scope="session", autouse=True)

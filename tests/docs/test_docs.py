@@ -245,14 +245,3 @@ def test_the_changelog_has_the_version():
 
 if __name__ == "__main__":
     (DOCS / "trajectory.md").write_text(page_with_tables(), encoding="utf-8")
-
-
-@pytest.mark.slow
-def test_contact_of_the_temperature_series(tmp_path):
-    """docs/runs.md: figures of these runs, in which another machine may change the last bits."""
-    text = (DOCS / "runs.md").read_text(encoding="utf-8")
-    stated = re.search(r"contact is ([\d.]+), ([\d.]+), ([\d.]+) and ([\d.]+) \(one", text).groups()
-    for name, figure in zip(("0C", "25C", "60C", "100C"), stated, strict=True):
-        path, end = tmp_path / f"{name}.h5", {"stop.capacity_monolayers": 1.0}
-        t = kmc.run(f"temperature_{name}", end, output=path, progress=False)
-        assert t.samples.contact_fraction[-1] == pytest.approx(float(figure), abs=0.006), name
