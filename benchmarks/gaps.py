@@ -1,4 +1,4 @@
-"""Field of gaps: processor time of a step against cells, beside the plain version, and of runs.
+"""Field of gaps: time of a step against cells, beside the plain version and on all cores; runs.
 
 Larger grids are copies of one square whose contact is 0.6. --cells 4096 goes on to 4096²; --runs
 follows 50, 100 and 200 µm to 3 mAh/cm² too.
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import resource
+import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from common import arguments, fresh, show, write_json  # noqa: E402
 from plain_gaps import PlainGaps  # noqa: E402
 from squares import SITE_um3, STRIP_per_um2_s, setting  # noqa: E402
 
+from kmc.common.threads import cores  # noqa: E402
 from kmc.systems.population.gaps import Gaps  # noqa: E402
 
 HEIGHT_um_s = STRIP_per_um2_s * SITE_um3
@@ -56,13 +59,29 @@ def tiled(gaps: Gaps, copies: int) -> Gaps:
     return larger
 
 
-def timed_step(gaps: Gaps) -> tuple[float, float]:
-    """Processor seconds and iterations of the solver, means of two steps."""
-    solver, start = gaps.ledger.solver_steps, time.process_time()
+def timed_step(gaps: Gaps, clock: Callable[[], float] = time.process_time) -> tuple[float, float]:
+    """Seconds and iterations of the solver, means of two steps."""
+    solver, start = gaps.ledger.solver_steps, clock()
     for _ in range(2):
         gaps.dt_s = 20.0
         gaps.step(1e9)
-    return (time.process_time() - start) / 2, (gaps.ledger.solver_steps - solver) / 2
+    return (clock() - start) / 2, (gaps.ledger.solver_steps - solver) / 2
+
+
+def gain_of_cores(own: Gaps, copies: int) -> float:
+    """Time by the clock on one core over that on all: median of three pairs, taken in turns."""
+    ratios = []
+    for _ in range(3):
+        took = []
+        for threads in (1, cores()):
+            os.environ["OMP_NUM_THREADS"] = str(threads)
+            gaps = tiled(own, copies)
+            gaps.dt_s = 20.0
+            gaps.step(1e9)
+            took.append(timed_step(gaps, time.perf_counter)[0])
+        ratios.append(took[0] / took[1])
+    os.environ["OMP_NUM_THREADS"] = "1"
+    return statistics.median(ratios)
 
 
 def cost_of_steps(most: int) -> list[dict[str, float]]:
@@ -82,6 +101,8 @@ def cost_of_steps(most: int) -> list[dict[str, float]]:
             plain.step(20.0)
             row["plain_ms"] = 1e3 * (time.process_time() - start)
             row["ratio"] = row["plain_ms"] / row["step_ms"]
+        if n >= 512 and cores() > 1:
+            row["gain_of_cores"] = gain_of_cores(own, copies)
         rows.append(row)
     return rows
 
@@ -125,6 +146,7 @@ def main() -> None:
         parser.add_argument("--runs", action="store_true", help="also whole runs")
 
     given = arguments(__doc__, more)
+    os.environ["OMP_NUM_THREADS"] = "1"
     begun(6.0, 0.9)  # compiles
     steps = cost_of_steps(min(given.cells, 256) if given.quick else given.cells)
     headings = {
@@ -134,6 +156,7 @@ def main() -> None:
         "iterations": "iterations",
         "plain_ms": "plain\n(ms)",
         "ratio": "ratio",
+        "gain_of_cores": "gain of\nall cores",
     }
     show("A step of the field of gaps, processor time", steps, headings)
     solves = iterations_by_contact((0.9, 0.7) if given.quick else (0.9, 0.7, 0.5, 0.3, 0.1, 0.03))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kmc.campaign.folder import SweepFolder, open_folder
-from kmc.campaign.local import LocalWorkers, cores
+from kmc.campaign.local import LocalWorkers
 from kmc.campaign.plan import REMOVED, ZIP, Plan
 from kmc.campaign.point_files import stems
 from kmc.campaign.scalars import (
@@ -36,6 +36,7 @@ from kmc.common.catalogue import nearest
 from kmc.common.drawing import drawn
 from kmc.common.formatting import quantity
 from kmc.common.progress import Progress, progress_for
+from kmc.common.threads import cores
 from kmc.errors import InputError, KmcError
 from kmc.runfile.kinds import kind_of
 from kmc.systems import SYSTEMS

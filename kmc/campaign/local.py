@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kmc.campaign.run_point import FAILED, LOST, run_point
+from kmc.common.threads import cores
 from kmc.errors import KmcError
 
 _ONE_THREAD = dict.fromkeys(
@@ -26,13 +27,6 @@ _ONE_THREAD = dict.fromkeys(
 _ROOT = str(Path(__file__).resolve().parents[2])
 _START = f"import sys; sys.path.append({_ROOT!r}); from kmc.campaign.run_point import main; main()"
 _STARTS = 3  # attempts to start a worker
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class Lost(Exception):

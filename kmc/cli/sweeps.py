@@ -291,8 +291,8 @@ def _write_job_array(folder: Any, workers: int | None, options: dict, quiet: boo
 def print_costs(plan: Any, existing: Any, path: Path, workers: int | None) -> None:
     """Print what would run, how long and how much disk."""
     from kmc.campaign.estimate import estimate
-    from kmc.campaign.local import cores
     from kmc.common.formatting import duration, plural
+    from kmc.common.threads import cores
 
     done = existing.done() if existing else set()
     todo = [point for point in plan.points if point.name not in done]

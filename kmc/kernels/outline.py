@@ -85,8 +85,8 @@ def _halves(x, y):
 
 
 @allocating
-def locate(h, nx, ny, cover, place, kind):
-    """Kinds of cells, and in those of the contact line the plane of the gap.
+def locate(h, nx, ny, cover, place, kind, start, end):
+    """Kinds of cells in the rows from `start` to before `end`, and the gap's plane at the line.
 
     - `h` (float64 array, shape (n, n)): mean heights.
     - `nx`, `ny`, `cover`, `place` (float64 arrays, shape (n, n)): filled: direction in which the
@@ -96,7 +96,7 @@ def locate(h, nx, ny, cover, place, kind):
       line) or FULL.
     """
     n = h.shape[0]
-    for i in range(n):
+    for i in range(start, end):
         up, down = i - 1 if i else n - 1, i + 1 if i + 1 < n else 0
         for j in range(n):
             value = h[i, j]
@@ -169,30 +169,25 @@ def _wrapped(i, n):
 
 
 @allocating
-def _beyond(flat, place, nx, ny, kind):
+def bends(place, nx, ny, kind, work, first, last, cells, weights, start, end):
     """What planes leave out of the Laplacian beyond a line: lists it, and what bends with h.
 
     Contact takes no part in differences, so a plane goes on there with its own slope and with the
     curvature of the line. The slope is the contact slope at the line, not at the faces of its
     cell; it differs by the second derivative along the normal times their distance.
 
-    Returns
-    -------
-    (cells, weights, first) : int64 array (m, 6), float64 array (m, 5), int64 array (n + 1)
-        Cells of the line with contact beside them, by their numbers in `flat`, whose rows have a
-        ghost cell at either end: itself and the five on which its second derivative rests; weights
-        of its three parts, by how much it counts, and what does not bend; first of each row.
+    - `first`, `last` (int64 arrays, shape (n)): where each row begins in the lists, with room for
+      all of the line; filled: where it ends.
+    - `cells` (int64 array, shape (m, 6)): filled: cells of the line with contact beside them, by
+      their numbers in rows of n + 2: itself and the five on which its second derivative rests.
+    - `weights` (float64 array, shape (m, 5)): filled: of the three parts of that, then by how much
+      it counts, and what does not bend.
     """
     n = place.shape[0]
     wide = n + 2
-    m = 0
-    for i in range(n):
-        for j in range(n):
-            m += kind[i, j] == LINE
-    cells, weights, first = np.empty((m, 6), np.int64), np.empty((m, 5)), np.empty(n + 1, np.int64)
-    m = 0
-    for i in range(n):
-        first[i] = m
+    flat = work[4].ravel()
+    for i in range(start, end):
+        m = first[i]
         for j in range(n):
             if kind[i, j] != LINE:
                 continue
@@ -227,8 +222,7 @@ def _beyond(flat, place, nx, ny, kind):
                 out += across * _along(i, j, place, kind, nx, ny, second)
             weights[m, 4] = out
             m += 1
-    first[n] = m
-    return cells[:m], weights[:m], first
+        last[i] = m
 
 
 # In the two functions below each loop stores to few arrays, so that LLVM can prove them apart and
@@ -254,17 +248,17 @@ def _potentials(up, own, down, right, above, below, bent, out):
 
 
 @allocating
-def _potentials_of(i, phi, right, below, cells, weights, first, bent, out):
+def _potentials_of(i, phi, right, below, first, last, cells, weights, bent, out):
     """`_potentials` of row i of planes; `bent` is zeros before and after."""
     n, wide = phi.shape[0], phi.shape[1]
     i = _wrapped(i, n)
     a, b = (i - 1 if i else n - 1), (i + 1 if i + 1 < n else 0)
     flat = phi.ravel()
-    for m in range(first[i], first[i + 1]):
+    for m in range(first[i], last[i]):
         second = _second(flat, cells, weights, m)
         bent[cells[m, 0] - i * wide] = weights[m, 4] + weights[m, 3] * second
     _potentials(phi[a], phi[i], phi[b], right[i], below[a], below[i], bent, out)
-    for m in range(first[i], first[i + 1]):
+    for m in range(first[i], last[i]):
         bent[cells[m, 0] - i * wide] = 0.0
 
 
@@ -289,41 +283,30 @@ def _exchange(up, own, down, right, above, below, gain, per, weights, phi, older
     older[0], older[n + 1] = older[n], older[1]
 
 
+# Surface diffusion ∂h/∂t = ∇·M∇(−∇²h) + rate over a time, the contact line held in its cells. M is
+# the cover of a face, that of the cell with less of it, times the mobility of the one with more.
+# Runge-Kutta-Legendre steps of first order (Meyer, Balsara and Aslam, MNRAS 422, 2102 (2012),
+# doi:10.1111/j.1365-2966.2012.20744.x): (stages² + stages)/2 explicit steps of 1/36 in one. Each
+# function works on the rows from `start` to before `end`, so that threads share them: `faces`,
+# `bends`, `relax` for each stage, `finish_relaxing`.
+
+
 @allocating
-def relax(h, rate, time, stages, mobility, cover, place, nx, ny, kind, work):
-    """Surface diffusion ∂h/∂t = ∇·M∇(−∇²h) + rate over a time, the contact line held in its cells.
+def faces(rate, mobility, cover, place, kind, work, start, end):
+    """Set `work` to the planes of `locate`, the covers of faces and what cells gain.
 
-    M is the cover of a face, that of the cell with less of it, times `mobility`.
-    Runge-Kutta-Legendre steps of first order (Meyer, Balsara and Aslam, MNRAS 422, 2102 (2012),
-    doi:10.1111/j.1365-2966.2012.20744.x): (stages² + stages)/2 explicit steps of 1/36 in one.
-
-    Parameters
-    ----------
-    h : float64 array, shape (n, n)
-        Changed; may come out below 0 where a cell empties.
-    rate : float64 array, shape (n, n)
-        What each cell gains in unit time.
-    time : float
-        In units of pitch⁴/B.
-    stages : int
-        Enough for the largest mobility.
-    mobility : float64 array, shape (n, n)
-        Of each cell's surface, 1 or more; a face has that of the cell with more of it.
-    cover, place, nx, ny, kind : arrays
-        Of `locate`.
-    work : float64 array, shape (6, n, n + 2)
-        Overwritten. Pages that each call takes anew from the system would cost a third of it.
+    - `rate` (float64 array, shape (n, n)): what each cell gains in unit time.
+    - `mobility` (float64 array, shape (n, n)): of each cell's surface, 1 or more.
+    - `work` (float64 array, shape (6, n, n + 2)): kept from call to call, as new pages from the
+      system would cost a third of the time.
     """
-    n = h.shape[0]
-    right, below, per, gain, phi, older = work[0], work[1], work[2], work[3], work[4], work[5]
-    mu, bent, flow = np.empty((3, n + 2)), np.zeros(n + 2), np.empty(n + 2)
-    work[:4] = 0.0
-    for i in range(n):
+    n = rate.shape[0]
+    right, below, per, gain, phi = work[0], work[1], work[2], work[3], work[4]
+    for i in range(start, end):
+        work[:4, i] = 0.0
         phi[i, 1:-1] = place[i]
         phi[i, 0], phi[i, n + 1] = place[i, n - 1], place[i, 0]
-    older[:] = phi
-    cells, weights, first_of = _beyond(phi.ravel(), place, nx, ny, kind)
-    for i in range(n):
+        work[5, i] = phi[i]
         next_row = i + 1 if i + 1 < n else 0
         for j in range(n):
             if kind[i, j] == DRY:
@@ -333,25 +316,48 @@ def relax(h, rate, time, stages, mobility, cover, place, nx, ny, kind, work):
             below[i, j + 1] = min(cover[i, j], cover[next_row, j]) * max(own, mobility[next_row, j])
             per[i, j + 1], gain[i, j + 1] = 1 / max(cover[i, j], _SMALL), rate[i, j]
         right[i, 0] = right[i, n]
+
+
+@allocating
+def relax(stage, stages, time, work, first, last, cells, weights, start, end):
+    """One stage of `stages`, from 1: the planes of odd ones go from work[4] to work[5].
+
+    - `time`: of all stages, in units of pitch⁴/B.
+    - `first`, `last`, `cells`, `weights`: of `bends`.
+    """
+    right, below, per, gain = work[0], work[1], work[2], work[3]
+    phi, older = work[5 - stage % 2], work[4 + stage % 2]
+    n = phi.shape[0]
+    mu, bent, flow = np.empty((3, n + 2)), np.zeros(n + 2), np.empty(n + 2)
     weight = 2.0 / (stages * stages + stages)
-    for stage in range(1, stages + 1):
-        first = (2.0 * stage - 1.0) / stage
-        of = (first, (1.0 - stage) / stage, first * weight * time)
-        # Potentials of three rows at a time: one pass over memory, and none for theirs.
-        for i in (-1, 0):
-            _potentials_of(i, phi, right, below, cells, weights, first_of, bent, mu[i])
-        for i in range(n):
-            above, own, next_row = mu[(i + 2) % 3], mu[i % 3], mu[(i + 1) % 3]
-            _potentials_of(i + 1, phi, right, below, cells, weights, first_of, bent, next_row)
-            a = i - 1 if i else n - 1
-            _exchange(
-                *(above, own, next_row, right[i], below[a], below[i], gain[i], per[i]),
-                *(of, phi[i], older[i], flow),
-            )
-        phi, older = older, phi
-    for i in range(n):
-        for j in range(n):
-            if kind[i, j] != DRY:
+    share = (2.0 * stage - 1.0) / stage
+    of = (share, (1.0 - stage) / stage, share * weight * time)
+    # Potentials of three rows at a time: one pass over memory, and none for theirs.
+    for i in (start - 1, start):
+        _potentials_of(i, phi, right, below, first, last, cells, weights, bent, mu[i % 3])
+    for i in range(start, end):
+        above, own, next_row = mu[(i + 2) % 3], mu[i % 3], mu[(i + 1) % 3]
+        _potentials_of(i + 1, phi, right, below, first, last, cells, weights, bent, next_row)
+        a = i - 1 if i else n - 1
+        _exchange(
+            *(above, own, next_row, right[i], below[a], below[i], gain[i], per[i]),
+            *(of, phi[i], older[i], flow),
+        )
+
+
+@allocating
+def finish_relaxing(h, step, stages, place, kind, work, start, end):
+    """Add to `h` what the planes have moved by; it may come out below 0 where a cell empties.
+
+    - `step` (float64 array, shape (n, n)): what each cell gains in all. Contact has it added as it
+      is: it was under way to cells that have closed since.
+    """
+    per, phi = work[2], work[4 + stages % 2]
+    for i in range(start, end):
+        for j in range(h.shape[1]):
+            if kind[i, j] == DRY:
+                h[i, j] += step[i, j]
+            else:
                 h[i, j] += (phi[i, j + 1] - place[i, j]) / per[i, j + 1]
 
 
@@ -367,8 +373,18 @@ def advance(h, time, mobility, cover, place, nx, ny, kind):
     n = h.shape[0]
     taken = np.zeros_like(h)
     for i in range(n):
+        up, down = i - 1 if i else n - 1, i + 1 if i + 1 < n else 0
         for j in range(n):
             if kind[i, j] != DRY:
+                continue
+            left, right = j - 1 if j else n - 1, j + 1 if j + 1 < n else 0
+            # Most of contact is away from any line: the four tests of sides below take longer.
+            if (
+                kind[i, right] != LINE
+                and kind[i, left] != LINE
+                and kind[down, j] != LINE
+                and kind[up, j] != LINE
+            ):
                 continue
             total = weights = 0.0
             for side in range(4):

@@ -20,11 +20,13 @@ Fluxes are vacancies per second; the equations are linear in the supersaturation
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import fft, linalg, spatial
 
+from kmc.common.threads import over_rows, threads_for
 from kmc.kernels import discs
 from kmc.nuclei.spreading import (
     between_discs_s,
@@ -211,6 +213,7 @@ class SurfaceField:
     def __init__(self, medium: Medium, edge_um: float, n_cells: int):
         self.medium, self.edge_um, self.n_cells = medium, edge_um, n_cells
         self.pitch_um = edge_um / n_cells
+        self._threads = threads_for(n_cells)
         self._cells, waves = grid_resistance(
             *(n_cells, edge_um, medium.bulk_per_um_s, medium.interface_per_s),
             *(medium.thickness_um, medium.sink_length_um, medium.sink_depth_um),
@@ -281,9 +284,14 @@ class SurfaceField:
         rim = np.interp(voids.cell_share, self._shares, self._rim_s)
 
         def apply(flux, kind=np.float32):
-            image = self.convolved(self._on_grid(flux, voids).astype(kind, copy=False), mean[1])
+            image = self.convolved(self._on_grid(flux, voids, kind), mean[1])
             out = np.empty_like(flux)
-            out[:n_cells] = image.ravel()[voids.cells] + rim * flux[:n_cells]
+
+            def gather(start, end):
+                part = slice(start, end)
+                out[part] = image.ravel()[voids.cells[part]] + rim[part] * flux[part]
+
+            over_rows(gather, n_cells, self._threads)
             points = flux[n_cells:]
             out[n_cells:] = self._at_points(image, voids) + own * points
             out[n_cells:] += discs.pair_sums(near[0], near[1], near[2], points)
@@ -301,8 +309,18 @@ class SurfaceField:
             out = np.empty_like(residual)
             if n_cells:
                 grid = np.zeros((self.n_cells, self.n_cells), np.float32)
-                grid.ravel()[voids.cells] = residual[:n_cells] * eased
-                out[:n_cells] = self._deconvolved(grid, mean[1]).ravel()[voids.cells] * eased
+
+                def scatter(start, end):
+                    part = slice(start, end)
+                    grid.ravel()[voids.cells[part]] = residual[part] * eased[part]
+
+                def gather(start, end):
+                    part = slice(start, end)
+                    out[part] = image.ravel()[voids.cells[part]] * eased[part]
+
+                over_rows(scatter, n_cells, self._threads)
+                image = self._deconvolved(grid, mean[1])
+                over_rows(gather, n_cells, self._threads)
             out[n_cells:] = residual[n_cells:] / diagonal
             return out
 
@@ -357,26 +375,43 @@ class SurfaceField:
 
     def convolved(self, grid: np.ndarray, mean_s: float) -> np.ndarray:
         """S on the grid from fluxes per cell; `mean_s` is the resistance of their mean."""
-        waves = fft.rfft2(grid)
-        average = waves[0, 0].real
-        waves *= self._single if grid.dtype == np.float32 else self._cells
-        waves[0, 0] = average * mean_s
-        return fft.irfft2(waves, s=grid.shape) / self.pitch_um**2
+        kernel = self._single if grid.dtype == np.float32 else self._cells
+        out = self._filtered(grid, kernel, lambda total: total * mean_s)
+        out /= self.pitch_um**2
+        return out
 
     def _deconvolved(self, grid: np.ndarray, mean_s: float) -> np.ndarray:
-        waves = fft.rfft2(grid)
-        average = waves[0, 0].real
-        waves *= self._inverse
-        waves[0, 0] = average / max(mean_s, self._cells[0, 1])
-        return fft.irfft2(waves, s=grid.shape) * self.pitch_um**2
+        largest = max(mean_s, self._cells[0, 1])
+        out = self._filtered(grid, self._inverse, lambda total: total / largest)
+        out *= self.pitch_um**2
+        return out
 
-    def _on_grid(self, flux: np.ndarray, voids: Absorbers) -> np.ndarray:
-        grid = np.zeros((self.n_cells, self.n_cells))
+    def _filtered(self, grid, kernel: np.ndarray, of_sum: Callable[[float], float]) -> np.ndarray:
+        """A grid with each of its waves times `kernel`, and that of its sum as `of_sum` has it."""
+        waves = fft.rfft2(grid, workers=self._threads)
+        total = waves[0, 0].real
+
+        def scale(start, end):
+            waves[start:end] *= kernel[start:end]
+
+        over_rows(scale, self.n_cells, self._threads)
+        waves[0, 0] = of_sum(total)
+        return fft.irfft2(waves, s=grid.shape, workers=self._threads)
+
+    def _on_grid(self, flux: np.ndarray, voids: Absorbers, kind: type = np.float64) -> np.ndarray:
+        has_points = bool(len(voids.x_um))
+        # Points are added in double precision: their Gaussians overlap, and kernels are compiled
+        # for one type.
+        grid = np.zeros((self.n_cells, self.n_cells), np.float64 if has_points else kind)
         n_cells = len(voids.cells)
-        grid.ravel()[voids.cells] = flux[:n_cells]
-        if len(voids.x_um):
+
+        def scatter(start, end):
+            grid.ravel()[voids.cells[start:end]] = flux[start:end]
+
+        over_rows(scatter, n_cells, self._threads)
+        if has_points:
             self.spread(voids.x_um, voids.y_um, flux[n_cells:], grid)
-        return grid
+        return grid.astype(kind, copy=False)
 
     def _at_points(self, grid: np.ndarray, voids: Absorbers) -> np.ndarray:
         x, y = voids.x_um, voids.y_um

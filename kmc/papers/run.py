@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from kmc.campaign.calibration.calibrate import Calibration, load_calibration
-from kmc.campaign.local import cores
 from kmc.common.json_files import json_safe, read_json
 from kmc.common.outputs import claim_folder, write_text
 from kmc.common.provenance import collect
+from kmc.common.threads import cores
 from kmc.errors import InputError
 from kmc.papers.claims import NOT_RUN, number_of
 from kmc.papers.paper import NAMES, Paper, paper

@@ -23,10 +23,10 @@ from kmc.campaign.convergence.observables import (
 )
 from kmc.campaign.dataset import load_sweep
 from kmc.campaign.folder import SweepFolder, open_folder, plan_along
-from kmc.campaign.local import cores
 from kmc.common.drawing import drawn
 from kmc.common.formatting import duration, figure, html_table, listed, monolayers, plural
 from kmc.common.json_files import json_safe
+from kmc.common.threads import cores
 from kmc.common.units import A_per_um
 from kmc.errors import InputError, KmcError
 from kmc.files.reader import load

@@ -21,9 +21,10 @@ from kmc.campaign.critical.threshold import Scale, search
 from kmc.campaign.dataset import load_sweep
 from kmc.campaign.execute import run_plan
 from kmc.campaign.folder import plan_along
-from kmc.campaign.local import LocalWorkers, cores
+from kmc.campaign.local import LocalWorkers
 from kmc.campaign.plan import Plan, plan_of
 from kmc.campaign.points import ZIP, without_removed
+from kmc.common.threads import cores
 from kmc.errors import InputError, KmcError
 
 if TYPE_CHECKING:

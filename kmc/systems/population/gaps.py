@@ -265,10 +265,6 @@ class Gaps(GapState):
             if float(new.min()) < -_OVERSHOOT and share > _SHORTEST_SHARE:
                 share /= 2  # the line wants to go further than a cell
                 continue
-            closed = shape.kind == outline.DRY
-            new[closed] += (
-                step[closed] * share
-            )  # what was under way to cells that have closed since
             lacking, thin = outline.clear(new)
             if lacking > lowers * share:  # not from roofs that came down: the gaps have to give it
                 new *= 1 - (lacking - lowers * share) / float(new.sum())
@@ -278,7 +274,8 @@ class Gaps(GapState):
             shape.advance(h, time * share)
             shape.locate(h)
             share = min(1.5 * share, longest)
-        moved = np.abs(h - begin)[shape.kind == outline.LINE]
+        line = np.flatnonzero(shape.kind == outline.LINE)
+        moved = np.abs(h.ravel()[line] - begin.ravel()[line])
         if moved.size:  # a few cells where voids meet do not hold up all the others
             kept = int((1 - _HASTY_SHARE) * (moved.size - 1))
             self._moved = float(np.partition(moved, kept)[kept])

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from kmc.common.threads import over_rows, threads_for
 from kmc.kernels import outline
 from kmc.nuclei.field import MeanField, SurfaceField, overlaps
 from kmc.systems.population.body import Body, Flow
@@ -307,9 +308,16 @@ class GapState:
         names, count = self.parts
         area = np.bincount(names.ravel(), self.cover.ravel(), minlength=count + 1)
         # Below the area at which points are drawn, so that no void goes to and fro between the two.
-        narrow = 1 + np.flatnonzero(area[1:] < 0.6 * math.pi)
-        for name in narrow:
-            row, column = np.nonzero(names == name)
+        narrow = area < 0.6 * math.pi
+        narrow[0] = False  # contact
+        cells = np.flatnonzero(narrow[names])
+        if not len(cells):
+            return
+        # Sorted by void, so that the square is searched once and not for each of them.
+        of = names.ravel()[cells]
+        order = np.argsort(of, kind="stable")
+        for own in np.split(cells[order], 1 + np.flatnonzero(np.diff(of[order]))):
+            row, column = np.divmod(own, n)
             part = self.h_um[row, column]
             volume = float(part.sum()) * pitch**2
             place = []
@@ -322,8 +330,7 @@ class GapState:
                 )
             self.h_um[row, column] = 0.0
             self.points.add(place[0], place[1], volume)
-        if len(narrow):
-            self._locate()
+        self._locate()
 
     # --- stored -----------------------------------------------------------------------------------
 
@@ -364,9 +371,13 @@ class Outline:
         self.kind = np.zeros((n, n), np.int8)
         self._work = np.zeros((6, n, n + 2))
         self.mobility, self.largest = np.ones((n, n)), 1.0  # of the surface, by cell
+        self._threads = threads_for(n)
+
+    def _over_rows(self, kernel, *given) -> None:
+        over_rows(lambda *rows: kernel(*given, *rows), len(self.kind), self._threads)
 
     def locate(self, h: np.ndarray) -> None:
-        outline.locate(h, self.nx, self.ny, self.cover, self.place, self.kind)
+        self._over_rows(outline.locate, h, self.nx, self.ny, self.cover, self.place, self.kind)
 
     def set_mobility(self, step: np.ndarray, time: float, names: np.ndarray) -> None:
         """Raise surface diffusion in voids whose lip the grid would not resolve.
@@ -387,10 +398,17 @@ class Outline:
     def relax(self, h: np.ndarray, step: np.ndarray, time: float) -> None:
         """- `step`: what each cell gains in all of the time."""
         stages = max(3, math.ceil((math.sqrt(1 + 8 * 36 * time * self.largest) - 1) / 2))
-        outline.relax(
-            *(h, step / time, time, stages, self.mobility),
-            *(self.cover, self.place, self.nx, self.ny, self.kind, self._work),
+        given, work = (self.place, self.nx, self.ny, self.kind), self._work
+        last = np.cumsum(np.count_nonzero(self.kind == outline.LINE, axis=1))
+        first = np.append(0, last[:-1])
+        lists = first, last, np.empty((last[-1], 6), np.int64), np.empty((last[-1], 5))
+        self._over_rows(
+            *(outline.faces, step / time, self.mobility, self.cover, self.place, self.kind, work)
         )
+        self._over_rows(outline.bends, *given, work, *lists)
+        for stage in range(1, stages + 1):
+            self._over_rows(outline.relax, stage, stages, time, work, *lists)
+        self._over_rows(outline.finish_relaxing, h, step, stages, self.place, self.kind, work)
 
     def advance(self, h: np.ndarray, time: float) -> None:
         outline.advance(

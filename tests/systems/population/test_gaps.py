@@ -10,6 +10,7 @@ import pytest
 from scipy import integrate
 from squares import STRIP_per_um2_s, Vapour, medium, run, setting
 
+from kmc.common import threads
 from kmc.errors import InputError
 from kmc.systems.population.gaps import Gaps
 from kmc.systems.population.setting import Flaws
@@ -38,6 +39,18 @@ def test_every_vacancy_is_counted_and_a_restored_field_goes_on_alike():
     run(again, 400.0)
     assert gaps.h_um.tobytes() == again.h_um.tobytes()
     assert vars(gaps.ledger) == vars(again.ledger)
+
+
+def test_any_number_of_threads_gives_the_same_bytes(monkeypatch):
+    monkeypatch.setattr(threads, "_ROWS", 8)  # for a square of 48 rows
+    monkeypatch.setattr(threads, "cores", lambda: 3)
+    stored = []
+    for number in ("1", "2", "3"):
+        monkeypatch.setenv("OMP_NUM_THREADS", number)
+        gaps = run(Gaps(setting(), np.random.default_rng(2)), 300.0)
+        stored.append([np.asarray(values).tobytes() for values in gaps.arrays().values()])
+    assert gaps.contact_fraction < 0.95
+    assert stored[0] == stored[1] == stored[2]
 
 
 def test_plating_fills_the_gaps_and_then_lifts_the_body():
