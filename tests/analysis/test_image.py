@@ -11,14 +11,13 @@ import fake
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
+from cli_calls import call
 from PIL import Image
 
 from kmc import plotting
 from kmc.analysis import segmented_image
 from kmc.analysis.measured import read_measured
 from kmc.analysis.segmented_image import measure_image, read_image
-from kmc.cli.app import main
 from kmc.errors import InputError, KmcWarning
 from kmc.files.reader import load
 
@@ -182,10 +181,6 @@ def test_a_large_micrograph_fits_into_a_gigabyte(tmp_path):
     voids, kilobytes = map(int, done.stdout.split())
     assert voids == 10_000
     assert kilobytes < 10**6, kilobytes
-
-
-def call(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def test_the_command_writes_what_plot_reads(tmp_path, monkeypatch):

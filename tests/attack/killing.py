@@ -11,8 +11,6 @@ import sys
 import time
 from pathlib import Path
 
-import h5py
-
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {
     "system.size": [8, 8, 10],
@@ -74,25 +72,6 @@ def kill_soon(child: subprocess.Popen, chance: random.Random, longest_s: float) 
     for pipe in (child.stdout, child.stderr):
         pipe.close()
     return working
-
-
-def contents(path: Path) -> dict[str, tuple]:
-    """Type, shape and bytes of every dataset of a file."""
-    found = {}
-
-    def visit(name, item):
-        if isinstance(item, h5py.Dataset):
-            found[name] = (item.dtype.str, item.shape, item[()].tobytes())
-
-    with h5py.File(path) as file:
-        file.visititems(visit)
-    return found
-
-
-def assert_same(path: Path, other: Path) -> None:
-    one, two = contents(path), contents(other)
-    assert one.keys() == two.keys()
-    assert [name for name in one if one[name] != two[name]] == []
 
 
 def drafts(folder: Path) -> list[str]:

@@ -13,7 +13,8 @@ import sys
 import time
 
 import pytest
-from killing import KINDS, ROOT, assert_same, drafts, kill_soon, start
+from killing import KINDS, ROOT, drafts, kill_soon, start
+from same_files import assert_same
 
 import kmc
 from kmc.campaign.folder import open_folder

@@ -9,14 +9,13 @@ import types
 
 import fake
 import pytest
-from click.testing import CliRunner
+from cli_calls import call
 
 from kmc.campaign import array
 from kmc.campaign import cluster as module
 from kmc.campaign.cluster import AGAIN, DaskWorkers, job_defaults, submit_missing
 from kmc.campaign.folder import make_folder, open_folder
 from kmc.campaign.plan import read_plan
-from kmc.cli.app import main
 from kmc.errors import InputError, KmcError
 
 STUDY = """
@@ -34,10 +33,6 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "study.toml").write_text(STUDY)
     return make_folder(tmp_path / "study", read_plan(tmp_path / "study.toml"))
-
-
-def call(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def test_the_script_says_what_it_asks_for(folder):

@@ -12,11 +12,10 @@ import subprocess
 import time
 
 import pytest
-from click.testing import CliRunner
+from cli_calls import call
 
 from kmc.campaign.cluster import queue_cluster
 from kmc.campaign.folder import open_folder
-from kmc.cli.app import main
 
 pytestmark = [
     pytest.mark.slow,
@@ -128,10 +127,6 @@ def here(slurm, tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_CONF", slurm["SLURM_CONF"])
     (tmp_path / "study.toml").write_text(STUDY)
     return tmp_path
-
-
-def call(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import fake
 import pytest
-from click.testing import CliRunner
+from cli_calls import call, refused
 
 import kmc
 from kmc.cli.app import main
@@ -27,19 +27,6 @@ def folder(tmp_path, monkeypatch):
     """An empty working folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def call(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-def refused(*arguments) -> str:
-    """Standard error of a call that must fail as wrong input, without a traceback."""
-    result = call(*arguments)
-    assert result.exit_code == 2, result.output
-    assert "Traceback" not in result.output
-    assert result.stdout == ""
-    return result.stderr
 
 
 @pytest.fixture

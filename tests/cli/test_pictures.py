@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
+import shutil
+
+import cli_calls
 import fake
 import pandas as pd
 import pytest
-from click.testing import CliRunner
+from cli_calls import call
 
 from kmc import plotting
-from kmc.cli.app import main
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A working folder with two small trajectories."""
-    monkeypatch.chdir(tmp_path)
-    fake.write(tmp_path / "li.h5", n_frames=3)
-    fake.write(tmp_path / "limg.h5", n_frames=2, species=("Li", "Mg"))
-    return tmp_path
-
-
-def call(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def refused(*arguments) -> str:
-    result = call(*arguments)
-    assert result.exit_code == 2, result.output
-    assert result.stdout == ""
-    assert len(result.stderr.strip().splitlines()) >= 2  # what is wrong, and what to do
-    return result.stderr
+    message = cli_calls.refused(*arguments)
+    assert len(message.strip().splitlines()) >= 2  # what is wrong, and what to do
+    return message
+
+
+@pytest.fixture(scope="module")
+def trajectories(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trajectories")
+    fake.write(folder / "li.h5", n_frames=3)
+    fake.write(folder / "limg.h5", n_frames=2, species=("Li", "Mg"))
+    return folder
+
+
+@pytest.fixture
+def folder(trajectories, tmp_path, monkeypatch):
+    """A working folder with two small trajectories."""
+    monkeypatch.chdir(tmp_path)
+    return shutil.copytree(trajectories, tmp_path, dirs_exist_ok=True)
 
 
 def files(folder) -> list[str]:

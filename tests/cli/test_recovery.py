@@ -8,17 +8,12 @@ import sys
 import time
 
 import pytest
-from click.testing import CliRunner
+from cli_calls import call
 from marks import slow
 
-from kmc.cli.app import main
 from kmc.files.reader import load
 
 SMALL = ["--set", "system.size=[8, 8, 10]", "--set", "acceleration.max_hops_per_strip_per_site=1e3"]
-
-
-def call(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import sys
 
 import fake
 import pytest
+from cli_calls import output_of
 from click.testing import CliRunner
 
 from kmc.campaign.folder import make_folder
@@ -23,13 +24,6 @@ replicas = 2
 "conditions.temperature_K" = [290, 310, 330]
 "conditions.current_density_mA_cm2" = [0.5, 1, 50]
 """
-
-
-def call(*arguments, code=0):
-    done = CliRunner().invoke(main, [str(a) for a in arguments])
-    assert done.exit_code == code, done.output
-    assert "Traceback" not in done.output
-    return done.output
 
 
 @pytest.fixture(scope="module")
@@ -50,19 +44,21 @@ def study(tmp_path_factory):
 def test_plot_and_tables(study, tmp_path):
     picture, table, runs = tmp_path / "p.png", tmp_path / "t.csv", tmp_path / "runs.csv"
     options = ["-o", picture, "--csv", table, "--runs-csv", runs, "--what", "max_void_width_nm"]
-    told = call("sweep-plot", study, "--at", 0.5, *options)
+    told = output_of("sweep-plot", study, "--at", 0.5, *options)
     assert f"Wrote {picture}, {table}, {runs}" in told
     assert "1 missing of 18 runs" in told
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert len(table.read_text().splitlines()) == 10
     assert len(runs.read_text().splitlines()) == 19
-    assert "exists already" in call("sweep-plot", study, *options, code=2)
-    assert call("sweep-plot", study, "--force", "-q", *options) == ""
+    assert "exists already" in output_of("sweep-plot", study, *options, code=2)
+    assert output_of("sweep-plot", study, "--force", "-q", *options) == ""
 
 
 def test_plot_goes_beside_the_folder(study, monkeypatch):
     monkeypatch.chdir(study.parent)
-    assert "Wrote study_voids.png" in call("sweep-plot", "study", "--what", "voids", "--heatmap")
+    assert "Wrote study_voids.png" in output_of(
+        "sweep-plot", "study", "--what", "voids", "--heatmap"
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,12 +76,12 @@ def test_plot_goes_beside_the_folder(study, monkeypatch):
 )
 def test_plot_refuses(study, tmp_path, monkeypatch, options, said):
     monkeypatch.chdir(tmp_path)
-    assert said in call("sweep-plot", study, *options, code=2)
+    assert said in output_of("sweep-plot", study, *options, code=2)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_plot_of_no_sweep(tmp_path):
-    assert "is no folder" in call("sweep-plot", tmp_path / "nothing", code=2)
+    assert "is no folder" in output_of("sweep-plot", tmp_path / "nothing", code=2)
 
 
 # --- critical -------------------------------------------------------------------------------------
@@ -121,7 +117,7 @@ def test_critical_as_a_process(tmp_path):
 @pytest.mark.slow
 def test_critical_against_a_second_key(tmp_path):
     options = ["--against", "parameters.formation_energy_L1_eV=[0.28, 0.5]", "-o", tmp_path / "map"]
-    told = call("critical", "strip_li", *ASKED, "--max-runs", 4, *options)
+    told = output_of("critical", "strip_li", *ASKED, "--max-runs", 4, *options)
     assert "parameters.formation_energy_L1_eV = 0.5: critical current density" in told
     assert len((tmp_path / "map" / "critical.csv").read_text().splitlines()) == 3
 
@@ -139,7 +135,7 @@ def test_critical_against_a_second_key(tmp_path):
 )
 def test_critical_refuses(tmp_path, options, said):
     folder = tmp_path / "found"
-    assert said in call("critical", "strip_li", *ASKED, *options, "-o", folder, code=2)
+    assert said in output_of("critical", "strip_li", *ASKED, *options, "-o", folder, code=2)
     assert not folder.exists()
 
 
@@ -163,7 +159,7 @@ def test_a_study_is_no_run():
 
 def test_a_dry_run_of_a_study(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert "30" in call("sweep", "study_temperature", "--dry-run")
+    assert "30" in output_of("sweep", "study_temperature", "--dry-run")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
+import cli_calls
 import pytest
-from click.testing import CliRunner
 from marks import slow
 
 from kmc.campaign.folder import open_folder
-from kmc.cli.app import main
 
 HANGS_S = 3600  # nothing waits for so long, however slow the machine
 
@@ -37,16 +37,8 @@ def study(tmp_path, monkeypatch):
     return path
 
 
-def call(*arguments):
-    return CliRunner().invoke(main, ["sweep", *map(str, arguments)])
-
-
-def refused(*arguments) -> str:
-    result = call(*arguments)
-    assert result.exit_code == 2, result.output
-    assert "Traceback" not in result.output
-    assert result.stdout == ""
-    return result.stderr
+call = partial(cli_calls.call, "sweep")
+refused = partial(cli_calls.refused, "sweep")
 
 
 def test_a_sweep_from_its_file_to_its_folder_and_again(study, tmp_path):

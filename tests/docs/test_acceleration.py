@@ -6,12 +6,10 @@ The study of the page takes minutes; here it is run in a box of 36 sites at the 
 from __future__ import annotations
 
 import re
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from pages import blocks, call, commands, python
 
 from kmc.campaign.convergence.levels import physical_ratio_of
 from kmc.runfile.load import load_run
@@ -19,35 +17,19 @@ from kmc.runfile.load import load_run
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "acceleration.md").read_text(encoding="utf-8")
 TEXT = " ".join(PAGE.split())
-KMC = "from kmc.cli.app import main; main()"
 SMALL = [
     *("--set", "system.size=[6, 6, 8]", "--set", "stop.capacity_monolayers=0.25"),
     *("--replicas", "2"),
 ]
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
-
-
-def run(arguments: list[str], folder: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
-    assert "Traceback" not in done.stderr
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder in which the commands of the page have been run, in a small box."""
     folder = tmp_path_factory.mktemp("acceleration")
-    for text in blocks("sh"):
-        for line in text.splitlines():
-            words = shlex.split(line)
-            assert words[0] == "kmc"
-            run(["-c", KMC, *words[1:], *SMALL], folder)
+    for _, text in blocks(PAGE, "sh"):
+        for words in commands(text):
+            call(words, folder, *SMALL)
     return folder
 
 
@@ -60,13 +42,11 @@ def test_the_commands(folder):
 
 @pytest.mark.slow
 def test_the_python(folder):
-    (text,) = blocks("python")
+    ((_, text),) = blocks(PAGE, "python")
     small = 'settings={"system.size": [6, 6, 8], "stop.capacity_monolayers": 0.25}, replicas=2'
     assert text.count("at=0.2)") == 1
-    told = run(
-        ["-c", text.replace("at=0.2)", f"at=0.2, {small})") + "print(density.verdict)"], folder
-    )
-    assert told.split()[-1] in ("converged", "changing", "unclear", "unknown")
+    names = python(text.replace("at=0.2)", f"at=0.2, {small})"), folder)
+    assert names["density"].verdict in ("converged", "changing", "unclear", "unknown")
     assert len(list((folder / "ladder_li_converge" / "points").glob("*.h5"))) == 10
 
 
@@ -78,9 +58,9 @@ def test_the_physical_ratio():
 @pytest.mark.long
 def test_the_figures_of_the_page(tmp_path):
     """The study as the page has it. Equal seeds give equal runs, so its figures as printed."""
-    (commands,) = blocks("sh")
-    words = shlex.split(commands.splitlines()[-1])
-    told = " ".join(run(["-c", KMC, *words[1:]], tmp_path).replace("\u00a0", " ").split())
+    ((_, text),) = blocks(PAGE, "sh")
+    *_, words = commands(text)
+    told = " ".join(call(words, tmp_path).replace("\u00a0", " ").split())
     rows = re.findall(r"^\| (1e\d) \| (.*?) \|$", PAGE, flags=re.MULTILINE)
     assert len(rows) == 5
     for ratio, cells in rows:

@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-import re
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from pages import blocks, call, commands, python
 
 from kmc.common import catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "sweeps.md").read_text(encoding="utf-8")
 FAST, _, FIELD = PAGE.partition("## The picture of the field")
-KMC = "from kmc.cli.app import main; main()"  # what the command `kmc` runs
-
-
-def blocks(text: str) -> list[tuple[str, str]]:
-    return re.findall(r"^```(\w+)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
-
-
-def commands(text: str) -> list[list[str]]:
-    lines = text.replace("\\\n", " ").splitlines()
-    return [shlex.split(line, comments=True) for line in lines if line.strip()]
-
-
-def run(arguments: list[str], folder: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
-    assert "Traceback" not in done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +22,10 @@ def folder(tmp_path_factory):
         if language == "toml":
             (folder / "currents.toml").write_text(text, encoding="utf-8")
         elif language == "python":
-            run(["-c", text], folder)
-        else:
+            python(text, folder)
+        else:  # tests/campaign/test_slurm.py submits where there is a Slurm
             for words in commands(text):
-                assert words[0] in ("kmc", "sbatch")
-                if words[0] == "kmc":  # tests/campaign/test_slurm.py submits where there is a Slurm
-                    run(["-c", KMC, *words[1:]], folder)
+                call(words, folder)
     return folder
 
 
@@ -66,8 +42,8 @@ def test_the_page_leaves_pictures_and_tables(folder):
 @pytest.mark.slow
 def test_a_second_call_runs_nothing(folder):
     before = sorted(p.stat().st_mtime_ns for p in folder.glob("*/points/*.h5"))
-    for words in commands(dict(blocks(FAST.partition("## Where")[2]))["sh"])[:1]:
-        assert "Critical current density" in run(["-c", KMC, *words[1:]], folder)
+    words, *_ = commands(dict(blocks(FAST.partition("## Where")[2]))["sh"])
+    assert "Critical current density" in call(words, folder)
     assert sorted(p.stat().st_mtime_ns for p in folder.glob("*/points/*.h5")) == before
 
 
@@ -83,7 +59,7 @@ def test_the_picture_of_the_field(tmp_path):
 
     ((_, text),) = blocks(FIELD)
     (words,) = commands(text)
-    run(["-c", KMC, *words[1:]], tmp_path)
+    call(words, tmp_path)
     table = pd.read_csv(tmp_path / "critical_current" / "critical.csv")
     assert table["bracketed"].all()
     assert table["critical_value"].is_monotonic_increasing

@@ -11,14 +11,13 @@ from pathlib import Path
 import fake
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from cli_calls import output_of
 
 import kmc
 from kmc.campaign.convergence import levels as study
 from kmc.campaign.convergence.levels import Levels, physical_ratio_of
 from kmc.campaign.convergence.outcome import RATIO, read_study
 from kmc.campaign.folder import make_folder, open_folder
-from kmc.cli.app import main
 from kmc.cli.shared import numbers_of
 from kmc.errors import InputError, KmcError
 from kmc.runfile.load import load_run
@@ -27,13 +26,6 @@ TINY = {"system.size": [6, 6, 8], "stop.capacity_monolayers": 0.6}
 SHIPPED = Path(__file__).parents[3] / "runs"
 SET = ["--set", "system.size=[6, 6, 8]", "--set", "stop.capacity_monolayers=0.6"]
 PHYSICAL = 6.7778e11  # 2.6e12 Hz over 0.5 mA/cm² on a site of 3.506 Å squared
-
-
-def call(*arguments, code=0):
-    done = CliRunner().invoke(main, [str(a) for a in arguments])
-    assert done.exit_code == code, done.output
-    assert "Traceback" not in done.output
-    return done.output.replace("\u00a0", " ")
 
 
 def files(folder):
@@ -47,7 +39,7 @@ def test_the_former_name_of_levels_is_deprecated(monkeypatch):
     monkeypatch.setattr(study, "check_reading", lambda at, tolerance: 1 / 0)
     with pytest.warns(DeprecationWarning, match="levels"), pytest.raises(ZeroDivisionError):
         study.converge("strip_li", rungs=2)
-    text = call("converge", "strip_li", "--rungs", 0, code=2)
+    text = output_of("converge", "strip_li", "--rungs", 0, code=2)
     assert "--levels 0 is out of range" in text
 
 
@@ -258,7 +250,7 @@ def test_a_failed_run_is_left_out_and_output(tmp_path):
 def real(tmp_path_factory):
     folder = tmp_path_factory.mktemp("studies") / "tiny"
     options = ["--ratios", "1e2,1e3,1e4", "--replicas", 2, "-j", 2, "-o", folder]
-    output = call("converge", "strip_li", *SET, *options)
+    output = output_of("converge", "strip_li", *SET, *options)
     return folder, output
 
 
@@ -281,7 +273,7 @@ def test_the_efficiency_of_aurbachs_protocol_is_followed(tmp_path):
     text = SHIPPED.joinpath("aurbach.toml").read_text(encoding="utf-8")
     (tmp_path / "low.toml").write_text(text.replace("until 1 V", "until 120 mV"), encoding="utf-8")
     out = tmp_path / "out"
-    text = call("converge", tmp_path / "low.toml", "--ratios", "1e4,1e5", "--replicas", 2,
+    text = output_of("converge", tmp_path / "low.toml", "--ratios", "1e4,1e5", "--replicas", 2,
                 "-o", out)  # fmt: skip
     assert "Aurbach loss" in text
     found = read_study(out).findings["aurbach_loss"]
@@ -300,7 +292,7 @@ def test_a_second_call_runs_nothing(real, tmp_path):
     before = files(folder)
     options = ["--ratios", "1e3", "--replicas", 2, "-o", folder, "--no-plot", "-q"]
     outputs = ["--json", tmp_path / "c.json", "--csv", tmp_path / "c.csv"]
-    assert call("converge", "strip_li", *SET, *options, *outputs) == ""
+    assert output_of("converge", "strip_li", *SET, *options, *outputs) == ""
     assert files(folder) == before
     data = json.loads((tmp_path / "c.json").read_text(encoding="utf-8"))
     assert data["ratios"] == [1e2, 1e3, 1e4]
@@ -314,10 +306,10 @@ def test_a_second_call_runs_nothing(real, tmp_path):
 @pytest.mark.slow
 def test_a_dry_run_writes_nothing(real, tmp_path):
     folder, _ = real
-    output = call("converge", "strip_li", *SET, "--dry-run", "--replicas", 3, "-o", folder)
+    output = output_of("converge", "strip_li", *SET, "--dry-run", "--replicas", 3, "-o", folder)
     assert "Time" in output
     assert len(files(folder)) == 6
-    call("converge", "strip_li", "--dry-run", "-o", tmp_path / "none")
+    output_of("converge", "strip_li", "--dry-run", "-o", tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
 
@@ -339,7 +331,7 @@ def test_added_levels_and_replicas_run_alone(real):
 @pytest.mark.slow
 def test_another_run_in_the_same_folder_is_refused(real):
     folder, _ = real
-    output = call("converge", "strip_li", "--ratios", "1e3", "-o", folder, code=2)
+    output = output_of("converge", "strip_li", "--ratios", "1e3", "-o", folder, code=2)
     assert "holds another sweep" in output
 
 
@@ -373,7 +365,7 @@ def test_as_a_process(real):
 )
 def test_it_refuses(tmp_path, monkeypatch, options, message):
     monkeypatch.chdir(tmp_path)
-    assert message in call("converge", "strip_li", *options, code=2)
+    assert message in output_of("converge", "strip_li", *options, code=2)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -386,7 +378,7 @@ def test_runs_that_fail_are_reported(tmp_path, monkeypatch):
     broken = opened.trajectory_path(plan.points[0]).with_suffix(".part.h5")
     broken.mkdir()
     options = ["--ratios", "1e2,1e3", "--replicas", 2, "-o", folder, "--no-plot"]
-    output = call("converge", "strip_li", *SET, *options, code=1)
+    output = output_of("converge", "strip_li", *SET, *options, code=1)
     assert "1 point failed" in output
     assert "1 run failed or has not been run" in output
 

@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
+from same_files import contents
 
 import kmc
 from kmc.analysis import coulombic
@@ -60,18 +60,6 @@ def cycled(tmp_path_factory):
     folder = tmp_path_factory.mktemp("protocol")
     run = run_of(folder, CYCLES.format(n=3))
     return run_to_file(run, folder / "cycled.h5", progress=False, check_every=5_000)
-
-
-def contents(path) -> dict[str, bytes]:
-    """Bytes of every dataset of a file."""
-    found = {}
-    with h5py.File(path) as file:
-        file.visititems(
-            lambda name, item: (
-                found.update({name: item[()].tobytes()}) if isinstance(item, h5py.Dataset) else None
-            )
-        )
-    return found
 
 
 def rows(path) -> dict[str, bytes]:

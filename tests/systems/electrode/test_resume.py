@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 from marks import slow, slow_but
+from same_files import assert_same
 
 from kmc.common.progress import Silent
 from kmc.errors import InputError
@@ -64,25 +65,6 @@ KINDS = {
                                            "stop.capacity_monolayers": 3.0}),
     "patchy": ("patchy", {**BASE, "interface.correlation_length_nm": 0.7}),
 }  # fmt: skip
-
-
-def contents(path) -> dict[str, bytes]:
-    """Type, shape and bytes of every dataset of a file."""
-    found = {}
-
-    def visit(name, item):
-        if isinstance(item, h5py.Dataset):
-            found[name] = (item.dtype.str, item.shape, item[()].tobytes())
-
-    with h5py.File(path) as file:
-        file.visititems(visit)
-    return found
-
-
-def assert_same(path, other) -> None:
-    one, two = contents(path), contents(other)
-    assert one.keys() == two.keys()
-    assert [name for name in one if one[name] != two[name]] == []
 
 
 @pytest.fixture(scope="module")
