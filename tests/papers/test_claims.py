@@ -546,6 +546,7 @@ def test_every_calibrated_row_is_an_experiment_and_a_row_of_the_study():
                 assert about.set[key] == pytest.approx(value), (row, key)
 
 
+@pytest.mark.slow
 def test_a_study_is_judged_over_a_calibration(tmp_path):
     folder, fit = fake_results.study(tmp_path), fake_results.calibration(tmp_path)
     head = json.loads((folder / "study.json").read_text("utf-8"))

@@ -13,7 +13,7 @@ from kmc.systems import job
 RUNS = {
     "deposition": (
         "aurbach_zno_002",
-        {"system.size": [8, 8, 8], "acceleration.max_hops_per_strip_per_site": 1e6},
+        {"system.size": [8, 8, 8], "acceleration.max_hops_per_strip_per_site": 1e4},
     ),
     "cathode": (
         "cathode_se",

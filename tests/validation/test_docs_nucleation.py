@@ -10,7 +10,7 @@ import pytest
 import kmc
 from kmc.nuclei.burst import nucleation_burst
 
-pytestmark = pytest.mark.validation
+pytestmark = [pytest.mark.validation, pytest.mark.slow]
 TEXT = " ".join(
     (Path(__file__).parents[2] / "docs" / "nucleation.md").read_text(encoding="utf-8").split()
 ).replace("−", "-")
@@ -81,7 +81,6 @@ def test_sinks(found):
     assert said.groups() == printed.groups()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["li_measured", "li_self_diffusion", "li_dilatometry"])
 def test_sets_with_the_measured_self_diffusion(name):
     found = kmc.nucleation(name, walkers=4, currents_mA_cm2=(0.5,), progress=False)
@@ -92,7 +91,6 @@ def test_sets_with_the_measured_self_diffusion(name):
         assert pytest.approx(float(S), rel=0.02) == found.burst.S
 
 
-@pytest.mark.slow
 def test_nine_tenths_of_mg():
     """The column of coverage 0.9: barrier, largest S and voids."""
     found = kmc.nucleation(

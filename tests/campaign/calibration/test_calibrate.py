@@ -39,6 +39,7 @@ def twenty(tmp_path_factory):
     return np.array(ranks)
 
 
+@pytest.mark.slow
 @pytest.mark.validation
 def test_90_percent_intervals_hold_the_truth_in_15_to_20_of_20(twenty):
     """Binomial: an honest 90 % interval holds 15 to 20 with a probability of 98.9 %."""
@@ -46,6 +47,7 @@ def test_90_percent_intervals_hold_the_truth_in_15_to_20_of_20(twenty):
     assert (held >= 15).all(), held
 
 
+@pytest.mark.slow
 @pytest.mark.validation
 def test_ranks_of_the_truth_are_even(twenty):
     """Rank histogram of the two inputs that matter (Cook et al. 2006): none of 5 bins is empty
@@ -181,6 +183,7 @@ def test_a_wave_is_designed_once(tmp_path):
         load_calibration(tmp_path)
 
 
+@pytest.mark.slow
 def test_more_waves_and_runs_go_on_in_the_same_folder(tmp_path):
     """The samples of the posterior that were run are kept; more come behind them."""
     rng = np.random.default_rng(4)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import re
+import shutil
 from html.parser import HTMLParser
 
 import fake_results
@@ -39,17 +42,18 @@ class _Reader(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
+def result(tmp_path_factory):
+    """Path of a result of a kind, made once."""
     folder = tmp_path_factory.mktemp("results")
-    return {kind: make(folder) for kind, make in fake_results.KINDS.items()}
+    return functools.cache(lambda kind: fake_results.KINDS[kind](folder))
 
 
 @pytest.fixture(scope="module")
-def pages(results, tmp_path_factory):
+def pages(result, tmp_path_factory):
     out = tmp_path_factory.mktemp("pages")
     return {
-        kind: report(path, out / f"{kind}.html").read_text("utf-8")
-        for kind, path in results.items()
+        kind: report(result(kind), out / f"{kind}.html").read_text("utf-8")
+        for kind in fake_results.KINDS
     }
 
 
@@ -139,8 +143,9 @@ def test_text_in_backticks_is_code():
     assert "<code>b</code> c" in text
 
 
-def test_a_study_counts_verdicts_in_one_order_and_lists_every_set(results):
-    page = page_of(results["study"])
+@pytest.mark.slow
+def test_a_study_counts_verdicts_in_one_order_and_lists_every_set(result):
+    page = page_of(result("study"))
     tally = page.sections[0].parts[0].paragraphs[0]
     counted = [text.split(" ", 1)[1] for text in tally.split(": ")[1].rstrip(".").split(", ")]
     assert counted[:-1] == [v for v in VERDICTS if v in counted]  # the last is a stranger's
@@ -149,17 +154,17 @@ def test_a_study_counts_verdicts_in_one_order_and_lists_every_set(results):
     assert [title.split(": ")[1] for title in sets] == ["li_li2s", "limg_li2s"]
 
 
-def test_equal_results_give_equal_pages(results):
+def test_equal_results_give_equal_pages(result):
     """But for the moment, and for figures, whose layout is solved to rounding errors."""
-    pages = [page_of(results["nucleation"]).html() for _ in range(2)]
+    pages = [page_of(result("nucleation")).html() for _ in range(2)]
     moment, figure = r"\d{4}-\d\d-\d\dT[\d:+]+", r"base64,[^\"]+"
     first, second = (re.sub(f"{moment}|{figure}", "", page) for page in pages)
     assert first == second
 
 
-def test_the_command(results, tmp_path):
+def test_the_command(result, tmp_path):
     out = tmp_path / "page.html"
-    arguments = ["report", str(results["nucleation"]), "-o", str(out)]
+    arguments = ["report", str(result("nucleation")), "-o", str(out)]
     done = CliRunner().invoke(main, arguments)
     assert (done.exit_code, done.output) == (0, f"Wrote {out}\n")
     assert CliRunner().invoke(main, arguments).exit_code == 2
@@ -199,3 +204,83 @@ def test_what_is_not_there_is_refused(tmp_path):
     (tmp_path / "run.h5").write_bytes(b"")
     with pytest.raises(InputError, match=r"\.html"):
         report(tmp_path / "run.h5", tmp_path / "page.pdf")
+
+
+# --- in a real browser: Chromium, headless, driven by playwright, where there is one -------------
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium of the system, or the one that `playwright install chromium` has fetched."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    found = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    options = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    with sync_api.sync_playwright() as playwright:
+        try:
+            opened = playwright.chromium.launch(executable_path=found, args=options)
+        except sync_api.Error as problem:
+            pytest.skip(f"no Chromium that starts: {str(problem).splitlines()[0]}")
+        yield opened
+        opened.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", fake_results.KINDS)
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1100), ("dark", 400)])
+def test_a_page_in_a_browser(browser, pages, tmp_path, kind, scheme, width):
+    (tmp_path / "page.html").write_text(pages[kind], encoding="utf-8")
+    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    said, asked, errors = [], [], []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("dialog", lambda dialog: errors.append(dialog.message))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto((tmp_path / "page.html").as_uri())
+    assert (said, errors) == ([], [])
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    images = page.evaluate(
+        "[...document.images].map(i => [i.complete, i.naturalWidth, i.clientWidth, i.clientHeight])"
+    )
+    assert len(images) >= 1
+    assert all(done and min(sizes) > 50 for done, *sizes in images)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    # On a wide screen no table of pairs or parameters has to be scrolled, nor a name in it broken.
+    if width == 1100:
+        hidden = "[...document.querySelectorAll('.pairs, .notes')].map(t => t.parentElement)"
+        assert page.evaluate(f"{hidden}.every(e => e.scrollWidth <= e.clientWidth)")
+        lines = page.evaluate(
+            "[...document.querySelectorAll('.pairs th, .notes tbody th')]"
+            ".filter(e => /^[^ -]+$/.test(e.textContent.trim()))"
+            ".map(e => { const r = document.createRange(); r.selectNodeContents(e);"
+            " return r.getClientRects().length; })"
+        )
+        assert set(lines) <= {1}
+    text, back = (
+        page.evaluate(f"getComputedStyle(document.body).{name}")
+        for name in ("color", "backgroundColor")
+    )
+    assert _contrast(_rgb(text), _rgb(back)) >= 7  # of WCAG, level AAA
+    assert (_luminance(_rgb(back)) < 0.1) == (scheme == "dark")
+    smallest = page.evaluate(
+        "Math.min(...[...document.querySelectorAll('p, td, th, li, pre, h1, h2, figcaption')]"
+        ".map(e => parseFloat(getComputedStyle(e).fontSize)))"
+    )
+    assert smallest >= 12
+    page.close()
+
+
+def _rgb(colour: str) -> list[float]:
+    return [float(part) / 255 for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+
+
+def _luminance(rgb: list[float]) -> float:
+    """Relative luminance, WCAG 2.2."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _contrast(one: list[float], other: list[float]) -> float:
+    high, low = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)

@@ -119,6 +119,7 @@ def test_volume_stripped_is_that_of_voids_sink_and_storage(small):
     assert s.stripped_um[-1] == pytest.approx(4.842 * 0.004, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_bytes_and_others_do_not(small, tmp_path):
     again, other = tmp_path / "again.h5", tmp_path / "other.h5"
     kmc.upscale("upscale_li", SMALL, output=again, progress=False)
@@ -171,6 +172,7 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(small, tmp_path, monkeypat
         kmc.resume(path, progress=False)
 
 
+@pytest.mark.slow
 def test_voids_of_flaws_shrink_in_a_rest(tmp_path):
     changes = {
         "upscale.domain_um": 15.0,
@@ -552,6 +554,7 @@ def test_the_paper_stands_beside_the_run(small, tmp_path):
     assert "one gap" in picture.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_movie_shows_each_frame(small, tmp_path):
     film = tmp_path / "small.gif"
     done = run("movie", str(small), "--frames", "0,5,-1", "-o", str(film))
