@@ -190,21 +190,14 @@ def test_run_of_a_broken_file_names_the_line(folder):
     assert [path.name for path in folder.iterdir()] == ["mine.toml"]
 
 
-def test_existing_trajectory_needs_force(folder):
-    (folder / "strip_li.h5").write_text("precious")
+@pytest.mark.parametrize("name", ["strip_li.h5", "strip_li.png"])
+def test_what_is_there_needs_force(folder, name):
+    (folder / name).write_text("precious")
     message = refused("run", "strip_li")
-    assert "strip_li.h5" in message
+    assert name in message
     assert "--force" in message
-    assert (folder / "strip_li.h5").read_text() == "precious"
-    assert [path.name for path in folder.iterdir()] == ["strip_li.h5"]
-
-
-def test_existing_picture_needs_force(folder):
-    (folder / "strip_li.png").write_text("precious")
-    message = refused("run", "strip_li")
-    assert "strip_li.png" in message
-    assert "--force" in message
-    assert (folder / "strip_li.png").read_text() == "precious"
+    assert (folder / name).read_text() == "precious"
+    assert [path.name for path in folder.iterdir()] == [name]
 
 
 def test_output_in_a_folder_that_does_not_exist(folder):

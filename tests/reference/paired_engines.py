@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 
 import naive
@@ -247,6 +249,20 @@ class PairedEngines:
         if event is not None:
             self.oracle.apply(event)
         return event
+
+    def follow(self, *, attempts=math.inf, events=math.inf, every=math.inf) -> Counter:
+        """Both go on for so many attempts or events, or until none is left; compared in between.
+
+        Returns how often each kind of event came; None: attempts without one.
+        """
+        kinds: Counter = Counter()
+        with contextlib.suppress(naive.NoEvent):
+            while kinds.total() < attempts and kinds.total() - kinds[None] < events:
+                event = self.attempt()
+                kinds[event and event.kind] += 1
+                if self.attempts % every == 0:
+                    self.compare_state()
+        return kinds
 
     def compare_state(self, rates=True):
         """Occupancy, energy to the last µeV, rates of every vacancy, strip weights, η."""

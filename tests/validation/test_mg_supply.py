@@ -49,11 +49,8 @@ def test_dragged_mg_event_for_event():
     """Vacancies absorbed are filled with R c of Mg: the oracle's 300 events, at 1500 K."""
     rng = np.random.default_rng(50)
     paired = PairedEngines(HOT, random_occupancy(HOT.n_sites, rng, 6, 25), 51, attempts=20_000)
-    kinds: dict = {}
-    while sum(kinds.values()) < 300:
-        event = paired.attempt()
-        if event is not None:
-            kinds[event.kind] = kinds.get(event.kind, 0) + 1
+    kinds = paired.follow(events=300)
+    assert kinds.total() - kinds[None] == 300
     paired.compare_state()
     assert kinds["absorb"] > 20, kinds
     assert not snapshot.differences(paired.engine)

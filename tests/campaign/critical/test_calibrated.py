@@ -68,21 +68,18 @@ def test_a_tenth_of_a_logistic_curve():
 
 @pytest.mark.slow
 def test_the_current_that_is_safe_lies_below_that_of_one_half(calibration, tmp_path):
-    found = critical(
-        "operando_li", vary="conditions.current_density_mA_cm2", between=(0.05, 5.0),
-        criterion="contact_fraction<0.85", at=0.05, calibration=calibration, replicas=4,
-        max_runs=24, tolerance=0.5, workers=1, progress=False, output=tmp_path / "runs",
-        settings={"upscale.domain_um": 6, "upscale.frames": 1},
-    )  # fmt: skip
+    asked = {
+        "vary": "conditions.current_density_mA_cm2", "between": (0.05, 5.0),
+        "criterion": "contact_fraction<0.85", "at": 0.05, "calibration": calibration,
+        "replicas": 4, "max_runs": 24, "tolerance": 0.5, "workers": 1, "progress": False,
+        "output": tmp_path / "runs",
+        "settings": {"upscale.domain_um": 6, "upscale.frames": 1},
+    }  # fmt: skip
+    found = critical("operando_li", **asked)
     assert sum(found.search.runs) <= 24
     text = "\n".join(found.lines())
     if found.search.fit.rising:
         assert not found.safe > found.value
         assert "4 samples of its posterior" in text or "outside the range" in text
-    again = critical(
-        "operando_li", vary="conditions.current_density_mA_cm2", between=(0.05, 5.0),
-        criterion="contact_fraction<0.85", at=0.05, calibration=calibration, replicas=4,
-        max_runs=24, tolerance=0.5, workers=1, progress=False, output=tmp_path / "runs",
-        settings={"upscale.domain_um": 6, "upscale.frames": 1},
-    )  # fmt: skip
+    again = critical("operando_li", **asked)
     assert again.search.values == found.search.values
