@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +18,6 @@ from kmc.errors import InputError
 from kmc.files.frame_selection import choose_frames
 from kmc.files.reader import Trajectory
 from kmc.files.samples import Frame
-from kmc.model.lattice import Lattice
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +57,8 @@ def export_xyz(
     """
     path = check_output(path, overwrite, ATOM_ENDINGS)
     chosen = choose_frames(frames, len(trajectory.frames))
-    with replacing(path) as draft, _opened(draft) as file:
+    opened: Any = partial(gzip.open, compresslevel=6) if path.suffix.lower() == ".gz" else open
+    with replacing(path) as draft, opened(draft, "wt", encoding="utf-8") as file:
         for done, index in enumerate(chosen):
             if progress:
                 progress(done, len(chosen))
@@ -67,25 +68,24 @@ def export_xyz(
     return len(chosen)
 
 
-def _opened(path: Path) -> TextIO:
-    """A file to write text to, compressed where its name ends in .gz."""
-    if path.suffix.lower() == ".gz":
-        return gzip.open(path, "wt", encoding="utf-8", compresslevel=6)
-    return path.open("w", encoding="utf-8")
-
-
 def _xyz(trajectory: Trajectory, frame: Frame, vacancies: bool, min_size: int) -> Iterable[str]:
     lattice, occupancy = trajectory.lattice, frame.occupancy
     shown = np.arange(lattice.n_sites) if vacancies else np.flatnonzero(occupancy)
     edges = lattice.box_A
     closed = lattice.has_interface
     box = " ".join(f"{edges[i] if i == j else 0:.6f}" for i in range(3) for j in range(3))
+    # A vacancy has the number of its own void, an atom that of the largest void it lines.
+    void = voids.find(occupancy, lattice, min_size).labels
+    inside, none = np.flatnonzero(void), np.iinfo(void.dtype).max
+    beside = np.full(lattice.n_sites + 1, none, dtype=void.dtype)  # the last: no such site
+    np.minimum.at(beside, lattice.neighbours(inside, 1), void[inside][:, None])
+    beside = np.where(beside[:-1] == none, 0, beside[:-1])
     # X is ASE's and OVITO's name for what is no element.
     columns = [
         np.array(["X", trajectory.metal, "Mg"])[occupancy[shown]].tolist(),
         *lattice.positions_A[shown].T.tolist(),
         lattice.layer[shown].tolist(),
-        _void_of_each_site(frame, lattice, min_size)[shown].tolist(),
+        np.where(occupancy == 0, void, beside)[shown].tolist(),
         frame.dead[shown].tolist(),
     ]
     yield f"{len(shown)}\n"
@@ -97,17 +97,6 @@ def _xyz(trajectory: Trajectory, frame: Frame, vacancies: bool, min_size: int) -
     )
     yield "\n".join(_ROW % values for values in zip(*columns, strict=True))
     yield "\n"
-
-
-def _void_of_each_site(frame: Frame, lattice: Lattice, min_size: int) -> np.ndarray:
-    """The void of each vacancy, and the largest void that each atom is a first neighbour of."""
-    labels = voids.find(frame.occupancy, lattice, min_size).labels
-    inside = np.flatnonzero(labels)
-    none = np.iinfo(labels.dtype).max
-    nearest = np.full(lattice.n_sites + 1, none, dtype=labels.dtype)  # the last: no such site
-    np.minimum.at(nearest, lattice.neighbours(inside, 1), labels[inside][:, None])
-    nearest = np.where(nearest[:-1] == none, 0, nearest[:-1])
-    return np.where(frame.occupancy == 0, labels, nearest)
 
 
 def table_of(

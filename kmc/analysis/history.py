@@ -137,7 +137,18 @@ class VoidHistory:
         self._counts: list[dict[str, Any]] = []
         for one in found:
             self._take(one)
-        self._follow()
+        self._edges = self._links()
+        first = self._snapshots[0] if self._snapshots else ()
+        self._track = [np.arange(1, len(first) + 1)]
+        tracks = len(first)
+        for a, b, links in self._edges:
+            # Tracks follow best matches alone: links of coalescence and splits stay in the graph.
+            heir = tracking.heirs(self._snapshots[a], self._snapshots[b], links)
+            track = np.where(heir >= 0, self._track[-1][heir] if len(self._track[-1]) else 0, 0)
+            new = np.flatnonzero(heir < 0)
+            track[new] = tracks + 1 + np.arange(len(new))
+            tracks += len(new)
+            self._track.append(track)
 
     def _take(self, found: Voids) -> None:
         """Store the voids of a frame, without the label array of the box."""
@@ -176,21 +187,6 @@ class VoidHistory:
             (a, b, tracking.link(self._snapshots[a], self._snapshots[b], box, periodic, **rules))
             for a, b in pairwise(places)
         ]
-
-    def _follow(self) -> None:
-        """Number the tracks."""
-        self._edges = self._links()
-        first = self._snapshots[0] if self._snapshots else ()
-        self._track = [np.arange(1, len(first) + 1)]
-        tracks = len(first)
-        for a, b, links in self._edges:
-            # Tracks follow best matches alone: links of coalescence and splits stay in the graph.
-            heir = tracking.heirs(self._snapshots[a], self._snapshots[b], links)
-            track = np.where(heir >= 0, self._track[-1][heir] if len(self._track[-1]) else 0, 0)
-            new = np.flatnonzero(heir < 0)
-            track[new] = tracks + 1 + np.arange(len(new))
-            tracks += len(new)
-            self._track.append(track)
 
     # --- tables ----------------------------------------------------------------------------------
 

@@ -52,9 +52,8 @@ _NUMBERS = [CAPACITY, *QUANTITIES.values(), *_ERRORS]
 _TEXTS = ["series", "metal", "panel", "note", "event"]
 _NOT_NEGATIVE = [name for name in _NUMBERS if name != QUANTITIES["overpotential"]]
 _MAX_BYTES = 10 * 2**20
-_FRACTION = (
-    0.2  # a loss that never exceeds 1 but reaches this is rather a fraction than a percentage
-)
+# A loss that never exceeds 1 but reaches this is rather a fraction than a percentage.
+_FRACTION = 0.2
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,15 @@ def read_measured(path: str | Path) -> Measured:
     import pandas as pd
 
     path = Path(path)
-    text = _text_of(path)
+    try:
+        text = read_text(path, max_bytes=_MAX_BYTES)
+    except OSError as problem:
+        raise InputError(
+            f"{path} cannot be read: {problem.strerror or problem}",
+            advice="Give a CSV file of measured data.",
+        ) from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is no UTF-8 text", advice="Save it as CSV in UTF-8.") from None
     lines = text.splitlines()
     head = next((line for line in lines if line.strip() and not line.startswith("#")), "")
     title = lines[0].lstrip("# ").strip() if lines and lines[0].startswith("#") else ""
@@ -121,7 +128,19 @@ def read_measured(path: str | Path) -> Measured:
             advice="A text with a comma in it needs quotes.",
         )
     table.columns = [str(name).strip() for name in table.columns]
-    _check_columns(path, list(table.columns))
+    # A misspelt column would else count as one that was not measured.
+    known = [*_TEXTS[:2], *_NUMBERS, *_TEXTS[2:]]
+    for name in table.columns:
+        if name not in known:
+            raise InputError(
+                f"{path}: there is no column {name!r}",
+                advice=f"{nearest(name, known)}Columns: {', '.join(known)}.",
+            )
+    if CAPACITY not in table or not set(table.columns) & set(QUANTITIES.values()):
+        raise InputError(
+            f"{path} lacks the columns of measured data",
+            advice=f"It needs {CAPACITY} and at least one of {', '.join(QUANTITIES.values())}.",
+        )
     found = pd.DataFrame(index=table.index)
     for name in _TEXTS:
         found[name] = table[name].str.strip() if name in table else ""
@@ -133,33 +152,6 @@ def read_measured(path: str | Path) -> Measured:
     found.loc[found["series"] == "", "series"] = path.stem
     _check_rows(path, found)
     return Measured(title or path.stem, found)
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return read_text(path, max_bytes=_MAX_BYTES)
-    except OSError as problem:
-        raise InputError(
-            f"{path} cannot be read: {problem.strerror or problem}",
-            advice="Give a CSV file of measured data.",
-        ) from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is no UTF-8 text", advice="Save it as CSV in UTF-8.") from None
-
-
-def _check_columns(path: Path, names: list[str]) -> None:
-    known = [*_TEXTS[:2], *_NUMBERS, *_TEXTS[2:]]
-    for name in names:
-        if name not in known:
-            raise InputError(
-                f"{path}: there is no column {name!r}",
-                advice=f"{nearest(name, known)}Columns: {', '.join(known)}.",
-            )
-    if CAPACITY not in names or not set(names) & set(QUANTITIES.values()):
-        raise InputError(
-            f"{path} lacks the columns of measured data",
-            advice=f"It needs {CAPACITY} and at least one of {', '.join(QUANTITIES.values())}.",
-        )
 
 
 def _number(path: Path, name: str, row: int, text: str, decimal_comma: bool) -> float:

@@ -108,8 +108,15 @@ def vacancies_around_mg(
             f"r_max_nm = {r_max_nm}: half of the box is {figure(most_nm, 'nm')}",
             advice="Distances beyond it are not unique.",
         )
-    radii = _site_distances(r_max_nm * A_per_nm / lattice.lattice_parameter_A)
-    radii = radii * lattice.lattice_parameter_A
+    # Distances of bcc sites: in half cells their coordinates are all even or all odd.
+    most = r_max_nm * A_per_nm / lattice.lattice_parameter_A
+    reach = np.arange(-int(2 * most) - 1, int(2 * most) + 2)
+    i, j, k = np.meshgrid(reach, reach, reach)
+    bcc = (i % 2 == j % 2) & (j % 2 == k % 2)
+    squares = np.unique((i**2 + j**2 + k**2)[bcc])
+    radii = np.sqrt(squares[squares > 0]) / 2
+    near = radii <= most * (1 + 1e-9)
+    radii = (radii[near] if near.any() else radii[:1]) * lattice.lattice_parameter_A
     # Borders halfway between the distances that sites can have: no pair lies on a border.
     between = np.concatenate(([radii[0] / 2], (radii[:-1] + radii[1:]) / 2, [radii[-1] + 0.01]))
     points = lattice.positions_A
@@ -135,17 +142,6 @@ def vacancies_around_mg(
         error = np.where(expected > 0, np.sqrt(pairs) / expected, np.nan)
     columns = {"r_nm": radii / A_per_nm, "pairs": pairs.astype(np.int64), "expected": expected}
     return pd.DataFrame(columns | {"g": g, "g_error": error})
-
-
-def _site_distances(most: float) -> np.ndarray:
-    """Distances between sites of a bcc lattice up to `most`, in lattice parameters."""
-    reach = np.arange(-int(2 * most) - 1, int(2 * most) + 2)
-    i, j, k = np.meshgrid(reach, reach, reach)
-    bcc = (i % 2 == j % 2) & (j % 2 == k % 2)
-    squares = np.unique((i**2 + j**2 + k**2)[bcc])
-    radii = np.sqrt(squares[squares > 0]) / 2
-    near = radii <= most * (1 + 1e-9)
-    return radii[near] if near.any() else radii[:1]
 
 
 class Profiles:

@@ -193,8 +193,7 @@ def measure_image(
     for line, values in enumerate(stack):
         at = np.full(n_columns, n_rows)
         if electrolyte is not None:
-            at = _interface(values, electrolyte)
-            _check_side(at, electrolyte, metal)
+            at = _interface(values, electrolyte, metal)
         labels = ndimage.label(values == void, structure=np.ones((3, 3)))[0]
         touching = labels[np.maximum(at - 1, 0), np.arange(n_columns)]
         # Label 0, no void, is made to be there: columns in contact point to it.
@@ -245,8 +244,11 @@ def _measures(labels: np.ndarray, number: np.ndarray, at: np.ndarray) -> tuple[n
     return size, area, last - first + 1, height
 
 
-def _interface(values: np.ndarray, electrolyte: float) -> np.ndarray:
-    """Row of the uppermost electrolyte pixel of each column of an image."""
+def _interface(values: np.ndarray, electrolyte: float, metal: str) -> np.ndarray:
+    """Row of the uppermost electrolyte pixel of each column of an image.
+
+    Refused is an electrolyte where the metal should be: no void could be seen there.
+    """
     there = values == electrolyte
     if not there.any(axis=0).all():
         column = int((~there.any(axis=0)).argmax())
@@ -254,11 +256,7 @@ def _interface(values: np.ndarray, electrolyte: float) -> np.ndarray:
             f"column {column} of the image has no electrolyte",
             advice="Crop the image to columns that show the interface.",
         )
-    return there.argmax(axis=0)
-
-
-def _check_side(at: np.ndarray, electrolyte: float, metal: str) -> None:
-    """Refuse an electrolyte that lies where the metal should be: no void could be seen there."""
+    at = there.argmax(axis=0)
     share = float(np.mean(at == 0))
     if share > 0.5:
         edge, other = ("upper", "below") if metal == "above" else ("lower", "above")
@@ -268,6 +266,7 @@ def _check_side(at: np.ndarray, electrolyte: float, metal: str) -> None:
             advice="Are the values of metal and electrolyte swapped? Give --electrolyte the other "
             f"one, or turn the image over with --metal {other}.",
         )
+    return at
 
 
 def _check_values(stack: np.ndarray, void: float, electrolyte: float | None) -> None:

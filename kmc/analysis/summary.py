@@ -12,7 +12,6 @@ from kmc.common.formatting import count, duration, figure, monolayers, plural, s
 from kmc.common.metals import METALS, VALENCES
 from kmc.common.units import A_per_nm
 from kmc.files.reader import Trajectory
-from kmc.files.samples import Samples
 from kmc.model.electrochemistry import (
     balance_of_sites,
     net_rate_overpotential_V,
@@ -46,8 +45,21 @@ def summary(trajectory: Trajectory) -> Rows:
         return rows
     last = {name: samples[name][-1] for name in samples}
     has_current = trajectory.has_current
-    rows += [*_cycles(trajectory), *_dead(trajectory, last)]
-    rows.append(("Vacancies", _vacancies(samples, last)))
+    rows += _cycles(trajectory)
+    # Only where there ever was any: most runs have none, and a row of 0 would say nothing.
+    if "dead_Li" in samples and samples["dead_Li"].any():
+        metal, most = trajectory.metal, int(samples["dead_Li"].max())
+        text = plural(int(last["dead_Li"]), f"{metal} atom")
+        text += f" not connected to the metal behind the box (at most {count(most)} at once)"
+        rows.append((f"Dead {METALS[metal]}", text))
+    text = f"{count(samples['vacancies'][0])} → {count(last['vacancies'])} in the box"
+    if last["absorbed"] or last["emitted"]:
+        text += f"; {count(last['absorbed'])} went into the metal behind it"
+        if last["emitted"]:
+            text += f", {count(last['emitted'])} came from there"
+    if last.get("closures"):
+        text += f"; creep closed {count(last['closures'])}"
+    rows.append(("Vacancies", text))
     if trajectory.has_interface and has_current:
         rows += _terms(trajectory)
     text = f"{duration(last['time_s'])}, {plural(int(last['events']), 'event')}"
@@ -63,7 +75,10 @@ def summary(trajectory: Trajectory) -> Rows:
 
 def digest(run: Trajectory) -> Rows:
     """At most eight pairs of label and text, each of about a line."""
-    rows = [_end(run), ("Conditions", _conditions(run))]
+    ended = ("Not finished", unfinished(run.stop_reason, run.path.name))
+    if run.finished:
+        ended = ("Ended", ending(run.stop_reason or "no reason is stated"))
+    rows = [ended, ("Conditions", _conditions(run))]
     if not len(run.samples):
         return [*rows, ("Samples", "none yet")]
     rows += _charge(run)
@@ -73,16 +88,15 @@ def digest(run: Trajectory) -> Rows:
     if found is not None:
         rows.append(("Voids", _void_text(run, found)))
     if run.has_interface and run.has_current:
-        rows += [*_overpotential(run), *_supersaturation(run)]
+        rows += _overpotential(run)
+        # A file of an earlier kmc has no activity, and a row in which ions pushed the metal up NaN.
+        S = run.samples.get("vacancy_activity", np.zeros(0))
+        if len(S := S[np.isfinite(S)]):
+            text = f"of vacancies at the interface: {figure(S[-1])} at the end, largest "
+            rows.append(("Supersaturation", f"{text}{figure(S.max())}"))
     if trust := _trust(run, found):
         rows.append(("Trust", trust))
     return rows
-
-
-def _end(run: Trajectory) -> tuple[str, str]:
-    if run.finished:
-        return "Ended", ending(run.stop_reason or "no reason is stated")
-    return "Not finished", unfinished(run.stop_reason, run.path.name)
 
 
 def _contact(run: Trajectory) -> str:
@@ -143,7 +157,15 @@ def _overpotential(run: Trajectory) -> Rows:
     volts = samples["overpotential_V"]
     flows = samples["phase"] == 0 if "phase" in samples else np.ones(len(volts), dtype=bool)
     known = np.flatnonzero(flows & np.isfinite(volts))
-    beyond = _beyond_a_number(volts[flows])
+    parts = []  # what no number describes
+    if flows.any() and np.isinf(volts[flows][-1]):
+        parts.append("unlimited at the end: no atom is electroactive")
+    if pushed := int(np.isnan(volts[flows]).sum()):
+        parts.append(
+            f"undefined in {plural(pushed, 'row')}: no site was vacant, and ions pushed the metal "
+            "up"
+        )
+    beyond = "; ".join(parts)
     if not len(known) or not volts[known].any():
         return [("Overpotential", beyond)] if beyond else []
     last, most = known[-1], known[np.argmax(np.abs(volts[known]))]
@@ -155,30 +177,6 @@ def _overpotential(run: Trajectory) -> Rows:
     if name in samples and np.nanmax(np.abs(samples[name])) < _NEGLIGIBLE * abs(volts[most]):
         text += "; constriction: negligible"
     return [("Overpotential", f"{text}; {beyond}" if beyond else text)]
-
-
-def _beyond_a_number(volts: np.ndarray) -> str:
-    """Rows of an overpotential that no number describes; empty where every row has one."""
-    parts = []
-    if len(volts) and np.isinf(volts[-1]):
-        parts.append("unlimited at the end: no atom is electroactive")
-    if pushed := int(np.isnan(volts).sum()):
-        parts.append(
-            f"undefined in {plural(pushed, 'row')}: no site was vacant, and ions pushed the metal "
-            "up"
-        )
-    return "; ".join(parts)
-
-
-def _supersaturation(run: Trajectory) -> Rows:
-    if "vacancy_activity" not in run.samples:
-        return []
-    S = run.samples["vacancy_activity"]
-    S = S[np.isfinite(S)]
-    if not len(S):
-        return []
-    text = f"of vacancies at the interface: {figure(S[-1])} at the end, largest {figure(S.max())}"
-    return [("Supersaturation", text)]
 
 
 def _trust(run: Trajectory, found: voids.Voids | None) -> str:
@@ -260,28 +258,6 @@ def _cycles(trajectory: Trajectory) -> Rows:
         text += f"; {aurbach.loss(dead)}"
         rows.append(("", text))
     return rows
-
-
-def _dead(trajectory: Trajectory, last: dict) -> Rows:
-    """Metal without connection to the current collector, where there ever was any."""
-    samples, metal = trajectory.samples, trajectory.metal
-    if "dead_Li" not in samples or not samples["dead_Li"].any():
-        return []
-    most = int(samples["dead_Li"].max())
-    text = plural(int(last["dead_Li"]), f"{metal} atom")
-    text += " not connected to the metal behind the box"
-    return [(f"Dead {METALS[metal]}", f"{text} (at most {count(most)} at once)")]
-
-
-def _vacancies(samples: Samples, last: dict) -> str:
-    text = f"{count(samples['vacancies'][0])} → {count(last['vacancies'])} in the box"
-    if last["absorbed"] or last["emitted"]:
-        text += f"; {count(last['absorbed'])} went into the metal behind it"
-        if last["emitted"]:
-            text += f", {count(last['emitted'])} came from there"
-    if last.get("closures"):
-        text += f"; creep closed {count(last['closures'])}"
-    return text
 
 
 def _terms(trajectory: Trajectory) -> Rows:
@@ -390,7 +366,14 @@ def _acceleration(trajectory: Trajectory) -> Rows:
     classes = [c for c in table.get("classes", []) if c.get("slowed_by", 1.0) > _BY_MORE_THAN]
     if not classes:
         return [("Kinetics", "exact: no barrier was raised")]
-    lowest_eV, ratio = table.get("saddle_floor_eV", math.nan), _ratio(table)
+    lowest_eV, ratio = (
+        table.get("saddle_floor_eV", math.nan),
+        table.get("max_hops_per_strip_per_site"),
+    )
+    per_site_Hz = table.get("strip_rate_per_site_Hz")
+    # Where a floor or a factor was given, the ratio follows from the lowest barrier.
+    if not ratio and per_site_Hz and "fastest_hop_Hz" in table:
+        ratio = table["fastest_hop_Hz"] / per_site_Hz
     text = f"barriers were raised to at least {figure(lowest_eV, 'eV')}"
     if ratio:
         text += f"; no hop is more than {figure(ratio)} times as frequent as stripping at one site"
@@ -443,7 +426,13 @@ def _net_flux(exchanges: list[balance.Exchange], trajectory: Trajectory) -> Rows
     """Net share of the hops from layer to layer, and the effect of raised barriers on it."""
     texts = []
     for name in dict.fromkeys(exchange.hop_class for exchange in exchanges):
-        shares = [_share(exchange) for exchange in exchanges if exchange.hop_class == name]
+        shares = []
+        for exchange in (e for e in exchanges if e.hop_class == name):
+            percent = figure(100 * exchange.at_most, "%", 2 if exchange.at_most < 0.1 else 3)
+            # Where noise could hide a net flux, the most that it could hide: ``< 0.9 % at L1``.
+            share = percent if exchange.resolved else f"<\u00a0{percent}"
+            a_layer = " a layer" if exchange.steps > 1 else ""
+            shares.append(f"{share}{a_layer} {_STAGE_NAMES[exchange.stage]}")
         texts.append(f"of the hops of {_class_name(name, trajectory)} {', '.join(shares)}")
     for verdict, sentence in _VERDICTS.items():
         named: dict[str, list[str]] = {}
@@ -459,23 +448,6 @@ def _net_flux(exchanges: list[balance.Exchange], trajectory: Trajectory) -> Rows
             "depend on the ratio even where it is near 0."
         )
     return [("" if row else "Net flux", text) for row, text in enumerate(texts)]
-
-
-def _share(exchange: balance.Exchange) -> str:
-    """Such as ``0.18 % at L1``, or ``< 0.9 % at L1`` where noise could hide that much."""
-    percent = figure(100 * exchange.at_most, "%", 2 if exchange.at_most < 0.1 else 3)
-    share = percent if exchange.resolved else f"<\u00a0{percent}"
-    a_layer = " a layer" if exchange.steps > 1 else ""
-    return f"{share}{a_layer} {_STAGE_NAMES[exchange.stage]}"
-
-
-def _ratio(table: dict) -> float | None:
-    """Fastest hop over the strip rate of one site: as set, or by the lowest barrier."""
-    if table.get("max_hops_per_strip_per_site"):
-        return table["max_hops_per_strip_per_site"]
-    strip_rate = table.get("strip_rate_per_site_Hz")
-    known = strip_rate and "fastest_hop_Hz" in table
-    return table["fastest_hop_Hz"] / strip_rate if known else None
 
 
 def _percent(fraction: float) -> str:

@@ -102,43 +102,25 @@ def link(
     # Small voids hop as a whole between frames and share no site with where they were.
     lost = np.setdiff1d(np.arange(len(before)), parent)
     new = np.setdiff1d(np.arange(len(after)), child)
-    moved = _nearest(before.centroid_nm[lost], after.centroid_nm[new], box_nm, periodic, reach_nm)
-    parent = np.concatenate((parent, lost[[a for a, _ in moved]]))
-    child = np.concatenate((child, new[[b for _, b in moved]]))
+    moved: dict[int, int] = {}  # places in `lost` and in `new`, each once
+    if len(lost) and len(new) and reach_nm > 0:
+        places = [before.centroid_nm[lost], after.centroid_nm[new]]
+        ring = np.where(periodic, box_nm, 0.0)  # 0: not periodic
+        # The tree takes coordinates from 0 on, also along an axis that is not periodic.
+        places = [p - np.where(periodic, 0.0, np.concatenate(places).min(axis=0)) for p in places]
+        one, other = (cKDTree(np.where(periodic, p % box_nm, p), boxsize=ring) for p in places)
+        near = one.sparse_distance_matrix(other, reach_nm, output_type="ndarray")
+        # By distance, then by number: equal distances are frequent on a lattice, and a file has to
+        # give the same tracks each time it is read.
+        for k in np.lexsort((near["j"], near["i"], near["v"])):
+            a, b = int(near["i"][k]), int(near["j"][k])
+            if a not in moved and b not in moved.values():
+                moved[a] = b
+    parent = np.concatenate((parent, lost[list(moved)]))
+    child = np.concatenate((child, new[list(moved.values())]))
     shared = np.concatenate((shared, np.zeros(len(moved), dtype=shared.dtype)))
     order = np.lexsort((child, parent))
     return Links(parent[order], child[order], shared[order])
-
-
-def _nearest(
-    before: np.ndarray,
-    after: np.ndarray,
-    box_nm: np.ndarray,
-    periodic: tuple[bool, bool, bool],
-    reach_nm: float,
-) -> list[tuple[int, int]]:
-    """Pairs of points within `reach_nm`, each point once, nearest first."""
-    if not (len(before) and len(after) and reach_nm > 0):
-        return []
-    ring = np.where(periodic, box_nm, 0.0)  # 0: not periodic
-    # The tree takes coordinates from 0 on, also along an axis that is not periodic.
-    lowest = np.minimum(before.min(axis=0), after.min(axis=0))
-    shift = np.where(periodic, 0.0, lowest)
-    trees = []
-    for points in (before, after):
-        points = points - shift
-        trees.append(cKDTree(np.where(periodic, points % box_nm, points), boxsize=ring))
-    near = trees[0].sparse_distance_matrix(trees[1], reach_nm, output_type="ndarray")
-    pairs, used_a, used_b = [], set(), set()
-    # By distance, then by number: equal distances are frequent on a lattice, and a file has to
-    # give the same tracks each time it is read.
-    for k in np.lexsort((near["j"], near["i"], near["v"])):
-        a, b = int(near["i"][k]), int(near["j"][k])
-        if a not in used_a and b not in used_b:
-            pairs.append((a, b))
-            used_a.add(a)
-            used_b.add(b)
-    return pairs
 
 
 def events(before: Snapshot, after: Snapshot, links: Links) -> Iterator[VoidEvent]:

@@ -117,47 +117,6 @@ def diffusion(
     site_from, site_to = np.asarray(site_from, np.int64), np.asarray(site_to, np.int64)
     occupancy, species = np.asarray(occupancy), np.asarray(species)
     time_s = np.asarray(time_s, dtype=float)
-    _check_log(site_from, site_to, species, time_s, occupancy, lattice, start_s)
-    step = displacements.hop_vectors_nm(lattice, site_from, site_to)
-    span = float(time_s[-1] - start_s)
-    vacant = np.flatnonzero(occupancy == VACANCY)
-    atom, before = displacements.identities(site_from, site_to)
-    vacancy, _ = displacements.identities(site_to, site_from)
-    n_atoms = {s: int(np.sum(occupancy == s)) for s in (LI, MG) if np.any(occupancy == s)}
-
-    if vacancy_windows is None:
-        vacancy_windows = max(2, len(step) // (25 * len(vacant)))
-    window, length = displacements.windows_of(time_s, start_s, span, vacancy_windows)
-    # A vacancy goes the other way than the atom that fills it.
-    squares = displacements.squares_of(window, vacancy, -step, vacancy_windows)
-    D_vacancy = block_ratio(
-        squares / (6 * len(vacant)) * _cm2_per_nm2, length, "cm²/s", max(blocks, 2)
-    )
-
-    D_tracer, f = {}, {}
-    for s, n in n_atoms.items():
-        own = species == s
-        f[_NAMES[s]] = _correlation(step, before, own, blocks)
-        D_tracer[_NAMES[s]] = _tracer(
-            time_s[own], atom[own], step[own], start_s, span, n, tracer_windows, blocks
-        )
-    moved = {VACANCY: displacements.sums_of(window, -step, vacancy_windows)}
-    for s in n_atoms:
-        moved[s] = displacements.sums_of(window[species == s], step[species == s], vacancy_windows)
-    onsager, drift = _onsager(moved, length, lattice, blocks)
-    msd = _msd_table(time_s, start_s, span, step, species, vacancy, atom, len(vacant), n_atoms)
-    return Diffusion(D_vacancy, D_tracer, f, onsager, drift, msd, len(step), span)
-
-
-def _check_log(
-    site_from: np.ndarray,
-    site_to: np.ndarray,
-    species: np.ndarray,
-    time_s: np.ndarray,
-    occupancy: np.ndarray,
-    lattice: Lattice,
-    start_s: float,
-) -> None:
     if len({len(site_from), len(site_to), len(species), len(time_s)}) != 1:
         raise InputError("site_from, site_to, species and time_s differ in length")
     if not len(time_s) or not time_s[-1] > start_s:
@@ -184,18 +143,41 @@ def _check_log(
             "the log does not start from this occupancy",
             advice="Give the occupancy before the first logged hop; a full log drops later events.",
         )
+    step = displacements.hop_vectors_nm(lattice, site_from, site_to)
+    span = float(time_s[-1] - start_s)
+    vacant = np.flatnonzero(occupancy == VACANCY)
+    atom, before = displacements.identities(site_from, site_to)
+    vacancy, _ = displacements.identities(site_to, site_from)
+    n_atoms = {s: int(np.sum(occupancy == s)) for s in (LI, MG) if np.any(occupancy == s)}
 
+    if vacancy_windows is None:
+        vacancy_windows = max(2, len(step) // (25 * len(vacant)))
+    window, length = displacements.windows_of(time_s, start_s, span, vacancy_windows)
+    # A vacancy goes the other way than the atom that fills it.
+    squares = displacements.squares_of(window, vacancy, -step, vacancy_windows)
+    D_vacancy = block_ratio(
+        squares / (6 * len(vacant)) * _cm2_per_nm2, length, "cm²/s", max(blocks, 2)
+    )
 
-def _correlation(step: np.ndarray, before: np.ndarray, own: np.ndarray, blocks: int) -> Estimate:
-    """(1 + ⟨cos θ⟩)/(1 − ⟨cos θ⟩); a particle's first hop counts with cos θ = 0."""
-    k = np.flatnonzero(own)
-    if not len(k):
-        return Estimate(np.nan, np.nan)
-    length2 = (step[k] ** 2).sum(axis=1)
-    cosine = np.where(before[k] >= 0, (step[k] * step[before[k]]).sum(axis=1) / length2, 0.0)
-    mean = block_ratio(cosine, 1.0, blocks=blocks)
-    f = (1 + mean.value) / (1 - mean.value)
-    return Estimate(f, 2 / (1 - mean.value) ** 2 * mean.error)
+    D_tracer, f = {}, {}
+    for s, n in n_atoms.items():
+        own = species == s
+        # A particle's first hop counts with cos θ = 0: it has none before it.
+        k = np.flatnonzero(own)
+        length2, along = (step[k] ** 2).sum(axis=1), (step[k] * step[before[k]]).sum(axis=1)
+        cosine = block_ratio(np.where(before[k] >= 0, along / length2, 0.0), 1.0, blocks=blocks)
+        slope = 2 / (1 - cosine.value) ** 2  # of f by the mean cosine
+        ratio = (1 + cosine.value) / (1 - cosine.value)
+        f[_NAMES[s]] = Estimate(ratio, slope * cosine.error)
+        D_tracer[_NAMES[s]] = _tracer(
+            time_s[own], atom[own], step[own], start_s, span, n, tracer_windows, blocks
+        )
+    moved = {VACANCY: displacements.sums_of(window, -step, vacancy_windows)}
+    for s in n_atoms:
+        moved[s] = displacements.sums_of(window[species == s], step[species == s], vacancy_windows)
+    onsager, drift = _onsager(moved, length, lattice, blocks)
+    msd = _msd_table(time_s, start_s, span, step, species, vacancy, atom, len(vacant), n_atoms)
+    return Diffusion(D_vacancy, D_tracer, f, onsager, drift, msd, len(step), span)
 
 
 def _tracer(

@@ -14,7 +14,6 @@ nothing from the file.
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import math
 import os
@@ -111,13 +110,7 @@ def _tables(data: bytes) -> Table:
 
 
 def checkpoint_of(trajectory: Trajectory) -> Table | None:
-    """The latest complete state of the run whose rows the file holds.
-
-    Returns
-    -------
-    Table or None
-        None where the run was killed before its first flush.
-    """
+    """The latest complete state of the run whose rows the file holds; None before a first flush."""
     found = read(trajectory.path, lambda file: checkpoints_in(file, trajectory.box))
     usable = [
         table
@@ -180,8 +173,18 @@ def reopen(
     try:
         trajectory = load(path)
         state, resolved = prepare(trajectory)
-        head, fill = _head(trajectory, resolved), functools.partial(_copy, trajectory, state)
-        writer = TrajectoryWriter.filled(path, head, fill)
+
+        def fill(file: h5py.File) -> None:
+            if state is None:
+                return
+            # Up to the checkpoint alone: what a kill left behind it is computed and written again.
+            layout.append_samples(file, trajectory.samples.rows(state["n_samples"]))
+            for frame in trajectory.frames[: state["n_frames"]]:
+                row = tuple(getattr(frame, name) for name in layout.FRAME_DTYPE.names or ())
+                layout.append_frames(file, np.array([row], layout.FRAME_DTYPE), [frame.occupancy])
+            layout.put_checkpoint(file, pack(state))
+
+        writer = TrajectoryWriter.filled(path, _head(trajectory, resolved), fill)
     finally:
         lock.release()
     return writer
@@ -212,14 +215,3 @@ def _head(trajectory: Trajectory, resolved: Mapping) -> layout.Head:
         kmc_version=trajectory.kmc_version,
         provenance=provenance,
     )
-
-
-def _copy(trajectory: Trajectory, state: Table | None, file: h5py.File) -> None:
-    """Copy rows and frames up to a checkpoint, and the checkpoint itself."""
-    if state is None:
-        return
-    layout.append_samples(file, trajectory.samples.rows(state["n_samples"]))
-    for frame in trajectory.frames[: state["n_frames"]]:
-        row = tuple(getattr(frame, name) for name in layout.FRAME_DTYPE.names or ())
-        layout.append_frames(file, np.array([row], layout.FRAME_DTYPE), [frame.occupancy])
-    layout.put_checkpoint(file, pack(state))

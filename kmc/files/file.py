@@ -83,7 +83,13 @@ def lay_out(file: h5py.File, head: Head) -> None:
         ),
     }
     text = np.frombuffer(_utf8(json.dumps(record, ensure_ascii=False)), np.uint8)
-    arrays = [_lattice_data(head, entry) for entry in schema.LATTICE_ENTRIES]
+    chemistry = np.zeros(lattice.sites_per_layer) if head.chemistry is None else head.chemistry
+    arrays = [
+        (chemistry if entry is schema.CHEMISTRY else getattr(lattice, entry.name)).astype(
+            entry.dtype
+        )
+        for entry in schema.LATTICE_ENTRIES
+    ]
     attributes = texts(record, origin, "") | {
         "/@schema_version": schema.SCHEMA_VERSION,
         "/@finished": False,
@@ -96,8 +102,8 @@ def lay_out(file: h5py.File, head: Head) -> None:
         schema.RECORD.path, data=text, compression=_GZIP_LEVEL, fletcher32=True
     )
     _describe(dataset, schema.RECORD)
-    _create_fixed(dataset, schema.RECORD_STOP_REASON, "")
-    _create_fixed(dataset, schema.RECORD_PROVENANCE, json.dumps(origin))
+    _put_fixed(dataset, schema.RECORD_STOP_REASON, "")
+    _put_fixed(dataset, schema.RECORD_PROVENANCE, json.dumps(origin))
     for entry in (*head.columns, schema.SAMPLE_CHECKSUM):
         _create_column(file, entry)
     for entry in (*schema.FRAME_COLUMNS, schema.FRAME_CHECKSUM):
@@ -158,16 +164,6 @@ def _utf8(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-def _lattice_data(head: Head, entry: schema.Entry) -> np.ndarray:
-    if entry is not schema.CHEMISTRY:
-        data = getattr(head.lattice, entry.name)
-    elif head.chemistry is None:
-        data = np.zeros(head.lattice.sites_per_layer)
-    else:
-        data = head.chemistry
-    return data.astype(entry.dtype)
-
-
 def append_samples(file: h5py.File, rows: np.ndarray) -> None:
     """Add rows of `Head.row_dtype` to `/samples`."""
     for name in rows.dtype.names or ():
@@ -215,7 +211,7 @@ def set_end(file: h5py.File, finished: bool, stop_reason: str) -> None:
     """Record whether the run finished, and why it ended."""
     file.attrs.modify("finished", finished)
     file.attrs.modify("stop_reason", _printable(stop_reason))
-    _modify_fixed(file[schema.RECORD.path], schema.RECORD_STOP_REASON, stop_reason)
+    _put_fixed(file[schema.RECORD.path], schema.RECORD_STOP_REASON, stop_reason)
 
 
 def _create_column(file, entry: schema.Entry, chunk: int = _ROWS_PER_CHUNK) -> None:
@@ -230,16 +226,11 @@ def _describe(dataset, entry: schema.Entry) -> None:
     dataset.attrs["description"] = entry.description
 
 
-def _create_fixed(dataset, entry: schema.Entry, text: str) -> None:
+def _put_fixed(dataset, entry: schema.Entry, text: str) -> None:
+    # Of fixed length, in the object header: HDF5 keeps other texts in a heap without a checksum.
     size = int(entry.dtype[2:])
-    dataset.attrs.create(entry.name, truncated(text, size), dtype=h5py.string_dtype("utf-8", size))
-
-
-def _modify_fixed(dataset, entry: schema.Entry, text: str) -> None:
-    size = int(entry.dtype[2:])
-    dataset.attrs.modify(
-        entry.name, np.array(truncated(text, size), dtype=h5py.string_dtype("utf-8", size))
-    )
+    value = np.array(truncated(text, size), dtype=h5py.string_dtype("utf-8", size))
+    dataset.attrs.modify(entry.name, value)
 
 
 def truncated(text: str, size: int) -> bytes:

@@ -53,27 +53,14 @@ def dataset(
 ) -> h5py.Dataset:
     """A dataset of plain numbers that the file itself holds.
 
-    Parameters
-    ----------
-    file : h5py.File
-    path : str
-        Such as ``"/samples/time_s"``.
-    sized : bool
-        Whether all of it will be read: its length must then agree with its stored bytes.
-    kinds : sequence of str
-        Types that it may have; those of trajectories, by their schema, without it.
-    dimensions : int
-        With `kinds`: its number of dimensions; any where it is None.
-    file_bytes : int, optional
-        Size of the file on disk, where it is known.
+    - `path`: such as ``"/samples/time_s"``.
+    - `sized`: all of it will be read, so that its length must agree with its stored bytes.
+    - `kinds`: types that it may have; those of trajectories, by their schema, without it.
+    - `dimensions`: with `kinds`, its number of dimensions; any where it is None.
+    - `file_bytes`: size of the file on disk, where it is known.
 
-    Raises
-    ------
-    FileFormatError
-        The dataset is a link, is stored in another file, has a filter or type that trajectories do
-        not use, or a size beyond its stored bytes.
-    KeyError
-        There is no such dataset.
+    Raises `FileFormatError`: the dataset is a link, is stored in another file, has a filter or type
+    that trajectories do not use, or a size beyond its stored bytes. `KeyError`: there is none.
     """
     place = _place_of(file, path)
     if not isinstance(place, h5py.h5d.DatasetID):
@@ -164,11 +151,8 @@ def rows(
 
     They are cut to the rows that every column has; the checksums are not compared.
 
-    Raises
-    ------
-    FileFormatError, KeyError
-        As for `dataset`; also where two columns are one and the same dataset, or the columns state
-        more than the file can hold.
+    Raises `FileFormatError`, `KeyError`: as for `dataset`; also where two columns are one and the
+    same dataset, or the columns state more than the file can hold.
     """
     size = bytes_on_disk(file)
     columns = {
@@ -203,12 +187,7 @@ def fixed_text(file: h5py.File, entry: schema.Entry) -> str:
 def lattice(file: h5py.File, box: dict[str, Any]) -> dict[str, np.ndarray]:
     """`/lattice`, name of the dataset to its numbers; HDF5 checks its checksums.
 
-    An older file has no chemistry.
-
-    Raises
-    ------
-    FileFormatError, KeyError, ValueError
-        As for `occupancies`; also where a dataset is longer than the box.
+    An older file has no chemistry. Raises as `occupancies`, and where one is longer than the box.
     """
     n_sites = occupancies(file, box).shape[1]
     found = {}
@@ -237,12 +216,8 @@ def occupancy(file: h5py.File, box: dict[str, Any], index: int) -> np.ndarray:
 def occupancies(file: h5py.File, box: dict[str, Any], *, sized: bool = True) -> h5py.Dataset:
     """The occupancies of the frames; they must have as many sites as the lattice of the record.
 
-    Raises
-    ------
-    FileFormatError, KeyError
-        As for `dataset`.
-    ValueError
-        They do not fit: a lattice as large as the record states could exhaust the memory.
+    Raises as `dataset`; `ValueError`: they do not fit, and a lattice as large as the record states
+    could exhaust the memory.
     """
     found = dataset(file, FRAME_OCCUPANCY.path, sized=sized)
     n_sites = len(dataset(file, LATTICE_ENTRIES[1].path, sized=False))
@@ -381,15 +356,20 @@ def reason_of(problem: Exception) -> str:
 
 def schema_version(file: h5py.File) -> int:
     """Schema of an open file; a newer one than this kmc reads is a `FileFormatError`."""
-    path = file.filename
     version = root_number(file, "schema_version")
     if version is None:
-        raise FileFormatError(f"{path} {_NOT_OURS}: it is an HDF5 file without a schema_version")
+        what = "it is an HDF5 file without a schema_version"
+        raise FileFormatError(f"{file.filename} {_NOT_OURS}: {what}")
+    return checked_version(file, version, "schema", SCHEMA_VERSION)
+
+
+def checked_version(file: h5py.File, version: int, what: str, newest: int) -> int:
+    """The version of a schema, such as "system schema"; one not known is a `FileFormatError`."""
     if version < 1:
-        raise FileFormatError(f"{path} is damaged: its schema is {version}, and the first was 1")
-    if version > SCHEMA_VERSION:
+        raise damaged(file, f"its {what} is {version}, and the first was 1")
+    if version > newest:
         raise FileFormatError(
-            f"{path} has schema {version}, but this kmc reads up to schema {SCHEMA_VERSION}: "
+            f"{file.filename} has {what} {version}, but this kmc reads up to {what} {newest}: "
             "update kmc"
         )
     return version
@@ -398,10 +378,8 @@ def schema_version(file: h5py.File) -> int:
 def read_record(file: h5py.File) -> tuple[int, dict[str, Any]]:
     """Schema version and the JSON of ``/record``, with the layout that the readers rely on.
 
-    Raises
-    ------
-    FileFormatError, KeyError, ValueError
-        It is missing, not JSON, larger than any run's, or has another layout.
+    Raises `FileFormatError`, `KeyError`, `ValueError`: it is missing, not JSON, larger than any
+    run's, or has another layout.
     """
     version = schema_version(file)
     found = dataset(file, schema.RECORD.path)
@@ -441,10 +419,7 @@ _HEAP = b"GCOL\x01\0\0\0"
 def check_heaps(path: Path) -> None:
     """Refuse a file in whose heaps HDF5 would go round for ever; `attribute` is for files without.
 
-    Raises
-    ------
-    FileFormatError
-        A heap is damaged.
+    Raises `FileFormatError`: a heap is damaged.
     """
     with (
         Path(path).open("rb") as file,

@@ -244,31 +244,18 @@ class Stored:
     """Content of a file but for its occupancies, as it is stored, consistent or not.
 
     No text is read from HDF5's heap, see the schema.
-
-    Attributes
-    ----------
-    record : dict
-        The JSON of `/record`, with ``schema_version``, ``finished``, ``stop_reason`` and
-        ``provenance``.
-    seed : int
-        Attribute of the root; `record` has it too.
-    rows, frames : structured ndarray
-        `/samples` and the columns of `/frames`, truncated to the rows that every column has.
-    row_checksums, frame_checksums : ndarray of int64
-    lengths : dict of str to int
-        Length of each column, by its path.
-    totals : Totals or None
-        Counts and running checksums; None in an older file.
     """
 
+    # JSON of `/record`, with ``schema_version``, ``finished``, ``stop_reason``, ``provenance``.
     record: dict[str, Any]
-    seed: int | None
+    seed: int | None  # attribute of the root; `record` has it too
+    # `/samples` and the columns of `/frames`, structured, cut to the rows that every column has.
     rows: np.ndarray
     row_checksums: np.ndarray
     frames: np.ndarray
     frame_checksums: np.ndarray
-    lengths: dict[str, int]
-    totals: schema.Totals | None
+    lengths: dict[str, int]  # of each column, by its path
+    totals: schema.Totals | None  # counts and running checksums; None in an older file
 
 
 def stored_in(file: h5py.File) -> Stored:

@@ -96,11 +96,8 @@ _LENGTHS = {"cells": 2, "box_A": 3}
 def check_record(record: Any, columns: tuple[str, ...]) -> None:
     """Check that the JSON of `/record` has the layout that the readers rely on.
 
-    Raises
-    ------
-    ValueError
-        It has not, or its list of sample columns lacks one of `columns`; the message names the
-        place.
+    Raises `ValueError`: it has not, or its list of sample columns lacks one of `columns`; the
+    message names the place.
     """
     check_layout(record, _RECORD)
     listed = record.get("columns")
@@ -117,10 +114,7 @@ def check_record(record: Any, columns: tuple[str, ...]) -> None:
 def check_layout(value: Any, layout: Any, place: str = "record") -> None:
     """Check that JSON has a layout: tables, lists of one, types, or words to choose from.
 
-    Raises
-    ------
-    ValueError
-        It has not; the message names the place.
+    Raises `ValueError`: it has not; the message names the place.
     """
     if isinstance(layout, dict):
         if not isinstance(value, dict):

@@ -99,7 +99,22 @@ def _repair(file: h5py.File, output: Path) -> Repair:
             occupancy = guard.occupancy(file, box, index)
             layout.append_frames(new, table[index : index + 1], [occupancy])
 
-    TrajectoryWriter.filled(output, _head(file, record), fill).close(
+    known = {entry.name: entry for entry in schema.SAMPLE_COLUMNS}
+    head = layout.Head(
+        lattice=layout.lattice_of(box),
+        # Columns that this kmc does not know are kept: they are in the checksums of the rows.
+        columns=tuple(
+            known.get(name) or schema.column(name, schema.FLOAT, unit, "")
+            for name, unit in record["columns"]
+        ),
+        run_text=record["run_file"],
+        resolved=record["resolved"],
+        seed=record["seed"],
+        chemistry=guard.lattice(file, box).get("chemistry"),
+        kmc_version=record["kmc_version"],
+        provenance=record.get("provenance"),
+    )
+    TrajectoryWriter.filled(output, head, fill).close(
         finished=record["finished"] and not problems,
         stop_reason=REPAIRED if problems else record["stop_reason"],
         checkpoint=checkpoint.pack(state) if state else None,
@@ -111,22 +126,4 @@ def _repair(file: h5py.File, output: Path) -> Repair:
         problems=problems,
         whole=not problems,
         resumable=state is not None,
-    )
-
-
-def _head(file: h5py.File, record: dict) -> layout.Head:
-    """What the file records once."""
-    known = {entry.name: entry for entry in schema.SAMPLE_COLUMNS}
-    return layout.Head(
-        lattice=layout.lattice_of(record["lattice"]),
-        columns=tuple(
-            known.get(name) or schema.column(name, schema.FLOAT, unit, "")
-            for name, unit in record["columns"]
-        ),
-        run_text=record["run_file"],
-        resolved=record["resolved"],
-        seed=record["seed"],
-        chemistry=guard.lattice(file, record["lattice"]).get("chemistry"),
-        kmc_version=record["kmc_version"],
-        provenance=record.get("provenance"),
     )

@@ -262,7 +262,18 @@ class ParameterTable(Named):
     _noun = "parameter"
 
     def __init__(self, table: Mapping[str, Mapping[str, Any]]):
-        super().__init__({key: _parameter(entry) for key, entry in table.items()})
+        super().__init__()
+        for key, entry in table.items():
+            source = entry.get("source") or ()
+            self[key] = ParameterValue(
+                value=entry["value"],
+                unit=entry.get("unit", "1"),
+                # One key or a list of them, as in a parameter file.
+                source=(source,) if isinstance(source, str) else tuple(source),
+                note=entry.get("note") or "",
+                assumed=bool(entry.get("assumed", False)),
+                from_memory=bool(entry.get("from_memory", False)),
+            )
 
     def __repr__(self) -> str:
         width = max((len(key) for key in self), default=0)
@@ -281,15 +292,3 @@ class ParameterTable(Named):
             for key, item in self.items()
         ]
         return html_table(rows, ("parameter", "value", "unit", "source", "note"))
-
-
-def _parameter(entry: Mapping[str, Any]) -> ParameterValue:
-    source = entry.get("source") or ()
-    return ParameterValue(
-        value=entry["value"],
-        unit=entry.get("unit", "1"),
-        source=(source,) if isinstance(source, str) else tuple(source),
-        note=entry.get("note") or "",
-        assumed=bool(entry.get("assumed", False)),
-        from_memory=bool(entry.get("from_memory", False)),
-    )

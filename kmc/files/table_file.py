@@ -47,27 +47,15 @@ _TEXT_BYTES = 2000  # of an attribute, fixed: HDF5 keeps others in heaps without
 
 @dataclass(frozen=True)
 class Tables:
-    """What a kind of run records: name → (unit, meaning), in four places.
+    """What a kind of run records: name → (unit, meaning), in four places."""
 
-    Attributes
-    ----------
-    samples : mapping
-        Columns of `/samples`; ``time_s`` is among them.
-    frames : mapping
-        Arrays of `/frames`; ``sample``, the row of the same time, is among them.
-    constants : mapping
-        Arrays that do not change.
-    lists : mapping
-        Name of a list → its columns; ``frame`` is among them where its rows belong to frames.
-    format : str
-        What the file calls itself.
-    """
-
-    samples: Table
+    samples: Table  # columns of `/samples`; ``time_s`` is among them
+    # Arrays of `/frames`; ``sample``, the row of the same time, is among them.
     frames: Table = field(default_factory=dict)
-    constants: Table = field(default_factory=dict)
+    constants: Table = field(default_factory=dict)  # arrays that do not change
+    # Name of a list → its columns; ``frame`` is among them where its rows belong to frames.
     lists: Mapping[str, Table] = field(default_factory=dict)
-    format: str = FORMAT
+    format: str = FORMAT  # what the file calls itself
 
     def of(self, path: str) -> tuple[str, str]:
         """Unit and meaning of a dataset; of one that an earlier version wrote nothing is known."""
@@ -86,24 +74,14 @@ def checksum(values: np.ndarray) -> int:
 class TableWriter:
     """A file of tables being written; holds everything in memory and replaces the file whole.
 
-    Parameters
-    ----------
-    path : Path
-    head : mapping
-        What the record holds from the beginning: ``system``, the name of the kind; ``run_file``,
-        its text; ``resolved``, everything the run used, with ``run``, ``name``, ``parameters`` and
-        ``facts``; ``seed``.
-    tables : Tables
-    constants : mapping of str to ndarray
-        Arrays of ``tables.constants``.
+    - `head`: what the record holds from the beginning: ``system``, the name of the kind;
+      ``run_file``, its text; ``resolved``, everything the run used, with ``run``, ``name``,
+      ``parameters`` and ``facts``; ``seed``.
+    - `constants` (mapping of str to ndarray): arrays of ``tables.constants``.
     """
 
     def __init__(
-        self,
-        path: Path,
-        head: Mapping[str, Any],
-        tables: Tables,
-        constants: Mapping[str, Any],
+        self, path: Path, head: Mapping[str, Any], tables: Tables, constants: Mapping[str, Any]
     ):
         self.path, self.head, self.tables = Path(path), head, tables
         self.constants = dict(constants)
@@ -247,7 +225,9 @@ def content(
 
     The record has `ROOT`, ``run_file`` and ``resolved``, and gets the list of the arrays.
     """
-    arrays = {path: values.astype(_stored(values), copy=False) for path, values in arrays.items()}
+    # Bool as a byte, and little-endian, so that every machine writes the same bytes.
+    types = {path: np.dtype(np.uint8) if a.dtype == bool else a.dtype for path, a in arrays.items()}
+    arrays = {p: a.astype(types[p].newbyteorder("<"), copy=False) for p, a in arrays.items()}
     datasets = {
         path: [values.dtype.str, list(values.shape), checksum(values)]
         for path, values in arrays.items()
@@ -271,11 +251,6 @@ def content(
         for path, values in arrays.items():
             _put(file, path, values, *labels[path])
     return memory.getbuffer()
-
-
-def _stored(values: np.ndarray) -> np.dtype:
-    """Type of an array in a file: little-endian, bool as a byte."""
-    return np.dtype(np.uint8) if values.dtype == bool else values.dtype.newbyteorder("<")
 
 
 def _put(file: h5py.File, path: str, values: np.ndarray, unit: str, meaning: str) -> None:

@@ -42,8 +42,10 @@ _RECORD = {
 
 def state_of(stored: np.ndarray | None) -> Table | None:
     """State from which a run goes on, its arrays its own; None without, or where it is damaged."""
-    most = _BYTES + _BYTES_A_BYTE * (0 if stored is None else len(stored))
-    state = None if stored is None else unpack(stored.tobytes(), most)
+    if stored is None:
+        return None
+    state = unpack(stored.tobytes(), _BYTES + _BYTES_A_BYTE * len(stored))
+    # Unpacked arrays look into the bytes of the file and cannot be written to.
     own = (state or {}).items()
     copies = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in own}
     return None if state is None else copies
@@ -149,12 +151,8 @@ class TableRun(Result):
 def load(path: str | Path, only: str = "") -> TableRun:
     """Open a file of tables, or those of its datasets alone whose path begins so.
 
-    Raises
-    ------
-    InputError
-        There is no such file.
-    FileFormatError
-        It is not one of tables, is damaged, or of a newer schema.
+    Raises `InputError`: there is no such file. `FileFormatError`: it is not one of tables, is
+    damaged, or of a newer schema.
     """
     path = Path(path)
     record, arrays = guard.read(path, lambda file: contents(file, only))
@@ -191,10 +189,8 @@ def kind_of(file: h5py.File) -> str:
 def contents(file: h5py.File, only: str = "") -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Record and arrays by path, all or those that begin so; every checksum is compared.
 
-    Raises
-    ------
-    FileFormatError, LookupError, TypeError, ValueError
-        A newer schema, or a file that kmc did not write so.
+    Raises `FileFormatError`, `LookupError`, `TypeError`, `ValueError`: a newer schema, or a file
+    that kmc did not write so.
     """
     kind_of(file)
     record = _head(file)
@@ -209,7 +205,14 @@ def contents(file: h5py.File, only: str = "") -> tuple[dict[str, Any], dict[str,
     if only:
         return record, arrays
     if without_record:
-        _check_attributes(file, record)
+        # Attributes of an earlier schema had no checksum: they must fit what had one.
+        given = record["resolved"]["run"].get("random", {}).get("seed")
+        ended = record["stop_reason"] not in ("", "interrupted")
+        if given is not None and record["seed"] != given:
+            raise damaged(file, f"its seed is {record['seed']}, and that of its run {given}")
+        if record["finished"] != ended:
+            reason = f"with stop_reason {record['stop_reason']!r}"
+            raise damaged(file, f"finished is {record['finished']} {reason}")
     complete = registered(record["system"]).complete
     if without_record and complete is not None:
         complete(record, arrays)
@@ -227,15 +230,21 @@ def _head(file: h5py.File) -> dict[str, Any]:
     version = None if marker is None else guard.root_number(file, marker)
     if marker is None or version is None:
         raise FileFormatError(f"{file.filename} is no file of tables of kmc")
-    if version < 1:
-        raise damaged(file, f"its {marker.replace('_', ' ')} is {version}, and the first was 1")
-    if version > schema.SCHEMA_VERSION:
-        raise FileFormatError(
-            f"{file.filename} has {marker.replace('_', ' ')} {version}, but this kmc reads up to "
-            f"{schema.SCHEMA_VERSION}: update kmc"
-        )
+    guard.checked_version(file, version, marker.replace("_", " "), schema.SCHEMA_VERSION)
     if marker == schema.MARKER and version > 1:
-        return {**_record(file), "schema_version": version}
+        stored = guard.dataset(file, schema.RECORD, kinds=("|u1",))
+        if len(stored) > _RECORD_BYTES:
+            raise damaged(file, f"/record states {len(stored)} bytes")
+        data = stored[:].tobytes()
+        # Before it is parsed: JSON from a damaged file may be deep or wrong in ways no check
+        # foresees.
+        if zlib.crc32(data) != guard.root_number(file, "record_crc32"):
+            raise damaged(file, "/record fails its checksum")
+        found = json.loads(data)
+        for name in schema.ROOT:
+            if guard.attribute(file, name) != found[name]:
+                raise damaged(file, f"its attribute {name} is not that of /record")
+        return {**found, "schema_version": version}
     record: dict[str, Any] = {name: str(guard.attribute(file, name)) for name in _OLD}
     # Before there was one format of tables, the marker was that of the kind.
     own = guard.attribute(file, "system") if marker == schema.MARKER else tables[marker]
@@ -243,21 +252,6 @@ def _head(file: h5py.File) -> dict[str, Any]:
     record["finished"] = bool(guard.root_number(file, "finished"))
     record["seed"] = guard.root_number(file, "seed")
     return {**record, "schema_version": version}
-
-
-def _record(file: h5py.File) -> dict[str, Any]:
-    stored = guard.dataset(file, schema.RECORD, kinds=("|u1",))
-    if len(stored) > _RECORD_BYTES:
-        raise damaged(file, f"/record states {len(stored)} bytes")
-    data = stored[:].tobytes()
-    # Before it is parsed: JSON from a damaged file may be deep or wrong in ways no check foresees.
-    if zlib.crc32(data) != guard.root_number(file, "record_crc32"):
-        raise damaged(file, "/record fails its checksum")
-    record = json.loads(data)
-    for name in schema.ROOT:
-        if guard.attribute(file, name) != record[name]:
-            raise damaged(file, f"its attribute {name} is not that of /record")
-    return record
 
 
 def _texts_and_datasets(file: h5py.File) -> dict[str, Any]:
@@ -273,19 +267,6 @@ def _texts_and_datasets(file: h5py.File) -> dict[str, Any]:
         "resolved": json.loads(texts["resolved"].tobytes()),
         "datasets": datasets,
     }
-
-
-def _check_attributes(file: h5py.File, record: dict[str, Any]) -> None:
-    """Refuse attributes of an earlier schema, which had no checksum, that do not fit the rest."""
-    given = record["resolved"]["run"].get("random", {}).get("seed")
-    ended = record["stop_reason"] not in ("", "interrupted")
-    if given is not None and record["seed"] != given:
-        wrong = f"its seed is {record['seed']}, and that of its run {given}"
-    elif record["finished"] != ended:
-        wrong = f"finished is {record['finished']} with stop_reason {record['stop_reason']!r}"
-    else:
-        return
-    raise damaged(file, wrong)
 
 
 def _paths(group: h5py.Group, prefix: str = "") -> Iterator[str]:

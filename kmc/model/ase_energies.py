@@ -69,23 +69,15 @@ class Configurations:
         report: Callable[[float, str], None] | None = None,
     ):
         self.slab, self.calculator, self.name = slab, calculator, name
-        self.settings, self.folder, self.report = (
-            settings,
-            folder,
-            report or (lambda done, text: None),
-        )
+        self.settings, self.folder = settings, folder
+        self.report = report or (lambda done, text: None)
         self._known: dict[str, Any] = {}
         self._share = 0.0
         check_slab(slab, settings)
-        self._check_folder()
-
-    def _check_folder(self) -> None:
-        """Check that what is kept there belongs to the same calculation."""
+        # Energies of two calculations do not belong in one difference: what is kept must fit.
         parts = (self.slab.positions, self.slab.cell.array, self.slab.numbers)
         key = hashlib.sha256(b"".join(np.round(p, 6).tobytes() for p in parts)).hexdigest()[:16]
-        mine = json.loads(
-            json.dumps({"slab": key, "calculator": self.name} | asdict(self.settings))
-        )
+        mine = json.loads(json.dumps({"slab": key, "calculator": name} | asdict(settings)))
         record = self.folder / "settings.json"
         if record.is_file():
             theirs = json.loads(record.read_text(encoding="utf-8"))
@@ -122,9 +114,16 @@ class Configurations:
                 f"against {self.settings.lattice} with a = {self.lattice_A:.3f} Å",
                 advice="Name the face of the slab with --lattice, or match the slab to its metal.",
             )
-        work = np.cumsum([self._work(name) for name in names])
-        for name, before in zip(names, [0.0, *work[:-1]], strict=True):
-            self._share = before / work[-1]
+        # Atoms times images, which is what a configuration takes: the share of the progress.
+        work = [0.0]
+        for name in names:
+            stem, _, size = name.partition("-")
+            atoms = len(self.slab) * int(size) ** 2
+            if stem.startswith("bulk"):
+                atoms = 2 * int(size) ** 3
+            work.append(work[-1] + atoms * (self.settings.images if stem in SADDLES else 1))
+        for name, done in zip(names, work, strict=False):
+            self._share = done / work[-1]
             self.get(name)
         self.report(1.0, "done")
         s = self.settings
@@ -137,12 +136,6 @@ class Configurations:
         for key, entry in found.items():
             entry["note"] = self._note(key, entry, before, wider)
         return found
-
-    def _work(self, name: str) -> float:
-        """Atoms times images: what a configuration takes, for the progress."""
-        stem, _, size = name.partition("-")
-        atoms = 2 * int(size) ** 3 if stem.startswith("bulk") else len(self.slab) * int(size) ** 2
-        return atoms * (self.settings.images if stem in SADDLES else 1)
 
     def _of_sizes(self, cells: int, repeat: int) -> dict[str, Any]:
         sizes = (cells, repeat)

@@ -64,12 +64,7 @@ def read_expansion(path: str | Path) -> Expansion:
         raise InputError(f"{path} cannot be read by {library}: {problem}") from None
     kinds = {frozenset(s) for s in species if len(s) > 1}
     metals = sorted(set().union(*kinds) - {"X", "Vacancy", "Vac"})
-    if (
-        len(kinds) != 1
-        or len(next(iter(kinds))) != 2
-        or len(metals) != 1
-        or metals[0] not in METALS
-    ):
+    if [len(kind) for kind in kinds] != [2] or len(metals) != 1 or metals[0] not in METALS:
         listed = ", ".join(sorted({one for site in species for one in site}))
         raise InputError(
             f"{path} expands {listed} on {len(positions)} sites of its cell",
@@ -97,12 +92,8 @@ def _of_icet(path: Path) -> tuple:
     space = expansion.get_cluster_space_copy()
     prim = space.primitive_structure
     species = [set(site) for site in space.chemical_symbols]
-    return (
-        prim.cell.array,
-        prim.positions,
-        species,
-        lambda atoms: len(atoms) * expansion.predict(atoms),
-    )
+    cell, positions = prim.cell.array, prim.positions
+    return cell, positions, species, lambda atoms: len(atoms) * expansion.predict(atoms)
 
 
 def _of_smol(path: Path) -> tuple:

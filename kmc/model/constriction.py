@@ -47,7 +47,10 @@ class Spreading:
         places = np.rint(lattice.positions_A[: self._n_sites, :2] / steps).astype(int) % fine
         self._shape = (int(fine[1]), int(fine[0]))
         self._grid = places[:, 1] * fine[0] + places[:, 0]
-        tile_A = _tile(cell.edges[:2], per_cell) * lattice.lattice_parameter_A
+        # Tiles the plane from the sites: a cell, or bricks of half of it, the less oblong ones.
+        tiles = [cell.edges[:2] / parts for parts in ((1, 2), (2, 1)) if per_cell > 1]
+        tile = min(tiles or [cell.edges[:2]], key=lambda t: abs(math.log(t[0] / t[1])))
+        tile_A = tile * lattice.lattice_parameter_A
         kernel_A = np.fft.irfft2(_waves_A(fine, steps, tile_A), s=self._shape) * fine.prod()
         # A term for the mean current changes every potential alike, and makes the matrix regular.
         self._shift_A = float(np.ptp(kernel_A.flat[self._grid])) / self._n_sites
@@ -153,14 +156,6 @@ def _steps_to_neighbours(sites: np.ndarray, box: np.ndarray, parameter_A: float)
     angles = np.arctan2(steps[:, 1], steps[:, 0])
     order = np.argsort(angles)
     return steps[order][(angles[order] > -1e-9) & (angles[order] < np.pi - 1e-9)]
-
-
-def _tile(edges: np.ndarray, per_cell: int) -> np.ndarray:
-    """Edges of a rectangle that tiles the plane from the sites: a cell, or bricks of half of it."""
-    if per_cell == 1:
-        return edges.copy()
-    halves = [edges / (1, 2), edges / (2, 1)]
-    return min(halves, key=lambda tile: abs(math.log(tile[0] / tile[1])))
 
 
 def _waves_A(fine: np.ndarray, steps: np.ndarray, tile: np.ndarray) -> np.ndarray:

@@ -234,19 +234,17 @@ class _Bench:
             note = "mean of forward and reverse"
             hops.append(("hop of Li beside Mg", "barrier_Li_near_Mg_eV", {other: MG}, note))
             hops.append(("hop of Mg in the bulk", "barrier_Mg_eV", {atom: MG}, ""))
-        return [
-            self._row(name, key, self._barrier(vacancy, atom, others, key), note)
-            for name, key, others, note in hops
-        ]
-
-    def _barrier(self, vacancy: int, atom: int, others: dict[int, int], key: str) -> float:
-        moving = others.get(atom, LI)
-        before = self._energy(self.bulk, {**others, vacancy: VACANCY, atom: moving})
-        after = self._energy(self.bulk, {**others, vacancy: moving, atom: VACANCY})
-        energy = round((after - before) * MICRO_eV)
-        barrier = round(self.parameters.value(key) * MICRO_eV)
-        both = [activation_energy_ueV(barrier, e, 0) for e in (energy, -energy)]
-        return float(np.mean(both)) / MICRO_eV
+        rows = []
+        for name, key, others, note in hops:
+            moving = others.get(atom, LI)
+            before = self._energy(self.bulk, {**others, vacancy: VACANCY, atom: moving})
+            after = self._energy(self.bulk, {**others, vacancy: moving, atom: VACANCY})
+            energy = round((after - before) * MICRO_eV)
+            barrier = round(self.parameters.value(key) * MICRO_eV)
+            # There and back: the mean has no share of the change of energy.
+            both = [activation_energy_ueV(barrier, e, 0) for e in (energy, -energy)]
+            rows.append(self._row(name, key, float(np.mean(both)) / MICRO_eV, note))
+        return rows
 
     def self_diffusion_rows(self) -> list[Row]:
         """D of Li atoms, f a² ν exp(−(E_f + E0)/kT) with f = 0.7272 of bcc."""
@@ -308,89 +306,69 @@ class _Bench:
         γ: half of the bonds cut when the periodic bulk is opened along the interface plane.
         W: what the electrolyte's site energies gain over that free surface.
         """
+        box, h, p = self.bulk, self.h_bulk, self.parameters
+        cut = 0
+        for shell, bond in ((1, h.bond1), (2, h.bond2)):
+            table = box.neighbour_table(shell)
+            low = box.layer[:, None] <= _LAYERS // 2
+            # The short way round the periodic box: of its two cuts the bonds of one are counted.
+            step = (box.layer[table] - box.layer[:, None] + _LAYERS // 2) % _LAYERS - _LAYERS // 2
+            crosses = low & (box.layer[:, None] + step > _LAYERS // 2)
+            cut += int(crosses.sum()) * int(bond[LI, LI])
         joule = E_C / (self.interface.site_area_A2 * 1e-20)  # J/m² per eV and site
-        gamma = self._cut_energy() / 2 / self.interface.sites_per_layer
+        gamma = cut / MICRO_eV / 2 / self.interface.sites_per_layer
         adhesion = -float(self.h_interface.phi[LI, 1:].sum()) / MICRO_eV
-        cosine = adhesion / gamma - 1
+        note = (
+            "from the site energies of L1 and L2 alone, which come from vacancies: the model was "
+            f"not fitted to it. Bonds from vacancy energies make γ = {gamma * joule:.3f} J/m²"
+        )
+        if p.has("work_of_adhesion_J_m2") and p.has("contact_angle_deg"):
+            # By the same equation, the γ with which both numbers of the set would be true.
+            angle = math.radians(p.value("contact_angle_deg"))
+            implied = p.value("work_of_adhesion_J_m2") / (1 + math.cos(angle))
+            note += f"; the DFT numbers imply {implied:.3f}"
+        name = f"work of adhesion of Li on {self.electrolyte}"
         rows = [
-            self._row(
-                f"work of adhesion of Li on {self.electrolyte}",
-                "work_of_adhesion_J_m2",
-                adhesion * joule,
-                "from the site energies of L1 and L2 alone, which come from vacancies: the model "
-                "was not fitted to it" + self._surface_energy_note(gamma * joule),
-                unit="J/m²",
-            ),
-            self._contact_angle_row(cosine),
+            self._row(name, "work_of_adhesion_J_m2", adhesion * joule, note, "J/m²"),
+            self._contact_angle_row(adhesion / gamma - 1),
         ]
-        if "Mg" in self.parameters.species:
+        if "Mg" in p.species:
             key = "contact_angle_alloy_deg"
             note = "not rebuilt: the paper's text does not give the alloy's cell at the interface"
             name = f"contact angle of Li-Mg on {self.electrolyte}"
             rows.append(self._row(name, key, None, note, "°"))
         return rows
 
-    def _surface_energy_note(self, gamma: float) -> str:
-        """The model's γ beside the one that the DFT numbers imply, both in J/m²."""
-        text = f". Bonds from vacancy energies make γ = {gamma:.3f} J/m²"
-        keys = ("work_of_adhesion_J_m2", "contact_angle_deg")
-        if not all(self.parameters.has(key) for key in keys):
-            return text
-        adhesion, angle = (self.parameters.value(key) for key in keys)
-        gamma = adhesion / (1 + math.cos(math.radians(angle)))
-        return f"{text}; the DFT numbers imply {gamma:.3f}"
-
     def _contact_angle_row(self, cosine: float) -> Row:
         name = f"contact angle of Li on {self.electrolyte}"
-        key, unit = "contact_angle_deg", "°"
-        dft = self.parameters.value(key) if self.parameters.has(key) else None
+        key, unit, h = "contact_angle_deg", "°", self.h_interface
         reason = f"cos θ = W/γ − 1 = {cosine:.3f}, with γ from all bonds cut"
         if abs(cosine) > 1:
-            wets = cosine > 1
-            reason += "; " + (
-                "W exceeds 2γ" if wets else "W is negative: " + self._repulsion_note()
-            )
+            instead, why = "spreads", "W exceeds 2γ"
+            # Site energies that repel Li come from bonds that are missing on this face.
+            if cosine < 0:
+                energies = [int(h.phi[LI, layer]) / MICRO_eV for layer in (1, 2)]
+                missing = [int(14 - h.n_neighbours[:, layer].sum()) for layer in (1, 2)]
+                instead = "does not wet"
+                why = (
+                    f"W is negative: L1 misses {missing[0]} of 14 neighbours and L2 {missing[1]} "
+                    "on this face, so bonds alone make vacancies there about as cheap as the DFT "
+                    f"energies ask for, or cheaper, and site energies of {energies[0]:+.3f} and "
+                    f"{energies[1]:+.3f} eV are left"
+                )
+            dft = self.parameters.value(key) if self.parameters.has(key) else None
             verdict = None if dft is None else False
-            return Row(
-                name, unit, dft, None, verdict, reason, "spreads" if wets else "does not wet"
-            )
-        alone = self._cosine_of_L1_alone()
+            return Row(name, unit, dft, None, verdict, f"{reason}; {why}", instead)
+        # Without L2, for comparison with values that were computed that way.
+        n1, n2 = h.n_neighbours[:, 1]
+        bonds = (8 - n1) * h.bond1[LI, LI] + (6 - n2) * h.bond2[LI, LI]
+        alone = float(-2 * h.phi[LI, 1] / bonds - 1)
         if abs(alone) <= 1:
             reason += (
                 f". With the missing bonds and the site energy of L1 alone it would be "
                 f"{_degrees(alone):.1f}°, but L2 misses bonds and has a site energy as well"
             )
         return self._row(name, key, _degrees(cosine), reason, unit, tolerance=1.0)
-
-    def _repulsion_note(self) -> str:
-        """Reason for site energies that repel Li."""
-        h = self.h_interface
-        energies = [int(h.phi[LI, layer]) / MICRO_eV for layer in (1, 2)]
-        missing = [int(14 - h.n_neighbours[:, layer].sum()) for layer in (1, 2)]
-        return (
-            f"L1 misses {missing[0]} of 14 neighbours and L2 {missing[1]} on this face, so bonds "
-            f"alone make vacancies there about as cheap as the DFT energies ask for, or cheaper, "
-            f"and site energies of {energies[0]:+.3f} and {energies[1]:+.3f} eV are left"
-        )
-
-    def _cosine_of_L1_alone(self) -> float:
-        """cos θ without L2, for comparison with values computed that way."""
-        h = self.h_interface
-        n1, n2 = h.n_neighbours[:, 1]
-        missing = (8 - n1) * h.bond1[LI, LI] + (6 - n2) * h.bond2[LI, LI]
-        return float(-2 * h.phi[LI, 1] / missing - 1)
-
-    def _cut_energy(self) -> float:
-        """Energy in eV of the bonds across one plane between two layers of the bulk."""
-        box, h = self.bulk, self.h_bulk
-        cut = 0
-        for shell, bond in ((1, h.bond1), (2, h.bond2)):
-            table = box.neighbour_table(shell)
-            low = box.layer[:, None] <= _LAYERS // 2
-            step = (box.layer[table] - box.layer[:, None] + _LAYERS // 2) % _LAYERS - _LAYERS // 2
-            crosses = low & (box.layer[:, None] + step > _LAYERS // 2)
-            cut += int(crosses.sum()) * int(bond[LI, LI])
-        return cut / MICRO_eV
 
     # --- the plain lattice gas --------------------------------------------------------------------
 

@@ -189,7 +189,18 @@ def net_rate_overpotential_V(
     # The quadratic in exp(y/2) that α = 1/2 leaves; other α have no closed form.
     if alpha == 0.5:
         return thermal_V * (rest + 2 * math.asinh(ratio / 2))
-    return thermal_V * (rest + _butler_volmer(ratio, alpha))
+    if ratio == 0.0:
+        return thermal_V * rest
+    from scipy.optimize import brentq
+
+    # Within these the faster of the two terms alone is enough to pass the ratio.
+    most = (math.log1p(abs(ratio)) + 1.0) / (alpha if ratio > 0 else 1 - alpha)
+    low, high = (0.0, most) if ratio > 0 else (-most, 0.0)
+
+    def excess(y: float) -> float:
+        return math.exp(alpha * y) - math.exp(-(1 - alpha) * y) - ratio
+
+    return thermal_V * (rest + brentq(excess, low, high, xtol=1e-15))
 
 
 def balance_of_sites(
@@ -210,20 +221,6 @@ def balance_of_sites(
         return -math.inf, 0.0
     rest_V = thermal_V * math.log(reduction / oxidation)
     return rest_V, oxidation ** (1 - alpha) * reduction**alpha
-
-
-def _butler_volmer(ratio: float, alpha: float) -> float:
-    """y with exp(α y) − exp(−(1 − α) y) = ratio, by bracketing."""
-    from scipy.optimize import brentq
-
-    if ratio == 0.0:
-        return 0.0
-    # Within these the faster of the two terms alone is enough to pass the ratio.
-    most = (math.log1p(abs(ratio)) + 1.0) / (alpha if ratio > 0 else 1 - alpha)
-    low, high = (0.0, most) if ratio > 0 else (-most, 0.0)
-    return brentq(
-        lambda y: math.exp(alpha * y) - math.exp(-(1 - alpha) * y) - ratio, low, high, xtol=1e-15
-    )
 
 
 # --- the electrolyte --------------------------------------------------------------------------

@@ -133,7 +133,14 @@ def calibrate(parameters: ParameterSet, lattice: Lattice) -> Hamiltonian:
     bond1, bond2 = np.zeros((3, 3)), np.zeros((3, 3))
     phi = np.zeros((3, lattice.layers + 1))
     chi = 0.0
-    counts = _perfect_neighbours(lattice)
+    # Metal neighbours of a perfect site; above the middle whatever is missing belongs to the
+    # reservoir, as no step reaches both ends.
+    counts = np.zeros((2, lattice.layers + 1), dtype=np.int64)
+    first = np.arange(lattice.layers) * lattice.sites_per_layer
+    upper = np.arange(1, lattice.layers + 1) > lattice.layers // 2
+    for shell in (1, 2):
+        table = lattice.neighbours(first, shell)
+        counts[shell - 1, 1:] = np.where(upper, table.shape[1], (table >= 0).sum(axis=1))
     if parameters.has("pair_bond_eV"):
         bond1[LI, LI] = parameters.value("pair_bond_eV")
     else:
@@ -167,19 +174,6 @@ def calibrate(parameters: ParameterSet, lattice: Lattice) -> Hamiltonian:
 
 def _to_ueV(energy_eV):
     return np.rint(np.asarray(energy_eV) * MICRO_eV).astype(np.int64)
-
-
-def _perfect_neighbours(lattice: Lattice) -> np.ndarray:
-    """Metal neighbours of a site by shell and layer; sites above the top layer count as metal."""
-    counts = np.zeros((2, lattice.layers + 1), dtype=np.int64)
-    first = np.arange(lattice.layers) * lattice.sites_per_layer
-    for shell in (1, 2):
-        table = lattice.neighbours(first, shell)
-        present = (table >= 0).sum(axis=1)
-        # Above the middle whatever is missing belongs to the reservoir: no step reaches both ends.
-        upper = np.arange(1, lattice.layers + 1) > lattice.layers // 2
-        counts[shell - 1, 1:] = np.where(upper, table.shape[1], present)
-    return counts
 
 
 def _fill_conditions(parameters, lattice, bond1, bond2, phi, counts):

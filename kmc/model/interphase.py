@@ -57,24 +57,21 @@ class Interphase:
                 f"the map of the interface names chemistry {chemistry.max()}, and there are {n}",
                 advice=f"Chemistries are numbered from 0 to {n - 1}.",
             )
+        # The metal of the run is one: what is not of its interface must be the same in all sets.
+        base = self.parameters[0]
         for other in self.parameters[1:]:
-            _check_alike(self.parameters[0], other)
-
-
-def _check_alike(base: ParameterSet, other: ParameterSet) -> None:
-    """Refuse a set that differs from the run's in more than the interface."""
-    if other.species != base.species:
-        raise InputError(
-            f"parameter set {other.name!r} is of {' and '.join(other.species)}, the run's set "
-            f"{base.name!r} of {' and '.join(base.species)}",
-            advice="All chemistries of an interface must be of the same metal.",
-        )
-    for key in base.quantities:
-        free = key in INTERFACE_KEYS or QUANTITIES[key].role == "target"
-        if not free and other.has(key) and other.value(key) != base.value(key):
-            raise InputError(
-                f"{key} is {other.value(key):g} in parameter set {other.name!r} and "
-                f"{base.value(key):g} in the run's set {base.name!r}",
-                advice="Chemistries of one interface may differ only in "
-                f"{', '.join(INTERFACE_KEYS)}.",
-            )
+            if other.species != base.species:
+                raise InputError(
+                    f"parameter set {other.name!r} is of {' and '.join(other.species)}, the "
+                    f"run's set {base.name!r} of {' and '.join(base.species)}",
+                    advice="All chemistries of an interface must be of the same metal.",
+                )
+            for key in base.quantities:
+                free = key in INTERFACE_KEYS or QUANTITIES[key].role == "target"
+                if not free and other.has(key) and other.value(key) != base.value(key):
+                    raise InputError(
+                        f"{key} is {other.value(key):g} in parameter set {other.name!r} and "
+                        f"{base.value(key):g} in the run's set {base.name!r}",
+                        advice="Chemistries of one interface may differ only in "
+                        f"{', '.join(INTERFACE_KEYS)}.",
+                    )

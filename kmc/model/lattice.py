@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -69,8 +70,11 @@ def _unit_cell(path: Path, text: str) -> UnitCell:
         shells = table["shells"]
         label, description = str(table["name"]), str(table.get("description", ""))
     except (KeyError, ValueError, TypeError, OverflowError) as problem:
+        reason = "cell and basis must be lists of three numbers each"
+        if isinstance(problem, KeyError):
+            reason = f"it has no {problem.args[0]!r}"
         raise InputError(
-            f"{path} is not a lattice file: {_reason(problem)}",
+            f"{path} is not a lattice file: {reason}",
             advice="It needs name, cell (three vectors), basis (a list of sites) and shells.",
         ) from None
     _check_shapes(path, cell, basis, shells)
@@ -99,20 +103,9 @@ def _unit_cell(path: Path, text: str) -> UnitCell:
     )
 
 
-def _reason(problem: Exception) -> str:
-    if isinstance(problem, KeyError):
-        return f"it has no {problem.args[0]!r}"
-    return "cell and basis must be lists of three numbers each"
-
-
 def _check_shapes(path: Path, cell: np.ndarray, basis: np.ndarray, shells: object) -> None:
     """Check the shapes and sizes of a cell and its sites, before anything is computed from them."""
-    if (
-        cell.shape != (3, 3)
-        or basis.ndim != 2
-        or basis.shape[1] != 3
-        or len(basis) > MAX_SITES_A_CELL
-    ):
+    if cell.shape != (3, 3) or basis.shape[1:] != (3,) or len(basis) > MAX_SITES_A_CELL:
         raise InputError(
             f"cell and basis in {path} are not three vectors and a list of sites",
             advice=f"Each has three numbers; at most {MAX_SITES_A_CELL} sites.",
@@ -139,14 +132,8 @@ def _check_shapes(path: Path, cell: np.ndarray, basis: np.ndarray, shells: objec
 def _neighbour_moves(positions, edges, n_layers, per_layer):
     """Steps from each variant to the sites of its shells, found by distance; None if not bcc."""
     reach = [int(np.ceil(1.6 / edge)) for edge in edges]
-    shifts = np.array(
-        [
-            (i, j, k)
-            for k in range(-reach[2], reach[2] + 1)
-            for j in range(-reach[1], reach[1] + 1)
-            for i in range(-reach[0], reach[0] + 1)
-        ]
-    )
+    around = (range(-r, r + 1) for r in reversed(reach))
+    shifts = np.array([(i, j, k) for k, j, i in itertools.product(*around)])
     images = (positions[None, :, :] + (shifts * edges)[:, None, :]).reshape(-1, 3)
     column = np.tile(np.arange(len(positions)), len(shifts))
     shift = np.repeat(shifts, len(positions), axis=0)
@@ -222,10 +209,6 @@ class Lattice:
                 f"periodic {unit_cell.name} box, which repeats every {period} layers",
                 advice=f"Use {below} or {below + period} layers.",
             )
-
-    @property
-    def n_layers(self) -> int:
-        return self.layers
 
     @property
     def has_interface(self) -> bool:

@@ -12,11 +12,7 @@ from kmc.common.units import K_B_eV, MICRO_eV
 from kmc.errors import InputError
 from kmc.kernels import selection, tables
 from kmc.model.electrode import Electrode
-from kmc.model.hamiltonian import (
-    LI,
-    MG,
-    N_INTERFACE_LAYERS,
-)
+from kmc.model.hamiltonian import LI, MG, N_INTERFACE_LAYERS
 from kmc.model.kernel_lattice import KernelLattice
 from kmc.model.solute import activation_energy_ueV, solute_correlation, solute_drag
 
@@ -249,11 +245,7 @@ class Model(Electrode):
 
 
 def _check(model: Model) -> None:
-    """Refuse a model that the event loop could not run.
-
-    Raises `InputError`: pressure without an interface, chemistries that do not fit, or energies
-    whose Boltzmann factors leave the range of numbers or of the bins.
-    """
+    """Refuse a model that the event loop could not run."""
     if model.interphase is not None:
         _check_interphase(model)
     if model.stack_pressure_MPa and not model.has_interface:
@@ -262,8 +254,16 @@ def _check(model: Model) -> None:
             "box has no metal above it that could sink into its voids",
             advice='Set stack_pressure_MPa = 0, or boundary = "interface".',
         )
-    if model.superbasins:
-        _check_superbasins(model)
+    lattice = model.lattice
+    flat = lattice.unit_cell.name == "bcc_100" and model.has_interface and model.interphase is None
+    driven = model.stack_pressure_MPa > 0 or model.plates
+    # The walk of a lone vacancy is drawn layer by layer: nothing else may change its rates.
+    if model.superbasins and (driven or not flat or model.reservoir_mg_fraction > 0):
+        raise InputError(
+            "superbasins = True is made for pure Li on one chemistry of bcc_100 at an interface, "
+            "with a given current and without pressure or exchange",
+            advice="Set superbasins = False.",
+        )
     if model.exchange and (model.plating or model.current_density_mA_cm2 < 0):
         raise InputError(
             "exchange = True is made for a current that strips and does not change its direction",
@@ -280,25 +280,7 @@ def _check(model: Model) -> None:
             f"mg_exchange = True needs Mg, and the set {model.parameters.name!r} has none",
             advice="Set mg_exchange = False, or use a set with Mg, such as limg_li2s.",
         )
-    _check_temperature(model)
-    strips = model.current_density_mA_cm2 != 0 or model.overpotential_V is not None
-    if model.has_interface and (strips or model.plates):
-        _check_strip_weights(model)
-
-
-def _check_superbasins(model: Model) -> None:
-    lattice = model.lattice
-    flat = lattice.unit_cell.name == "bcc_100" and model.has_interface and model.interphase is None
-    driven = model.stack_pressure_MPa > 0 or model.plates
-    if driven or not flat or model.reservoir_mg_fraction > 0:
-        raise InputError(
-            "superbasins = True is made for pure Li on one chemistry of bcc_100 at an interface, "
-            "with a given current and without pressure or exchange",
-            advice="Set superbasins = False.",
-        )
-
-
-def _check_temperature(model: Model) -> None:
+    # With the largest energies that the tables can hold: one infinite rate would stop the loop.
     h = model.hamiltonian
     highest_ueV = model.floor_ueV + int(model.barriers_ueV.max()) + 8 * abs(h.chi)
     highest_ueV += int(8 * np.abs(h.bond1).max() + 6 * np.abs(h.bond2).max())
@@ -312,6 +294,9 @@ def _check_temperature(model: Model) -> None:
             "leave the range of the computer's numbers",
             advice=f"Use at least {math.ceil(lowest_K)} K.",
         )
+    strips = model.current_density_mA_cm2 != 0 or model.overpotential_V is not None
+    if model.has_interface and (strips or model.plates):
+        _check_strip_weights(model)
 
 
 def _check_strip_weights(model: Model) -> None:

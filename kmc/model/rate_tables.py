@@ -124,12 +124,20 @@ def two_species(model: Model) -> tables.TwoSpecies:
     highest = model.floor_ueV + int(model.barriers_ueV.max())
     highest += 2 * int(np.abs(site).max() + np.abs(mg_bonds).max())
     barriers, share = model.barriers_ueV, model.refill_mg_fraction
+    metal = np.ones((tables.N_CLASSES, 256))  # by the bits of `tables.MASK_METAL`
+    metal[:, :128] = _has_metal(model)
     # exp(a + b) as a product of two tables: an alloy has more energies than one table could hold.
     coarse = np.exp(-_FINE * np.arange(highest // _FINE + 2) / kT)
+    # Binding of an atom and what its class and that of the vacancy add, (4, columns): a column is
+    # the lowest 16 bits of the atom's state, with bit `tables.HOP_MG_SHIFT` for Mg.
+    of_class = (bits >> tables.CLASS_SHIFT) & 3
+    species = np.where(bits >> tables.HOP_MG_SHIFT & 1, MG, LI)
+    own = site[species, bits & ~(1 << tables.HOP_MG_SHIFT)]
+    hops = own + pair[species, np.arange(tables.N_CLASSES)[:, None], of_class]
     return tables.TwoSpecies(
         site_ueV=site.astype(np.int32),
         mg_bonds_ueV=mg_bonds.astype(np.int32),
-        hop_ueV=_hop_energies(site, pair),
+        hop_ueV=hops.astype(np.int32),
         barrier_ueV=np.array([0, 0, *barriers[:2], *barriers[[2, 2]]], dtype=np.int32),
         floors_ueV=np.append(model.lone_floors_ueV, model.floor_ueV).astype(np.int32),
         floor_rules=model.lone_floors_ueV.min() >= int(model.barriers_ueV.max()),
@@ -138,32 +146,13 @@ def two_species(model: Model) -> tables.TwoSpecies:
         strip_reference_ueV=model.strip_reference_ueV,
         strip_exponent=model.strip_weight_lambda / kT,
         plate_exponent=(1.0 - model.strip_weight_lambda) / kT,
-        metal=_metal_by_state(model),
+        metal=metal.reshape(-1),
         kink_ueV=model.kink_ueV,
         absorption=np.array([0.0, 1.0 - share, share]) * (model.absorption_rate_Hz / model.unit_Hz),
         bulk_binding_ueV=np.array([0, h.bulk_binding_ueV(LI), h.bulk_binding_ueV(MG)]),
         exchange_floor_ueV=model.exchange_floor_ueV,
         inverse_kT=1.0 / kT,
     )
-
-
-def _hop_energies(site: np.ndarray, pair: np.ndarray) -> np.ndarray:
-    """Binding of an atom and what its class and that of the vacancy add, int32 (4, columns).
-
-    A column is the lowest 16 bits of the atom's state, with bit `tables.HOP_MG_SHIFT` for Mg.
-    """
-    bits = np.arange(site.shape[1])
-    classes = (bits >> tables.CLASS_SHIFT) & 3
-    species = np.where(bits >> tables.HOP_MG_SHIFT & 1, MG, LI)
-    own = site[species, bits & ~(1 << tables.HOP_MG_SHIFT)]
-    return (own + pair[species, np.arange(tables.N_CLASSES)[:, None], classes]).astype(np.int32)
-
-
-def _metal_by_state(model: Model) -> np.ndarray:
-    """`_has_metal` by the bits of `tables.MASK_METAL`."""
-    metal = np.ones((tables.N_CLASSES, 256))
-    metal[:, :128] = _has_metal(model)
-    return metal.reshape(-1)
 
 
 def lone_vacancy(model: Model, wanted: bool) -> tables.LoneVacancy | tables.NoWalks:
@@ -230,6 +219,10 @@ def channels(
     if model.pressure_MPa(drive) > 0:
         # For every number of vacant sites beforehand: the loop then looks its rate up.
         creep_Hz = np.array([model.closure_rate_Hz(1 - n / n_L1, drive) for n in range(n_L1 + 1)])
+    # While a given current plates, what the strips before left behind is no property of the
+    # interface: a row then has what was met since the row before (`Engine.begin_row`).
+    forgets = not drive.plates or drive.overpotential_V is not None
+    memory = max(_MIN_MEMORY, _MEMORY_MONOLAYERS * n_L1)
     return tables.Channels(
         unit_Hz=model.unit_Hz,
         strip=strip_Hz / model.unit_Hz,
@@ -238,24 +231,13 @@ def channels(
         exchange=exchange_Hz2 / model.unit_Hz**2,
         plating=drive.plates,
         plates=model.plates,
-        forgetting=_forgetting(model, drive),
+        forgetting=1.0 / memory if forgets else 0.0,
         emission=emission_Hz / model.unit_Hz,
         absorbs=model.absorption_rate_Hz > 0.0,
         creep=creep_Hz / model.unit_Hz,
         mg_share=float(model.reservoir_mg_fraction),
         mg_exchange=0.0,  # `Engine.set_mixing`
     )
-
-
-def _forgetting(model: Model, drive: Drive) -> float:
-    """Share of the vacancies seen and expected that one strip lets fade.
-
-    None while a given current plates: what the strips before it left behind is no property of a
-    plating interface, so that a row has what was met since the row before (`Engine.begin_row`).
-    """
-    if drive.plates and drive.overpotential_V is None:
-        return 0.0
-    return 1.0 / max(_MIN_MEMORY, _MEMORY_MONOLAYERS * model.lattice.sites_per_layer)
 
 
 # --- state of the kernels ---
@@ -274,14 +256,6 @@ def _highest_rate(model: Model) -> float:
     return 8 * fastest + 2 * absorbed
 
 
-def _highest_weights(model: Model) -> tuple[float, float]:
-    """Above every strip weight, and above every plate weight."""
-    share, reference = model.strip_weight_lambda, model.strip_reference_ueV
-    strip = share * (reference - model.weakest_strip_ueV())
-    plate = (1.0 - share) * (model.strongest_strip_ueV() - reference)
-    return math.exp(max(0.0, strip) / model.kT_ueV), math.exp(max(0.0, plate) / model.kT_ueV)
-
-
 def new_state(model: Model, occupancy, alloy: bool, capacity: int | None = None) -> tables.State:
     """Kernel state of a configuration, not yet counted and sorted (`kernels.loop.prepare`).
 
@@ -298,11 +272,19 @@ def new_state(model: Model, occupancy, alloy: bool, capacity: int | None = None)
     active = 2 * model.lattice.sites_per_layer if model.has_interface else 1
     plating = active if model.plates else 1
     counters = np.zeros(tables.N_COUNTERS, dtype=np.int64)
-    counters[tables.ENERGY] = _perfect_energy_ueV(model)
+    # H of the box full of Li, without a look at every bond; `loop.prepare` adds what differs.
+    counters[tables.ENERGY] = model.hamiltonian.perfect_energy_ueV(model.lattice)
+    for k, h in enumerate(model.hamiltonians[1:], start=1):
+        sites = int(np.count_nonzero(chemistry == k))
+        counters[tables.ENERGY] += sites * int((h.phi - model.hamiltonian.phi)[LI, 1:3].sum())
     clock = np.zeros(tables.N_CLOCK)
     clock[tables.PUT_OFF] = -1.0
     listed = alloy and model.mg_exchange
-    highest_strip, highest_plate = _highest_weights(model)
+    # Above every weight that there can be, so that no bin is missing for one.
+    share, reference = model.strip_weight_lambda, model.strip_reference_ueV
+    strip = share * (reference - model.weakest_strip_ueV())
+    plate = (1.0 - share) * (model.strongest_strip_ueV() - reference)
+    highest_strip, highest_plate = (math.exp(max(0.0, e) / model.kT_ueV) for e in (strip, plate))
     return tables.State(
         site_state=site_state,
         hops=_empty_bins(site_state.size, capacity, _highest_rate(model) / model.unit_Hz),
@@ -320,16 +302,6 @@ def new_state(model: Model, occupancy, alloy: bool, capacity: int | None = None)
             length=np.zeros(1, dtype=np.int64),
         ),
     )
-
-
-def _perfect_energy_ueV(model: Model) -> int:
-    """H of the box full of Li, without a look at every bond."""
-    total = model.hamiltonian.perfect_energy_ueV(model.lattice)
-    chemistry = None if model.interphase is None else model.interphase.chemistry
-    for k, h in enumerate(model.hamiltonians[1:], start=1):
-        sites = int(np.count_nonzero(chemistry == k))
-        total += sites * int((h.phi - model.hamiltonian.phi)[LI, 1:3].sum())
-    return total
 
 
 def occupancy_of(model: Model, state: tables.State) -> np.ndarray:

@@ -25,7 +25,7 @@ from kmc.errors import InputError
 from kmc.files.reader import Trajectory
 from kmc.files.table_run import TableRun
 from kmc.systems.cathode.contact import single_pores
-from kmc.systems.deposition.cycles import aurbach_of
+from kmc.systems.deposition.summary import aurbach_of
 from kmc.systems.population.result import PopulationRun
 from kmc.systems.run import load
 

@@ -25,13 +25,9 @@ SYSTEMS: dict[str, System] = {
 def register(system: System, check: Callable[..., list[Any]] = lambda run, origin: []) -> None:
     """Add a kind of run.
 
-    Parameters
-    ----------
-    system : System
-        As `kmc.systems.table_system.table_system` makes it.
-    check : callable, optional
-        ``check(run, origin)``: list of `kmc.common.validation.Problem` of a run whose single values
-        are all in order.
+    - `system`: as `kmc.systems.table_system.table_system` makes it.
+    - `check`: ``check(run, origin)``, a list of `kmc.common.validation.Problem` of a run whose
+      single values are all in order.
     """
     SYSTEMS[system.name], CHECKS[system.name] = system, check
     add_kind(system.rules)

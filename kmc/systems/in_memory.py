@@ -79,16 +79,10 @@ class TableSimulation:
         Rows come at the cadence of the run file; a step ends with the first row at its end or
         beyond. The first row is that of the start. A further replica begins at 0 again.
 
-        Returns
-        -------
-        str
-            Why the run has ended (`stop_reason`); empty where it can go on.
+        Returns why the run has ended (`stop_reason`); empty where it can go on.
 
-        Raises
-        ------
-        kmc.errors.InputError
-            Not exactly one of the three, a value that is not above 0, or monolayers of a kind of
-            run that counts no charge.
+        Raises `InputError`: not exactly one of the three, a value that is not above 0, or
+        monolayers of a kind of run that counts no charge.
         """
         key, value = the_one_of(rows=rows, time_s=time_s, monolayers=monolayers)
         if key == "monolayers" and self.system.charge is None:

@@ -70,37 +70,22 @@ Item = Row | Frame | Listed | NextReplica | Ended
 
 
 class Job:
-    """A run in progress; each kind of run derives its own from it.
+    """A run in progress; each kind of run derives its own from it."""
 
-    Attributes
-    ----------
-    facts : dict
-        What followed from the input before the run: JSON-able, with units in the names.
-    parameters : dict
-        Parameters the run uses, as `ParameterSet.resolved` gives them; may be empty.
-    constants : dict of str to ndarray
-        Arrays that the file holds once.
-    resolved : dict
-        More of what the run used, for the record; JSON-able.
-    wall_time_s : float, optional
-        Time on the wall after which the run pauses; `resume` goes on.
-    check_every : int, optional
-        Events between two self-checks, of a kind that has some.
-    goes_on_after_its_end : bool
-        Whether the file keeps the state at the end, from which `extend` goes on.
-    bar, interruption : Progress, Interruption
-        Set by the loop: for work inside `advance` that takes long, such as a compilation.
-    """
-
+    # Whether the file keeps the state at the end, from which `extend` goes on.
     goes_on_after_its_end = False
 
     def __init__(self) -> None:
+        # What followed from the input before the run: JSON-able, with units in the names.
         self.facts: dict[str, Any] = {}
+        # Parameters the run uses, as `ParameterSet.resolved` gives them; may be empty.
         self.parameters: dict[str, Any] = {}
-        self.constants: dict[str, Any] = {}
-        self.resolved: dict[str, Any] = {}
+        self.constants: dict[str, Any] = {}  # arrays that the file holds once
+        self.resolved: dict[str, Any] = {}  # more of what the run used; JSON-able
+        # Time on the wall after which the run pauses; `resume` goes on.
         self.wall_time_s: float | None = None
-        self.check_every: int | None = None
+        self.check_every: int | None = None  # events between two self-checks, where there are some
+        # Set by the loop, for work inside `advance` that takes long, such as a compilation.
         self.bar: Progress = Silent()
         self.interruption: Any = Interruption()
 
@@ -128,10 +113,7 @@ class Job:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up what `state` returned, in a job that has been made anew from the same run file.
 
-        Raises
-        ------
-        LookupError, TypeError, ValueError
-            It does not fit.
+        Raises `LookupError`, `TypeError`, `ValueError`: it does not fit.
         """
         raise NotImplementedError
 

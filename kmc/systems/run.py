@@ -137,10 +137,7 @@ def run_to_file(
 def system_of(path: str | Path) -> System:
     """The kind of run that a file is of; what is not known is left to the reader of boxes.
 
-    Raises
-    ------
-    InputError, FileFormatError
-        There is no such file, or it cannot be read.
+    Raises `InputError`, `FileFormatError`: there is no such file, or it cannot be read.
     """
     find_more()
     return SYSTEMS[integrity.read(Path(path), table_run.kind_of) or BOX]
@@ -228,10 +225,7 @@ def extend(path: str | Path, overrides: Mapping[str, Any], **options: Any) -> An
 def needed(path: str | Path, command: str) -> Any:
     """What a kind of run does for ``kmc COMMAND``, by the file.
 
-    Raises
-    ------
-    InputError
-        It has no such command; the message says what to do instead.
+    Raises `InputError`: it has no such command; the message says what to do instead.
     """
     try:
         system = system_of(path)

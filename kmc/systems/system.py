@@ -44,87 +44,56 @@ class System:
 
     `kmc.systems.table_system` makes one from a job (`kmc.systems.job.Job`) and tables of
     what it records; a box of atoms has files of its own. A run is what `load` returns.
-
-    Attributes
-    ----------
-    rules : RunKind
-    marker : str
-        Attribute at the root of its files that states their schema; kinds whose files are tables
-        share one, and may have another in files of earlier versions.
-    prepare, writer : callable
-        ``prepare(run_file, progress)`` is the run as a job; ``writer(path, run_file, job)`` records
-        it in a file, in the place of one that is there.
-    summary, digest, facts : callable
-        Pairs of label and text of a run, for `kmc info --all`; at most eight of them, for `kmc
-        info` and after a run; JSON-able data, for `kmc info --json`.
-    pictures : mapping
-        Name of a picture → what it shows.
-    drawings : mapping, optional
-        Name of a picture → function of runs, their names, and the numbers of frames or None; None
-        of the kinds that `kmc.plotting` draws.
-    columns : callable
-        Numbers of a run by name, one a sample, for sweeps; the column of `charge` among them.
-    charge : Charge or None
-        Unit of ``--at`` for sweeps of such runs; None where they pass no charge.
-    headline : str
-        What the picture of a sweep shows unless asked for another number.
-    derived : callable, optional
-        ``derived(run, row, monolayers)``: more numbers at a row of those, with the frame nearest to
-        a capacity, or the last frame where that is None.
-    derived_columns : Table
-        What these are.
-    tables : mapping
-        What `kmc export` writes: name → function of a run that gives a pandas table.
-    movie : callable, optional
-        Saves a movie: ``movie(run, path, frames=…, per_second=…, progress=…)``; returns how many
-        frames it has.
-    seconds, file_bytes : callable
-        Rough cost of a run, from the sections of its run file, for `kmc sweep --dry-run`.
-    more_frames : str
-        Which key gives a run more frames, for movies: "a larger upscale.frames".
-    next : tuple of str
-        Options of ``kmc plot`` to suggest after a run.
-    advice : mapping
-        "extend" and "repair" → what to do instead where a kind has no such command.
-    layout : Tables, optional
-        What its files hold, where they are tables (`kmc.files.table_file`).
-    complete : callable, optional
-        Adds to record and arrays of a file of an earlier version what such files lack.
-    result : callable, optional
-        Makes the run of such a file, from its path, record and arrays.
     """
 
     rules: RunKind
+    # Attribute at the root of its files that states their schema; kinds whose files are tables
+    # share one, and may have another in files of earlier versions.
     marker: str
     samples: Table
-    prepare: Callable[[RunFile, Progress], Job]
+    prepare: Callable[[RunFile, Progress], Job]  # the run as a job
+    # ``writer(path, run_file, job)`` records it in a file, in the place of one that is there.
     writer: Callable[[Path, RunFile, Any], Any]
     load: Callable[[Path], Any]
     resume: Callable[..., Any]
     verify: Callable[..., Verification]
+    # Pairs of label and text of a run, for `kmc info --all`; JSON-able data, for `--json`.
     summary: Callable[[Any], list[tuple[str, str]]]
     facts: Callable[[Any], dict[str, Any]]
-    pictures: Mapping[str, str]
+    pictures: Mapping[str, str]  # name of a picture → what it shows
+    # Name of a picture → function of runs, their names, and the numbers of frames or None; None of
+    # the kinds that `kmc.plotting` draws.
     drawings: Mapping[str, Callable[..., Any]] | None = None
+    # Numbers of a run by name, one a sample, for sweeps; the column of `charge` among them.
     columns: Callable[[Any], Mapping[str, Any]] = lambda run: run.samples
+    # Unit of ``--at`` for sweeps of such runs; None where they pass no charge.
     charge: Charge | None = MONOLAYERS
-    headline: str = "contact_fraction"
+    headline: str = "contact_fraction"  # what the picture of a sweep shows by default
+    # ``derived(run, row, monolayers)``: more numbers at a row of those, with the frame nearest to a
+    # capacity, or the last frame where that is None; and what these are.
     derived: Callable[[Any, dict[str, float], float | None], dict[str, float]] | None = None
     derived_columns: Table = field(default_factory=dict)
+    # What `kmc export` writes, name → function of a run that gives a pandas table.
     tables: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     extend: Callable[..., Any] | None = None
     repair: Callable[..., Any] | None = None
+    # ``movie(run, path, frames=…, per_second=…, progress=…)`` saves one; returns its frames.
     movie: Callable[..., int] | None = None
+    # At most eight pairs of the summary, for `kmc info` and after a run.
     digest: Callable[[Any], list[tuple[str, str]]] | None = None
+    # Rough cost of a run, from the sections of its run file, for `kmc sweep --dry-run`.
     seconds: Callable[[Mapping[str, Any]], float] = lambda tables: math.nan
     file_bytes: Callable[[Mapping[str, Any]], float] = lambda tables: math.nan
-    more_frames: str = ""
-    next: tuple[str, ...] = ()
+    more_frames: str = ""  # which key gives a run more frames, "a larger upscale.frames"
+    next: tuple[str, ...] = ()  # options of ``kmc plot`` to suggest after a run
+    # "extend" and "repair" → what to do instead where a kind has no such command.
     advice: Mapping[str, str] = field(default_factory=dict)
     checks_itself: bool = False
+    # What its files hold, where they are tables (`kmc.files.table_file`).
     layout: Tables | None = None
+    # Adds to record and arrays of a file of an earlier version what such files lack.
     complete: Callable[[dict[str, Any], dict[str, Any]], None] | None = None
-    result: Callable[..., Any] | None = None
+    result: Callable[..., Any] | None = None  # makes the run, from path, record and arrays
 
     @property
     def name(self) -> str:
@@ -145,19 +114,11 @@ class System:
 
         After Ctrl-C the file is unfinished, with stop_reason "interrupted".
 
-        Parameters
-        ----------
-        check_every : int, optional
-            Interval in events at which the state is compared with one rebuilt from scratch.
-        observer : callable, optional
-            Called with each sample and the job; True ends the run there.
+        - `check_every`: events between comparisons of the state with one rebuilt from scratch.
+        - `observer`: called with each sample and the job; True ends the run there.
 
-        Raises
-        ------
-        InputError
-            The output exists or cannot be written; nothing has been computed then.
-        KmcError
-            Writing failed, or a check found a difference; what was saved before stays readable.
+        Raises `InputError`: the output exists or cannot be written; nothing has been computed then.
+        `KmcError`: writing failed, or a check found a difference; what was saved stays readable.
         """
         path = check_output(output, overwrite)
         self.refuse_check(check_every)

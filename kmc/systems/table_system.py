@@ -50,30 +50,33 @@ def table_system(
 ) -> System:
     """A kind of run with files of tables.
 
-    Parameters
-    ----------
-    rules : RunKind
-        Its section in a run file.
-    layout : Tables
-        What its runs record.
-    prepare : callable
-        A job from a checked run file, with its facts, parameters and constants.
-    checks : sequence of (str, callable)
-        A claim on a run, and a function that yields breaches of it: what `kmc verify` recomputes.
-    ends : sequence of str
-        Keys of its run file that say when it ends: those that `kmc extend` may change.
-    run_class : type
-        A `TableRun` with properties of its own.
-    summary, pictures, drawings, **more
-        Attributes of `System`; they take the place of those made here.
+    - `rules`: its section in a run file.
+    - `layout`: what its runs record.
+    - `prepare`: a job from a checked run file, with its facts, parameters and constants.
+    - `checks` (sequence of (str, callable)): a claim on a run, and a function that yields breaches
+      of it: what `kmc verify` recomputes.
+    - `ends`: keys of its run file that say when it ends: those that `kmc extend` may change.
+    - `run_class`: a `TableRun` with properties of its own.
+    - `summary`, `pictures`, `drawings`, `more`: fields of `System`, in place of those made here.
     """
+
+    def verify(
+        path: str | Path, *, progress: Callable[[int, int], None] | None = None
+    ) -> Verification:
+        run = load(Path(path))
+        n_rows = sum(len(columns["time_s"]) for columns in run.replicas)
+        found = Verification(run.path, run.finished, n_rows, len(run.frames["sample"]))
+        found.checks.append("record, and checksums of all datasets")
+        recomputed = checks if run.is_complete else ()
+        return found.after([(claim, partial(check, run)) for claim, check in recomputed], progress)
+
     made: dict[str, Any] = {
         "marker": table_file.MARKER,
         "samples": layout.samples,
         "movie": None if drawings else partial(drawn, "save_movie"),
         "tables": {
             "samples": lambda run, **_: run.samples.table,
-            **{name: partial(_list, name) for name in layout.lists},
+            **{name: lambda run, _of=name, **_: run.lists[_of].table for name in layout.lists},
         },
         "seconds": lambda run_tables: _SECONDS,
         "file_bytes": lambda run_tables: _FILE_BYTES,
@@ -87,7 +90,7 @@ def table_system(
         writer=partial(_writer, rules.name, layout),
         resume=_resume,
         extend=partial(_extend, ends) if ends else None,
-        verify=partial(_verify, checks),
+        verify=verify,
         summary=summary,
         facts=lambda run: run.to_json(),
         pictures=pictures,
@@ -96,10 +99,6 @@ def table_system(
         result=run_class,
         **{**made, **more},
     )
-
-
-def _list(name: str, run: TableRun, **_: Any) -> Any:
-    return run.lists[name].table
 
 
 # --- running --------------------------------------------------------------------------------------
@@ -195,34 +194,7 @@ def _extend(
 
 
 def _writer(kind: str, tables: Tables, path: Path, run: RunFile, job: Job) -> TableWriter:
-    resolved = {
-        "run": run.resolved(),
-        "name": run.name,
-        "parameters": job.parameters,
-        "facts": job.facts,
-        **job.resolved,
-    }
-    head = {
-        "system": kind,
-        "run_file": run.text,
-        "resolved": resolved,
-        "seed": run.random.seed,
-    }
+    resolved = {"run": run.resolved(), "name": run.name, "parameters": job.parameters}
+    resolved |= {"facts": job.facts, **job.resolved}
+    head = {"system": kind, "run_file": run.text, "resolved": resolved, "seed": run.random.seed}
     return TableWriter(path, head, tables, job.constants)
-
-
-# --- what is done with a file ---------------------------------------------------------------------
-
-
-def _verify(
-    checks: Checks,
-    path: str | Path,
-    *,
-    progress: Callable[[int, int], None] | None = None,
-) -> Verification:
-    run = load(Path(path))
-    n_rows = sum(len(columns["time_s"]) for columns in run.replicas)
-    found = Verification(run.path, run.finished, n_rows, len(run.frames["sample"]))
-    found.checks.append("record, and checksums of all datasets")
-    recomputed = checks if run.is_complete else ()
-    return found.after([(claim, partial(check, run)) for claim, check in recomputed], progress)

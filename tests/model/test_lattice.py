@@ -44,7 +44,7 @@ def test_sites_and_layers(pair):
     np.testing.assert_array_equal(ours.layer, oracle.layer)
     np.testing.assert_array_equal(ours.layer, 1 + np.arange(ours.n_sites) // ours.sites_per_layer)
     assert ours.layer.dtype == np.int32
-    assert ours.n_layers == ours.layers == oracle.layers
+    assert ours.layers == oracle.layers
     assert ours.layer_spacing_A == pytest.approx(oracle.spacing * A)
     assert ours.site_area_A2 == pytest.approx(oracle.site_area_cm2 * 1e16)
     # One atom fills its share of the crystal: a³/2.

@@ -23,7 +23,7 @@ from kmc.runfile.load import load_run
 from kmc.runfile.protocol import plan_of, stored_blocks
 from kmc.systems import SYSTEMS
 from kmc.systems.deposition import shape
-from kmc.systems.deposition.cycles import aurbach_of, charges
+from kmc.systems.deposition.summary import aurbach_of, charges
 from kmc.systems.run import run_to_file
 
 SMALL = {

@@ -42,7 +42,23 @@ def initial_occupancy(
     # The metal above first: L1 in equilibrium depends on which of its neighbours are metal.
     _place_mg(occupancy[first:], mg_fraction, rng)
     if mg_coverage_L1 == "equilibrium":
-        _equilibrate_L1(model, occupancy, mg_fraction, rng)
+        # Langmuir and McLean: exchanging Li for Mg gains B(Mg) − B(Li) more in L1 than in the bulk.
+        # As the bonds mix ideally that difference does not depend on which metals surround the
+        # site, only on how many, so all sites are independent and one draw each is exact.
+        h = model.hamiltonian
+        sites = np.flatnonzero(occupancy[: lattice.sites_per_layer] != VACANCY)
+        gain = np.full(sites.size, float(h.bulk_binding_ueV(LI) - h.bulk_binding_ueV(MG)))
+        chemistry = model.interphase.chemistry[sites] if model.interphase else 0
+        own = [each.phi[MG, 1] - each.phi[LI, 1] for each in model.hamiltonians]
+        gain -= np.array(own)[chemistry]
+        for shell, bond in ((1, h.bond1), (2, h.bond2)):
+            table = lattice.neighbours(sites, shell)
+            metal = ((table >= 0) & (occupancy[table] != VACANCY)).sum(axis=1)
+            gain += metal * float(bond[MG, LI] - bond[LI, LI])
+        # The ratio of Mg to Li in L1 is that of the bulk times the gain's Boltzmann factor.
+        odds = mg_fraction * np.exp(gain / model.kT_ueV)
+        covered = rng.random(sites.size) < odds / (1.0 - mg_fraction + odds)
+        occupancy[sites[covered]] = MG
     elif mg_coverage_L1 is not None:
         _place_mg(occupancy[:first], float(mg_coverage_L1), rng)
     return occupancy
@@ -52,28 +68,3 @@ def _place_mg(occupancy: np.ndarray, fraction: float, rng: np.random.Generator) 
     """Turn a rounded share of the metal in this part of the box into Mg."""
     metal = np.flatnonzero(occupancy == LI)
     occupancy[rng.choice(metal, round(fraction * metal.size), replace=False)] = MG
-
-
-def _equilibrate_L1(
-    model: Model, occupancy: np.ndarray, bulk_fraction: float, rng: np.random.Generator
-) -> None:
-    """Draw the species of every L1 atom at equilibrium with the bulk (Langmuir-McLean).
-
-    Exchanging Li for Mg gains B(Mg) − B(Li) more in L1 than in the bulk. As the bonds mix ideally
-    that difference does not depend on which metals surround the site, only on how many, so all
-    sites are independent and one draw each is the exact equilibrium.
-    """
-    h, lattice = model.hamiltonian, model.lattice
-    sites = np.flatnonzero(occupancy[: lattice.sites_per_layer] != VACANCY)
-    gain = np.full(sites.size, float(h.bulk_binding_ueV(LI) - h.bulk_binding_ueV(MG)))
-    chemistry = model.interphase.chemistry[sites] if model.interphase else 0
-    gain -= np.array([each.phi[MG, 1] - each.phi[LI, 1] for each in model.hamiltonians])[chemistry]
-    for shell, bond in ((1, h.bond1), (2, h.bond2)):
-        table = lattice.neighbours(sites, shell)
-        metal = ((table >= 0) & (occupancy[table] != VACANCY)).sum(axis=1)
-        gain += metal * float(bond[MG, LI] - bond[LI, LI])
-    # Langmuir and McLean: the ratio of Mg to Li in L1 is that of the bulk times the gain's
-    # Boltzmann factor.
-    odds = bulk_fraction * np.exp(gain / model.kT_ueV)
-    covered = rng.random(sites.size) < odds / (1.0 - bulk_fraction + odds)
-    occupancy[sites[covered]] = MG

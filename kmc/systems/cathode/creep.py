@@ -145,20 +145,6 @@ class CathodeBody:
                 break
             self.bears_load = now
 
-    def _prepare(self, active: Solid, swelling: float) -> None:
-        """Moduli of the sites, and the area strain that each would have without stress."""
-        K, G = (
-            np.where(self.is_frame, modulus(*self.frame[:2]), modulus(*active[:2]))
-            for modulus in (area_modulus_GPa, shear_modulus_GPa)
-        )
-        G = np.where(self.is_frame | self.is_grain, G, OPEN_STIFFNESS * G)  # pores: pressure only
-        # A little stiffness is left to open sites: without it the matrix is singular where grains
-        # hang free.
-        soft = np.where(self.bears_load, 1.0, OPEN_STIFFNESS)
-        self._K, self._G = K * soft, G * np.where(self.is_grain, soft, 1.0)
-        self._free = np.where(self.is_frame, 0.0, self.fill(swelling) - 1.0)
-        self._own = np.where(self.bears_load | self.is_grain, self._free, 0.0)
-
     def flow(self, active: Solid, swelling: float, time_s: float, most: int = _NEWTON) -> None:
         """Equilibrium after a time of creep, all sites together: Newton's method.
 
@@ -173,7 +159,18 @@ class CathodeBody:
 
         Raises `KmcError`: it did not converge.
         """
-        self._prepare(active, swelling)
+        K, G = (
+            np.where(self.is_frame, modulus(*self.frame[:2]), modulus(*active[:2]))
+            for modulus in (area_modulus_GPa, shear_modulus_GPa)
+        )
+        G = np.where(self.is_frame | self.is_grain, G, OPEN_STIFFNESS * G)  # pores: pressure only
+        # A little stiffness is left to open sites: without it the matrix is singular where grains
+        # hang free.
+        soft = np.where(self.bears_load, 1.0, OPEN_STIFFNESS)
+        self._K, self._G = K * soft, G * np.where(self.is_grain, soft, 1.0)
+        # The area strain that each site would have without stress.
+        self._free = np.where(self.is_frame, 0.0, self.fill(swelling) - 1.0)
+        self._own = np.where(self.bears_load | self.is_grain, self._free, 0.0)
         load = self._elements.plate(self._pressure_GPa)
         creeping = self.is_grain & self.bears_load & (active.creeps and time_s > 0)
 

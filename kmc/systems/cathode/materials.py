@@ -117,7 +117,13 @@ def material_rows(parameters: ParameterSet) -> list[Row]:
     modulus = stress * 2.0 * (1.0 - solid.poisson_ratio**2) / _STRAIN
     rows = [_row(parameters, "bar between walls", "youngs_modulus_GPa", "GPa", modulus)]
     if solid.creeps:
-        first, second = (_creep_rate_per_s(solid, s) for s in (1.0, 1.0 + _STRAIN))
+        shear, rates = shear_modulus_GPa(solid.modulus_GPa, solid.poisson_ratio), []
+        for stress in (solid.stress_GPa, (1.0 + _STRAIN) * solid.stress_GPa):
+            # From the relaxation in so short a time that the stress hardly falls.
+            time_s = 1e-6 * stress / (3.0 * shear * solid.rate_per_s)
+            after = float(relaxed_GPa(np.array([stress]), solid, time_s)[0][0])
+            rates.append((stress - after) / (3.0 * shear * time_s))
+        first, second = rates
         m = math.log1p(_STRAIN) / math.log(second / first)
         name = "creep at the reference stress"
         rows.append(_row(parameters, name, "creep_reference_rate_per_s", "1/s", first))
@@ -136,12 +142,3 @@ def _row(parameters: ParameterSet, name: str, key: str, unit: str, model: float)
     quantity = parameters[key]
     ok = abs(model / quantity.value - 1.0) <= _SLACK
     return Row(name, unit, quantity.value, model, ok, assumed=quantity.assumed)
-
-
-def _creep_rate_per_s(solid: Solid, reduced: float) -> float:
-    """Strain rate at a multiple of σ_ref, from the relaxation in a very short time."""
-    stress = reduced * solid.stress_GPa
-    shear = shear_modulus_GPa(solid.modulus_GPa, solid.poisson_ratio)
-    time_s = 1e-6 * stress / (3.0 * shear * solid.rate_per_s)
-    after = float(relaxed_GPa(np.array([stress]), solid, time_s)[0][0])
-    return (stress - after) / (3.0 * shear * time_s)

@@ -58,7 +58,13 @@ def build(
     cell, near = index[:, 0], distance[:, 0]
     other = np.where(index == cell[:, None], np.inf, distance).min(axis=1)
     need_active, need_frame = counts(edge, active_fraction, frame_fraction)
-    active = _share_out(rng, np.bincount(cell, minlength=number), need_active, need_frame)
+    # Cells at random until active material has its share: so both have the same surplus of sites.
+    areas = np.bincount(cell, minlength=number)
+    active = np.zeros(number, dtype=bool)
+    target = areas.sum() * need_active / (need_active + need_frame)
+    for chosen in rng.permutation(number):
+        if areas[active].sum() + areas[chosen] / 2 <= target:
+            active[chosen] = True
     score = near + grain_sites * np.maximum(0.0, 1.0 - (other - near) / 2)
     score[_touching(middle, sites, edge)] = -1.0
     material = np.full(edge**2, PORE, dtype=np.int8)
@@ -84,18 +90,6 @@ def _images(middle: np.ndarray, edge: int) -> np.ndarray:
 def _mirrored(middle: np.ndarray, edge: int) -> cKDTree:
     """Tree of the middles and their images at the four walls; an index modulo their number."""
     return cKDTree(_images(middle, edge))
-
-
-def _share_out(
-    rng: np.random.Generator, areas: np.ndarray, need_active: int, need_frame: int
-) -> np.ndarray:
-    """Which cells are active material: random, cells added until both have the same surplus."""
-    active = np.zeros(len(areas), dtype=bool)
-    target = areas.sum() * need_active / (need_active + need_frame)
-    for cell in rng.permutation(len(areas)):
-        if areas[active].sum() + areas[cell] / 2 <= target:
-            active[cell] = True
-    return active
 
 
 def _touching(middle: np.ndarray, sites: np.ndarray, edge: int) -> np.ndarray:

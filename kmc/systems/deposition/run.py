@@ -8,14 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from kmc.common.units import A_per_nm, K_B_eV
+from kmc.common.units import A_per_nm
 from kmc.kernels import deposition as kernel
 from kmc.model.adatoms import adatoms, lowest_barrier_eV, spacing_A
 from kmc.model.electrochemistry import atoms_of_capacity, capacity_mAh_cm2, strip_rate_Hz
 from kmc.runfile.protocol import CHARGES, PLATE, REST, STRIP, Step, Until
 from kmc.runfile.run_file import RunFile
-from kmc.systems.deposition import substrate
-from kmc.systems.deposition.box import DepositionDrive, box_of, empty_state, law_of
+from kmc.systems.deposition.box import (
+    DepositionDrive,
+    box_of,
+    draw_substrate,
+    empty_state,
+    law_of,
+    sets_of,
+)
 from kmc.systems.deposition.shape import describe
 from kmc.systems.job import Ended, Frame, Item, Job, Row
 
@@ -48,28 +54,40 @@ class DepositionJob(Job):
         super().__init__()
         self.run = run
         for_map, for_events = np.random.SeedSequence(run.random.seed).spawn(2)
-        self.sets = substrate.sets_of(run)
-        self.surface = substrate.draw(run, self.sets, np.random.default_rng(for_map))
+        self.sets = sets_of(run)
+        self.surface = draw_substrate(run, self.sets, np.random.default_rng(for_map))
         self.rng = np.random.default_rng(for_events)
-        self.energies = adatoms(self.sets, run.conditions.temperature_K, self._lowest_barrier_eV())
+        metal, kelvin = self.sets[0], run.conditions.temperature_K
+        current = run.drive.current_density_mA_cm2
+        lowest_eV = run.acceleration.saddle_floor_eV or 0.0
+        if (ratio := run.acceleration.max_hops_per_strip_per_site) is not None:
+            lowest_eV = lowest_barrier_eV(metal, kelvin, current, ratio)
+        self.energies = e = adatoms(self.sets, kelvin, lowest_eV)
         self.box = box_of(run.system.size, self.surface, self.energies.places)
         self.atoms = empty_state(self.box)
-        self.facts = self._facts()
+        per_site = strip_rate_Hz(current, e.area_A2, e.valence)
+        self.facts = {
+            "surfaces": [*(s.name for s in self.sets), "metal"],
+            "spacing_A": spacing_A(metal),
+            "bond_eV": e.bond_eV,
+            "substrate_eV": list(e.substrate_eV),
+            "barrier_eV": [
+                *(s.value("surface_barrier_eV") for s in self.sets),
+                metal.value("metal_surface_barrier_eV"),
+            ],
+            "barrier_used_eV": list(e.barrier_eV),
+            "hops_per_plated_and_site": [
+                e.attempt_Hz * math.exp(-b / e.kT_eV) / per_site for b in e.barrier_eV
+            ],
+            "monolayer_mAh_cm2": capacity_mAh_cm2(1.0, e.area_A2, e.valence),
+            "plating_per_site_Hz": per_site,
+        }
         self.parameters = self.sets[0].resolved()
         self.resolved = {"metal": self.sets[0].metal}
         self.constants = {"substrate": self.surface}
         self.wall_time_s = run.stop.wall_time_s
         self.steps = steps_of(run)
         self.number = 0  # of the step, from 1; 0 before the first row
-
-    def _lowest_barrier_eV(self) -> float:
-        acceleration, conditions = self.run.acceleration, self.run.conditions
-        ratio = acceleration.max_hops_per_strip_per_site
-        if ratio is None:
-            return acceleration.saddle_floor_eV or 0.0
-        return lowest_barrier_eV(
-            self.sets[0], conditions.temperature_K, self.run.drive.current_density_mA_cm2, ratio
-        )
 
     @property
     def columns(self) -> int:
@@ -129,31 +147,6 @@ class DepositionJob(Job):
             wanted.append(atoms_of_capacity(until.capacity_mAh_cm2, area, self.energies.valence))
         # At least one atom: a charge below half an atom would end a step before it begins.
         return max(1, round(min(wanted))) if wanted else None
-
-    def _facts(self) -> dict:
-        """What follows from the input, with units in the names."""
-        metal, e = self.sets[0], self.energies
-        current = self.run.drive.current_density_mA_cm2
-        names = [*(s.name for s in self.sets), "metal"]
-        given = [
-            *(s.value("surface_barrier_eV") for s in self.sets),
-            metal.value("metal_surface_barrier_eV"),
-        ]
-        per_site = strip_rate_Hz(current, e.area_A2, e.valence)
-        kT = K_B_eV * self.run.conditions.temperature_K
-        return {
-            "surfaces": names,
-            "spacing_A": spacing_A(metal),
-            "bond_eV": e.bond_eV,
-            "substrate_eV": list(e.substrate_eV),
-            "barrier_eV": given,
-            "barrier_used_eV": list(e.barrier_eV),
-            "hops_per_plated_and_site": [
-                e.attempt_Hz * math.exp(-b / kT) / per_site for b in e.barrier_eV
-            ],
-            "monolayer_mAh_cm2": capacity_mAh_cm2(1.0, e.area_A2, e.valence),
-            "plating_per_site_Hz": per_site,
-        }
 
     # --- the run ----------------------------------------------------------------------------------
 

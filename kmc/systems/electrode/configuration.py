@@ -246,6 +246,14 @@ class Configuration:
         model, count = self.model, self.count
         n_L1 = model.lattice.sites_per_layer
         mg = count(tables.MG_L1)
+        # Hops of each class: all of them, and by way those that change the layer.
+        by_way = self.state.counters[tables.HOPS_BY_WAY : tables.HOPS_END]
+        hops: dict[str, int] = {}
+        for name, numbers in zip(
+            HOP_CLASSES.values(), by_way.reshape(tables.N_KINDS, -1).tolist(), strict=True
+        ):
+            ways = zip(HOP_WAYS, numbers[tables.FIRST_WAY :], strict=True)
+            hops |= {name: sum(numbers), **{f"{name}_{way}": number for way, number in ways}}
         strips, contact = self.net_strips, self.contact_fraction()
         return {
             "events": count(tables.EVENTS),
@@ -267,7 +275,7 @@ class Configuration:
             "cycle": self.place[1],
             "energy_eV": self.energy_ueV / MICRO_eV,
             **{process.column_Mg: count(process.counter_Mg) for process in processes.WITH_MG},
-            **self._hops_by_class(),
+            **hops,
             **self._interface(),
         }
 
@@ -291,18 +299,6 @@ class Configuration:
             "rim_per_nm": self.rim_per_A() * A_per_nm,
             "dead_Li": self.collector.dead_li(self.occupancy()),
         }
-
-    def _hops_by_class(self) -> dict[str, int]:
-        """Columns of the hops of each class: all of them, and those that change the layer."""
-        by_way = self.state.counters[tables.HOPS_BY_WAY : tables.HOPS_END].reshape(
-            tables.N_KINDS, tables.N_WAYS
-        )
-        columns = {}
-        for name, numbers in zip(HOP_CLASSES.values(), by_way.tolist(), strict=True):
-            columns[name] = sum(numbers)
-            for way, number in zip(HOP_WAYS, numbers[tables.FIRST_WAY :], strict=True):
-                columns[f"{name}_{way}"] = number
-        return columns
 
 
 def connection_of(

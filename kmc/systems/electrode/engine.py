@@ -109,11 +109,19 @@ class Engine(Configuration):
             before_strip=int(before_strip),
         )
         while True:
-            reason = self._advance(limits)
+            tables_ = (self.geometry, self.law, self.channels, self.state, self.scratch, self.lone)
+            parts = self.parts().values()
+            reason = loop.advance(*tables_, limits, self.log, *parts, self.rng)
             if reason == tables.BINS_FULL:
                 self._grow()
-            elif reason != tables.NO_SITE or not self._push_back():
+                continue
+            due = self.state.clock[tables.STRIP_DUE]
+            # Plated under an atom where no vacant site is left; where the ion did not wait, the
+            # next has not come yet.
+            if reason != tables.NO_SITE or not (self.pushes and push_back(self)):
                 return reason
+            if due != tables.WAITING:
+                self.state.clock[tables.STRIP_DUE] = 0.0
 
     def parts(self) -> dict[str, Any]:
         """Arguments of `kernels.loop.advance` that are None where this run never needs them.
@@ -126,19 +134,6 @@ class Engine(Configuration):
         net = self._net or (connection.NO_SEARCH if held or model.plates else None)
         flags = {"held": held, "creeps": creeps, "mixes": model.mg_exchange}
         return {"net": net} | {name: True if used else None for name, used in flags.items()}
-
-    def _advance(self, limits: tables.Limits) -> int:
-        tables_ = (self.geometry, self.law, self.channels, self.state, self.scratch, self.lone)
-        return loop.advance(*tables_, limits, self.log, *self.parts().values(), self.rng)
-
-    def _push_back(self) -> bool:
-        """Plate under an atom where no vacant site is left; whether that was possible."""
-        waits = self.state.clock[tables.STRIP_DUE] == tables.WAITING  # and the next has come
-        if not (self.pushes and push_back(self)):
-            return False
-        if not waits:
-            self.state.clock[tables.STRIP_DUE] = 0.0
-        return True
 
     def _grow(self):
         """Double the capacity of the hop bins."""

@@ -71,10 +71,7 @@ def replaceable(occupancy: np.ndarray, lattice: Lattice) -> np.ndarray:
 def raise_column(occupancy: np.ndarray, site: int, sites_per_layer: int) -> int:
     """Put a Li on a site and move what was there, and above it, up by one layer, in place.
 
-    Returns
-    -------
-    int
-        Species that left the box at the top; 0 where a vacancy of the column was filled.
+    Returns the species that left the box at the top; 0 where a vacancy of the column was filled.
     """
     column = occupancy[site::sites_per_layer]
     vacant = np.flatnonzero(column == tables.VACANCY)

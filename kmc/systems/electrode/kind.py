@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from kmc.analysis import coulombic, export, voids
-from kmc.analysis.facts import facts
 from kmc.analysis.summary import digest, summary
 from kmc.common.drawing import drawn
+from kmc.common.json_files import json_safe
 from kmc.common.outputs import PICTURES
 from kmc.common.units import A_per_nm
 from kmc.files import reader, schema
@@ -72,6 +72,48 @@ def derived(t: Trajectory, row: dict[str, float], monolayers: float | None) -> d
             found[f"mean_void_{name}"] = float(values.mean())
             found[f"max_void_{name}"] = float(values.max())
     return found
+
+
+def facts(trajectory: Trajectory) -> dict[str, Any]:
+    """The state of a run as JSON-able data, for `kmc info FILE --json`; docs/trajectory.md.
+
+    What is not known (NaN, infinity) is None. Keys end in their units, as columns of `/samples` and
+    keys of a run file do.
+    """
+    samples = trajectory.samples
+    known, shown = len(samples) > 0, None
+    if len(trajectory.frames):
+        frame = trajectory.frames[-1]
+        found = voids.find(frame.occupancy, trajectory.lattice)
+        names = ("width_nm", "height_nm", "contact_sites")
+        rows = [{"vacancies": v.volume} | {name: getattr(v, name) for name in names} for v in found]
+        clocks = ("index", "events", "time_s", "capacity_monolayers", "capacity_mAh_cm2")
+        shown = {name: getattr(frame, name) for name in clocks}
+        shown |= {"void_min_vacancies": found.min_size, "voids": rows}
+    return json_safe(
+        {
+            "format": "kmc trajectory",
+            "schema_version": trajectory.schema_version,
+            "kmc_version": trajectory.kmc_version,
+            "created": trajectory.provenance.get("created"),
+            "path": str(trajectory.path),
+            "finished": trajectory.finished,
+            "stop_reason": trajectory.stop_reason,
+            "seed": trajectory.seed,
+            "species": list(trajectory.species),
+            "run": trajectory.run,
+            "box": trajectory.box,
+            "acceleration": trajectory.acceleration,
+            "parameters": {key: item.value for key, item in trajectory.params.items()},
+            "units": {name: samples.units.get(name, "1") for name in samples},
+            "n_samples": len(samples),
+            "first": {name: samples[name][0] for name in samples} if known else None,
+            "final": {name: samples[name][-1] for name in samples} if known else None,
+            "n_frames": len(trajectory.frames),
+            "last_frame": shown,
+            **coulombic.facts(trajectory),
+        }
+    )
 
 
 def _table(what: str) -> Callable[..., Any]:

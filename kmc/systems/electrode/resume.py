@@ -52,19 +52,14 @@ def resume(
     """
 
     def check(trajectory: Trajectory, simulation: ElectrodeJob) -> None:
-        if _is_over(trajectory):
+        by_the_clock = trajectory.stop_reason.startswith(BY_THE_CLOCK)
+        if trajectory.finished and not by_the_clock:
             beyond = "To continue beyond that: kmc extend FILE --set stop.KEY=VALUE."
             if _has_done_its_steps(trajectory, simulation):
                 beyond = _LONGER
             raise InputError(f"{path} is finished: {trajectory.stop_reason}", advice=beyond)
 
     return _continue(Path(path), {}, {}, check, progress, check_every)
-
-
-def _is_over(trajectory: Trajectory) -> bool:
-    """Whether a run came to its stop."""
-    by_the_clock = trajectory.stop_reason.startswith(BY_THE_CLOCK)
-    return trajectory.finished and not by_the_clock
 
 
 def extend(
@@ -81,12 +76,8 @@ def extend(
     The trajectory becomes the one that a run with the new ``[stop]`` and ``[rest]``, or the new
     ``repeat`` of the protocol's last entry, from the beginning would have written.
 
-    Parameters
-    ----------
-    cycles : int
-        How many more times the last entry of the run's protocol is carried out.
-    origins : mapping, optional
-        ``"stop.key"`` → its origin, for messages.
+    - `cycles`: how many more times the last entry of the run's protocol is carried out.
+    - `origins`: ``"stop.key"`` → its origin, for messages.
     """
     origins = dict(origins or {})
     for key in overrides:
@@ -142,7 +133,16 @@ def _continue(
         simulations = []
 
         def prepare(trajectory: Trajectory) -> tuple[Table | None, dict[str, Any]]:
-            _check_columns(trajectory)
+            # Rows of other columns cannot stand in one table with those to come.
+            columns = [entry.name for entry in schema.SAMPLE_COLUMNS]
+            same = trajectory.schema_version == schema.SCHEMA_VERSION
+            if not same or list(trajectory.samples) != columns:
+                raise InputError(
+                    f"{path} was written by kmc {trajectory.kmc_version} with another set of "
+                    "columns, and cannot be continued by this version",
+                    advice="Continue it with that version, or start the run again: "
+                    "kmc run … --force.",
+                )
             tables_ = longer(trajectory.run, cycles, path) if cycles else trajectory.run
             run = restored_run(tables_, path, trajectory.run_file, overrides, origins=origins)
             state = checkpoint_of(trajectory)
@@ -189,7 +189,13 @@ def _simulation(
 
 def _check_settings(trajectory: Trajectory, simulation: ElectrodeJob) -> None:
     """Refuse a run whose parameters, model or map differ from those in the file."""
-    _check_map(trajectory, simulation)
+    interphase = simulation.setup.interphase
+    if interphase and np.any(interphase.chemistry != trajectory.chemistry):
+        raise InputError(
+            f"{trajectory.path} cannot be continued: its map of interface chemistries has changed "
+            "since the run began",
+            advice="Restore the mask.",
+        )
     now, then = (
         {**settings, "parameters": _numbers(settings.get("parameters", {}), simulation.run_file)}
         for settings in (simulation.setup.resolved(), trajectory.resolved)
@@ -216,26 +222,6 @@ def _numbers(parameters: dict[str, dict], run: RunFile) -> dict[str, dict]:
         for key, table in parameters.items()
         if pressed or key not in RETIRED
     }
-
-
-def _check_columns(trajectory: Trajectory) -> None:
-    columns = [entry.name for entry in schema.SAMPLE_COLUMNS]
-    if trajectory.schema_version != schema.SCHEMA_VERSION or list(trajectory.samples) != columns:
-        raise InputError(
-            f"{trajectory.path} was written by kmc {trajectory.kmc_version} with another set of "
-            "columns, and cannot be continued by this version",
-            advice="Continue it with that version, or start the run again: kmc run … --force.",
-        )
-
-
-def _check_map(trajectory: Trajectory, simulation: ElectrodeJob) -> None:
-    interphase = simulation.setup.interphase
-    if interphase and np.any(interphase.chemistry != trajectory.chemistry):
-        raise InputError(
-            f"{trajectory.path} cannot be continued: its map of interface chemistries has changed "
-            "since the run began",
-            advice="Restore the mask.",
-        )
 
 
 def _difference(now: Any, then: Any, name: str) -> str:

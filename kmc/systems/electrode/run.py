@@ -73,7 +73,16 @@ class ElectrodeJob(Job):
         self.setup = set_up(run, for_flaws, for_map)
         self.model = self.setup.model
         if state is None:
-            self.engine = self._begin(start, events)
+            system = run.system
+            occupancy = initial_occupancy(
+                self.model,
+                np.random.default_rng(start),
+                vacancy_fraction=system.vacancy_fraction,
+                mg_fraction=system.mg_fraction,
+                mg_coverage_L1=system.mg_coverage_L1,
+                flaws=self.setup.flaws.sites,
+            )
+            self.engine = Engine(self.model, occupancy, np.random.default_rng(events))
             self._enter(first_beginning(run))
             self._start_vacant_L1 = self.engine.count(tables.VACANT_L1)
         else:
@@ -86,19 +95,6 @@ class ElectrodeJob(Job):
             self.phase.label(self.engine)
             self.phase.samples.passed, self.phase.frames.passed = state["recorded"]
             self._start_vacant_L1 = state["start_vacant_L1"]
-
-    def _begin(self, start: np.random.SeedSequence, events: np.random.SeedSequence) -> Engine:
-        """Engine in the initial configuration, by the seeds of the start and of the events."""
-        system = self.run_file.system
-        occupancy = initial_occupancy(
-            self.model,
-            np.random.default_rng(start),
-            vacancy_fraction=system.vacancy_fraction,
-            mg_fraction=system.mg_fraction,
-            mg_coverage_L1=system.mg_coverage_L1,
-            flaws=self.setup.flaws.sites,
-        )
-        return Engine(self.model, occupancy, np.random.default_rng(events))
 
     def state(self) -> checkpoint.Table:
         """Everything needed to continue from here; at the end of a run also why it ended, whether a

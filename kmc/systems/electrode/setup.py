@@ -32,6 +32,24 @@ class Setup:
         """Everything that determines this run, as plain JSON-able data."""
         h = self.model.hamiltonian
         acceleration = self.run.acceleration
+        charged = self.parameters.has("exchange_current_density_mA_cm2")
+        # Without an interface, or a set that knows its exchange current, no overpotential follows.
+        found: dict = {}
+        if self.model.has_interface and charged:
+            found["charge_transfer"] = self.model.charge_transfer()
+        # The same, and how far barriers are raised, at the temperatures of single steps.
+        others = [model for model in self.models.values() if model is not self.model]
+        if others:
+            found["temperatures"] = [
+                {
+                    "temperature_K": model.temperature_K,
+                    "saddle_floor_eV": model.floor_ueV / MICRO_eV,
+                    "lone_floor_eV": model.lone_floor_ueV / MICRO_eV,
+                    "classes": model.hop_classes(),
+                    "charge_transfer": model.charge_transfer(),
+                }
+                for model in others
+            ]
         return {
             "run": self.run.resolved(),
             "parameter_set": self.parameters.name,
@@ -67,37 +85,11 @@ class Setup:
                 "classes": self.model.hop_classes(),
                 **_lone_vacancies(self.model),
             },
-            **self._charge_transfer(),
-            **self._temperatures(),
+            **found,
             "reservoir": {
                 "absorption_rate_Hz": self.model.absorption_rate_Hz,
                 "emission_rate_per_site_Hz": self.model.emission_rate_per_site_Hz,
             },
-        }
-
-    def _charge_transfer(self) -> dict:
-        """What the overpotential follows from, where there is an interface to pass a current."""
-        there = self.parameters.has("exchange_current_density_mA_cm2")
-        if not (self.model.has_interface and there):
-            return {}
-        return {"charge_transfer": self.model.charge_transfer()}
-
-    def _temperatures(self) -> dict:
-        """The same, and how far barriers are raised, at the temperatures of single steps."""
-        others = [model for model in self.models.values() if model is not self.model]
-        if not others:
-            return {}
-        return {
-            "temperatures": [
-                {
-                    "temperature_K": model.temperature_K,
-                    "saddle_floor_eV": model.floor_ueV / MICRO_eV,
-                    "lone_floor_eV": model.lone_floor_ueV / MICRO_eV,
-                    "classes": model.hop_classes(),
-                    "charge_transfer": model.charge_transfer(),
-                }
-                for model in others
-            ]
         }
 
 
@@ -110,7 +102,8 @@ def set_up(
     lacks what it needs.
     """
     parameters = run.parameter_set()
-    lattice = _lattice(run, parameters)
+    system, a_A = run.system, parameters.value("lattice_parameter_A")
+    lattice = Lattice(system.lattice, system.size[:2], system.size[2], system.boundary, a_A)
     interphase = interphase_of(
         run.interface, run.chemistry_sets(), lattice, np.random.default_rng(for_map)
     )
@@ -123,17 +116,6 @@ def set_up(
             models[kelvin] = replace(model, temperature_K=kelvin)
     flaws = draw_flaws(run.interface, lattice, for_flaws)
     return Setup(run, parameters, interphase, model, models, flaws)
-
-
-def _lattice(run: RunFile, parameters: ParameterSet) -> Lattice:
-    system = run.system
-    return Lattice(
-        system.lattice,
-        system.size[:2],
-        system.size[2],
-        system.boundary,
-        parameters.value("lattice_parameter_A"),
-    )
 
 
 def _model(

@@ -31,15 +31,12 @@ _SUMS = {
 def take(engine: Engine) -> dict:
     """The state of an engine as plain numbers and arrays.
 
-    Returns
-    -------
-    dict
-        ``occupancy`` uint8 (n_sites,); ``counters`` int64; ``clock`` float64; ``hop_bins`` and
-        ``strip_bins`` int32 (members, 2), rows of bin and site in the order within the bins;
-        ``plate_bins`` likewise; ``dirty`` int32, sites whose strip weight is out of date;
-        ``monomer`` int64, what each member of the strip bins adds to the isolated vacancies;
-        ``activity`` float64 (2,); ``alloy``; ``generator``; ``drive``, current density in
-        mA/cm² and voltage in V or None; ``interface_V``, None where a current is given.
+    ``occupancy`` uint8 (n_sites,); ``counters`` int64; ``clock`` float64; ``hop_bins``,
+    ``strip_bins`` and ``plate_bins`` int32 (members, 2), rows of bin and site in the order within
+    the bins; ``dirty`` int32, sites whose strip weight is out of date; ``monomer`` int64, what each
+    member of the strip bins adds to the isolated vacancies; ``activity`` float64 (2,); ``alloy``;
+    ``generator``; ``drive``, current density in mA/cm² and voltage in V or None; ``interface_V``,
+    None where a current is given.
     """
     state = engine.state
     return {
@@ -79,7 +76,9 @@ def restore(model: Model, saved: dict) -> Engine:
     """
     try:
         # By a name that is checked: a file must not choose what is called.
-        rng = np.random.Generator(getattr(np.random, _generator_name(saved))())
+        if (name := saved["generator"]["bit_generator"]) != "PCG64":
+            raise ValueError(f"generator {name!r}")
+        rng = np.random.Generator(np.random.PCG64())
         engine = Engine(model, saved["occupancy"], rng, alloy=bool(saved["alloy"]))
         drive = Drive(*saved["drive"])
         if drive != engine.drive:
@@ -98,13 +97,6 @@ def restore(model: Model, saved: dict) -> Engine:
     if problems:
         raise KmcError(f"the checkpoint does not fit the run: {problems[0]}")
     return engine
-
-
-def _generator_name(saved: dict) -> str:
-    name = saved["generator"]["bit_generator"]
-    if name != "PCG64":
-        raise ValueError(f"generator {name!r}")
-    return name
 
 
 def _restore_order(engine: Engine, saved: dict, counters: np.ndarray) -> None:
@@ -137,18 +129,19 @@ def _restore_order(engine: Engine, saved: dict, counters: np.ndarray) -> None:
     state.monomer[:] = monomer
     state.isolated[:] = _isolated(monomer)
     state.activity[:] = saved["activity"]
-    _fill_mg(engine, saved["mg_sites"])
-    state.clock[:] = _clock_of(saved["clock"], state.site_state.size)
-
-
-def _clock_of(clock: np.ndarray, n_sites: int) -> np.ndarray:
-    """The clock of a state: its numbers choose members of lists, which the loop does not check."""
-    at = clock[tables.STRIP_DUE]
-    drawn = clock[[tables.PLACE, tables.MEMBER]]
+    mg, sites = state.mg, saved["mg_sites"]
+    if sorted(sites.tolist()) != sorted(engine.mg_sites().tolist()):
+        raise ValueError("another list of Mg atoms than the sites hold")
+    # In this order, by which the loop draws the next exchange.
+    mg.sites[: sites.size] = numbering.kernel_sites(sites)
+    mg.place[mg.sites[: sites.size]] = np.arange(sites.size)
+    # Its numbers choose members of lists, which the loop does not check.
+    clock, drawn = saved["clock"], saved["clock"][[tables.PLACE, tables.MEMBER]]
+    at, n_sites = clock[tables.STRIP_DUE], state.site_state.size
     known = at in (-1.0, tables.WAITING) or (at == np.floor(at) and 0.0 <= at <= n_sites)
     if not (known and np.isfinite(clock).all() and np.all((drawn >= 0.0) & (drawn <= 1.0))):
         raise ValueError(f"the clock stands at {clock.tolist()}")
-    return clock
+    state.clock[:] = clock
 
 
 def _fill(bins: tables.Bins, numbers: np.ndarray, members: np.ndarray) -> None:
@@ -168,15 +161,6 @@ def _fill(bins: tables.Bins, numbers: np.ndarray, members: np.ndarray) -> None:
 def _isolated(monomer: np.ndarray) -> np.ndarray:
     """Isolated vacancies seen and expected, from what each member adds to them."""
     return np.array([np.count_nonzero(monomer < 0), monomer[monomer > 0].sum()])
-
-
-def _fill_mg(engine: Engine, sites: np.ndarray) -> None:
-    """Put the Mg atoms into their list, in this order."""
-    mg = engine.state.mg
-    if sorted(sites.tolist()) != sorted(engine.mg_sites().tolist()):
-        raise ValueError("another list of Mg atoms than the sites hold")
-    mg.sites[: sites.size] = engine.model.kernel_lattice.kernel_sites(sites)
-    mg.place[mg.sites[: sites.size]] = np.arange(sites.size)
 
 
 def _masses(bins: tables.Bins) -> np.ndarray:

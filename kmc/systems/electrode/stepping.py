@@ -186,16 +186,10 @@ class Simulation(runs.ElectrodeJob):
         not kept. A step in monolayers ends where the next atom is about to leave; small ones add up
         without rounding.
 
-        Returns
-        -------
-        str
-            Why the run has ended (`stop_reason`); empty where it can go on.
+        Returns why the run has ended (`stop_reason`); empty where it can go on.
 
-        Raises
-        ------
-        kmc.errors.InputError
-            Not exactly one of the three, a value that is not above 0, or monolayers without a
-            current.
+        Raises `InputError`: not exactly one of the three, a value that is not above 0, or
+        monolayers without a current.
         """
         key, value = the_one_of(events=events, time_s=time_s, monolayers=monolayers)
         if key == "monolayers" and not (self.run_file.has_current and self.model.has_interface):
@@ -205,7 +199,17 @@ class Simulation(runs.ElectrodeJob):
             )
         if self.stop_reason:
             return self.stop_reason
-        self._goal = self._goal_of(key, value)
+        engine = self.engine
+        if key == "events":
+            self._goal = {"events": engine.count(tables.EVENTS) + math.ceil(value)}
+        elif key == "time_s":
+            self._goal = {"pause_time_s": engine.time_s + value}
+        else:
+            # Many small steps would add their rounding, unless each goes on from what was asked.
+            if abs(self._asked_atoms - engine.net_strips) > 1:
+                self._asked_atoms = engine.net_strips
+            self._asked_atoms += value * self.model.lattice.sites_per_layer
+            self._goal = {"before_strip": math.ceil(self._asked_atoms - _ROUNDING)}
         if self._at_goal():  # less than an atom, which an earlier step has gone beyond
             return ""
         try:
@@ -214,19 +218,6 @@ class Simulation(runs.ElectrodeJob):
             self._goal = {}
         self.stop_reason = "" if reason == INTERRUPTED else reason
         return self.stop_reason
-
-    def _goal_of(self, key: str, value: float) -> dict[str, float]:
-        """Limit of the event loop at which a step ends."""
-        engine = self.engine
-        if key == "events":
-            return {"events": engine.count(tables.EVENTS) + math.ceil(value)}
-        if key == "time_s":
-            return {"pause_time_s": engine.time_s + value}
-        stripped = engine.net_strips
-        if abs(self._asked_atoms - stripped) > 1:  # else many small steps would add their rounding
-            self._asked_atoms = stripped
-        self._asked_atoms += value * self.model.lattice.sites_per_layer
-        return {"before_strip": math.ceil(self._asked_atoms - _ROUNDING)}
 
     def _at_goal(self) -> bool:
         ((limit, value),) = self._goal.items()

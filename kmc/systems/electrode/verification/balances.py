@@ -15,7 +15,7 @@ from kmc.model import electrochemistry
 from kmc.model.creep import local_stress_MPa
 from kmc.model.electrochemistry import Drive
 from kmc.model.lattice import Lattice
-from kmc.runfile.protocol import Planned, Step, plan_of, stored_blocks
+from kmc.runfile.protocol import Planned, plan_of, stored_blocks
 
 _ROUNDING = 1e-9
 
@@ -135,16 +135,13 @@ def _charge_by_step(
     for column, plates in (("strips", False), ("plates", True)):
         if column not in rows.dtype.names:
             continue
-        still = np.array([_excludes(plan[n - 1].step, plates) for n in steps], dtype=bool)
+        drives = (plan[n - 1].step.drive for n in steps)
+        # At a held voltage there are both strips and plates.
+        still = np.array(
+            [d.overpotential_V is None and (not d.flows or d.plates != plates) for d in drives],
+            dtype=bool,
+        )
         yield column, np.where(still, rows[column][before], rows[column]).astype(float)
-
-
-def _excludes(step: Step, plates: bool) -> bool:
-    """Whether a step has no plates, or no strips: at a held voltage there are both."""
-    drive = step.drive
-    if drive.overpotential_V is not None:
-        return False
-    return not drive.flows or drive.plates != plates
 
 
 def _terms(rows, flows, settings, thermal_V, held) -> Iterator[tuple[str, np.ndarray]]:
@@ -193,20 +190,16 @@ def wrong_ways(rows: np.ndarray, lattice: Lattice, first_layer: bool = True) -> 
     """
     if not len(rows) or any(name not in (rows.dtype.names or ()) for name in HOPS_BY_WAY):
         return
-    yield from _parts(rows, lattice)
-    if lattice.has_interface and first_layer:
-        yield from _first_layer(rows, lattice.sites_per_layer)
-
-
-def _parts(rows: np.ndarray, lattice: Lattice) -> Iterator[Breach]:
-    """Hops that change the layer are part of all; they are all where no neighbours share one."""
-    # On bcc (100) every first neighbour lies in another layer; on (110) some lie in the same.
+    # Hops that change the layer are part of all; they are all where no neighbours share one. On bcc
+    # (100) every first neighbour lies in another layer; on (110) some lie in the same.
     in_plane = bool((lattice.unit_cell.moves[0][..., 0] == 0).any())
     for name in HOP_CLASSES.values():
         part = np.sum([rows[f"{name}_{way}"] for way in HOP_WAYS], axis=0)
         wrong = part > rows[name] if in_plane else part != rows[name]
         place, expected = f"/samples/{name}_{HOP_WAYS[0]} + …", "at most " * in_plane + f"as {name}"
         yield from first_breach("layers", place, wrong, part, expected)
+    if lattice.has_interface and first_layer:
+        yield from _first_layer(rows, lattice.sites_per_layer)
 
 
 def _first_layer(rows: np.ndarray, n_sites: int) -> Iterator[Breach]:

@@ -77,7 +77,13 @@ def _altered(file: Any, record: dict[str, Any]) -> Iterator[Breach]:
     if finished == (reason in _INTERRUPTED):
         yield _wrong("/@finished", f"{finished} with stop_reason {reason!r}", f"{not finished}")
     yield from _units(file, record)
-    yield from _checkpoint(file, record)
+    stored_bytes = 0
+    for slot in (schema.CHECKPOINT, *schema.OLD_CHECKPOINTS):
+        with contextlib.suppress(KeyError):  # none of the schemas has all of them
+            stored_bytes += len(guard.dataset(file, slot.path, kinds=(slot.dtype,)))
+    # A state from which `kmc resume` or `kmc extend` could not go on.
+    if stored_bytes and not checkpoints_in(file, record["lattice"]):
+        yield _wrong(schema.CHECKPOINT.path, "no complete state", "that of the run")
 
 
 def _texts(file: Any, record: dict[str, Any]) -> Iterator[Breach]:
@@ -97,16 +103,6 @@ def _same_json(one: Any, other: Any) -> bool:
         return json.loads(one) == json.loads(other)
     except (TypeError, ValueError):
         return False
-
-
-def _checkpoint(file: Any, record: dict[str, Any]) -> Iterator[Breach]:
-    """A state that `kmc resume` or `kmc extend` could not go on from."""
-    stored = 0
-    for slot in (schema.CHECKPOINT, *schema.OLD_CHECKPOINTS):
-        with contextlib.suppress(KeyError):  # none of the schemas has all of them
-            stored += len(guard.dataset(file, slot.path, kinds=(slot.dtype,)))
-    if stored and not checkpoints_in(file, record["lattice"]):
-        yield _wrong(schema.CHECKPOINT.path, "no complete state", "that of the run")
 
 
 def _units(file: Any, record: dict[str, Any]) -> Iterator[Breach]:

@@ -70,10 +70,11 @@ class _Audit:
 
     def checks(self) -> list[tuple[str, Callable[[], Iterator[Breach]]]]:
         rows, frames = plural(len(self.rows), "sample"), plural(len(self.stored.frames), "frame")
+        of_rows = ("/samples/crc32", self.stored.row_checksums, schema.row_checksums(self.rows))
         return [
             ("record: seed, Hamiltonian, columns of equal length", self._record),
             ("lattice: every site has its position in the lattice", self._lattice),
-            (f"{rows}: checksum of every row", self._row_checksums),
+            (f"{rows}: checksum of every row", partial(differences, "checksum", *of_rows)),
             (f"{rows}: counters and time start at 0 and never decrease", self._monotone),
             (f"{rows}: sums of events, hops and vacancies are conserved", self._sums),
             (f"{rows}: hops from layer to layer account for the atoms of L1", self._ways),
@@ -105,28 +106,20 @@ class _Audit:
     def hamiltonians(self) -> list[Hamiltonian]:
         """The Hamiltonian of the file, once for each chemistry of the interface.
 
-        Raises
-        ------
-        ValueError, TypeError, LookupError
-            The record holds no Hamiltonian.
+        Raises `ValueError`, `TypeError`, `LookupError`: the record holds no Hamiltonian.
         """
         table = self.resolved["hamiltonian"]
-        chemistries = self.resolved.get("interface", {}).get("chemistry") or [table]
-        return [
-            Hamiltonian(
-                bond1=_integers(table["bond1"], (3, 3)),
-                bond2=_integers(table["bond2"], (3, 3)),
-                phi=self._phi(chemistry),
-                chi=int(_integers(table["chi"], ())),
-                n_neighbours=np.zeros((2, self.lattice.layers + 1), dtype=np.int64),
-            )
-            for chemistry in chemistries
-        ]
-
-    def _phi(self, table: dict[str, Any]) -> np.ndarray:
-        phi = np.zeros((3, self.lattice.layers + 1), dtype=np.int64)
-        phi[:, 1], phi[:, 2] = _integers(table["phi_L1"], (3,)), _integers(table["phi_L2"], (3,))
-        return phi
+        found = []
+        for chemistry in self.resolved.get("interface", {}).get("chemistry") or [table]:
+            phi = np.zeros((3, self.lattice.layers + 1), dtype=np.int64)
+            for layer in (1, 2):
+                phi[:, layer] = _integers(chemistry[f"phi_L{layer}"], (3,))
+            # Energies of configurations need no counts of neighbours, which calibration has.
+            counts = np.zeros((2, self.lattice.layers + 1), dtype=np.int64)
+            bond1, bond2 = (_integers(table[name], (3, 3)) for name in ("bond1", "bond2"))
+            chi = int(_integers(table["chi"], ()))
+            found.append(Hamiltonian(bond1, bond2, phi, chi, counts))
+        return found
 
     @cached_property
     def chemistry(self) -> np.ndarray:
@@ -167,8 +160,13 @@ class _Audit:
             yield Breach(check, "/lattice", None, f"unreadable ({damage.message})", "numbers")
             return
         for name, values in stored.items():
-            if name == "chemistry":
-                yield from self._map(values)
+            if name == "chemistry":  # with the sites of each chemistry that the record has
+                listed = self.resolved.get("interface", {}).get("chemistry", [])
+                sites = [entry["sites"] for entry in listed] or [lattice.sites_per_layer]
+                counted = np.bincount(values.ravel(), minlength=len(sites)).tolist()
+                if counted != sites:
+                    place, value = "/lattice/chemistry", f"{counted} sites by chemistry"
+                    yield Breach(check, place, None, value, sites)
                 continue
             expected = getattr(lattice, name)
             if values.shape != expected.shape:
@@ -180,20 +178,7 @@ class _Audit:
                 row = int(np.argwhere(wrong)[0][0])
                 yield Breach(check, f"/lattice/{name}", row, values[row], expected[row])
 
-    def _map(self, chemistry: np.ndarray) -> Iterator[Breach]:
-        """The map has the number of sites of each chemistry in the record."""
-        listed = self.resolved.get("interface", {}).get("chemistry", [])
-        sites = [entry["sites"] for entry in listed] or [self.lattice.sites_per_layer]
-        found = np.bincount(chemistry.ravel(), minlength=len(sites)).tolist()
-        if found != sites:
-            place, value = "/lattice/chemistry", f"{found} sites by chemistry"
-            yield Breach("lattice", place, None, value, sites)
-
     # --- rows -------------------------------------------------------------------------------------
-
-    def _row_checksums(self) -> Iterator[Breach]:
-        found = schema.row_checksums(self.rows)
-        yield from differences("checksum", "/samples/crc32", self.stored.row_checksums, found)
 
     def _monotone(self) -> Iterator[Breach]:
         if not len(self.rows):
@@ -311,7 +296,10 @@ class _Audit:
             if checksum != self.stored.frame_checksums[index]:
                 stored = self.stored.frame_checksums[index]
                 yield Breach("checksum", "/frames/crc32", index, stored, checksum)
-            yield from self._species(occupancy, index)
+            known, highest = MG if "Mg" in self.resolved.get("species", []) else LI, occupancy.max()
+            if highest > known:
+                value = f"{highest} at site {np.argmax(occupancy)}"
+                yield Breach("species", "/frames/occupancy", index, value, f"0 to {known}")
             row = self._row_of(frame)
             if row is None:
                 continue  # a breach of the moments
@@ -326,14 +314,6 @@ class _Audit:
             yield from self._sample_of(occupancy, index, row)
             yield from self._interface_of(occupancy, index, row)
         self.progress(len(frames), len(frames))
-
-    def _species(self, occupancy: np.ndarray, index: int) -> Iterator[Breach]:
-        known = MG if "Mg" in self.resolved.get("species", []) else LI
-        highest = int(occupancy.max())
-        if highest > known:
-            site = int(np.argmax(occupancy))
-            value = f"{highest} at site {site}"
-            yield Breach("species", "/frames/occupancy", index, value, f"0 to {known}")
 
     def _sample_of(self, occupancy: np.ndarray, index: int, row: int) -> Iterator[Breach]:
         """The sample of the time of a frame has its counts and its energy."""
