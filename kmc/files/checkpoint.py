@@ -20,7 +20,7 @@ import os
 import struct
 import warnings
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -154,43 +154,28 @@ def checkpoints_in(file: h5py.File, box: Table) -> list[Table]:
     return [t for t in tables if t is not None and all(type(t.get(key)) is int for key in needed)]
 
 
-def reopen(
-    path: str | Path,
-    prepare: Callable[[Trajectory], tuple[Table | None, Mapping]],
-) -> TrajectoryWriter:
-    """A writer that appends to a trajectory after its checkpoint.
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[Trajectory]:
+    """A trajectory that no other process can write meanwhile.
 
-    The rows up to the checkpoint are copied into a new file, which replaces the old one atomically:
-    a kill leaves one or the other, and no row is duplicated. `prepare` is called with the locked
-    trajectory; it returns the checkpoint to continue from (None for the beginning of the run), and
-    `resolved` of the new file.
-
-    Raises `InputError`: the file cannot be read or continued, or another process writes it.
+    Raises `InputError`: the file cannot be read, or another process writes it.
     """
-    path = Path(path)
     load(path)  # an unreadable file is reported before it is locked
     lock = WriteLock(Path(os.path.realpath(path)))
     try:
-        trajectory = load(path)
-        state, resolved = prepare(trajectory)
-
-        def fill(file: h5py.File) -> None:
-            if state is None:
-                return
-            # Up to the checkpoint alone: what a kill left behind it is computed and written again.
-            layout.append_samples(file, trajectory.samples.rows(state["n_samples"]))
-            for frame in trajectory.frames[: state["n_frames"]]:
-                row = tuple(getattr(frame, name) for name in layout.FRAME_DTYPE.names or ())
-                layout.append_frames(file, np.array([row], layout.FRAME_DTYPE), [frame.occupancy])
-            layout.put_checkpoint(file, pack(state))
-
-        writer = TrajectoryWriter.filled(path, _head(trajectory, resolved), fill)
+        yield load(path)
     finally:
         lock.release()
-    return writer
 
 
-def _head(trajectory: Trajectory, resolved: Mapping) -> layout.Head:
+def writer_after(
+    trajectory: Trajectory, state: Table | None, resolved: Mapping
+) -> TrajectoryWriter:
+    """A writer that goes on after a checkpoint of a trajectory, or at its beginning without one.
+
+    The rows up to the checkpoint are copied into a new file, which replaces the old one atomically:
+    a kill leaves one or the other, and no row is duplicated. `resolved` is that of the new file.
+    """
     provenance = dict(trajectory.provenance)
     times = int(provenance.get("continued", "0").split()[0]) + 1
     now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -205,7 +190,7 @@ def _head(trajectory: Trajectory, resolved: Mapping) -> layout.Head:
             KmcWarning,
             stacklevel=2,
         )
-    return layout.Head(
+    head = layout.Head(
         lattice=trajectory.lattice,
         columns=schema.SAMPLE_COLUMNS,
         run_text=trajectory.run_file,
@@ -215,3 +200,15 @@ def _head(trajectory: Trajectory, resolved: Mapping) -> layout.Head:
         kmc_version=trajectory.kmc_version,
         provenance=provenance,
     )
+
+    def fill(file: h5py.File) -> None:
+        if state is None:
+            return
+        # Up to the checkpoint alone: what a kill left behind it is computed and written again.
+        layout.append_samples(file, trajectory.samples.rows(state["n_samples"]))
+        for frame in trajectory.frames[: state["n_frames"]]:
+            row = tuple(getattr(frame, name) for name in layout.FRAME_DTYPE.names or ())
+            layout.append_frames(file, np.array([row], layout.FRAME_DTYPE), [frame.occupancy])
+        layout.put_checkpoint(file, pack(state))
+
+    return TrajectoryWriter.filled(trajectory.path, head, fill)

@@ -121,7 +121,8 @@ def test_a_writer_that_goes_on_knows_what_is_safe(tmp_path, monkeypatch):
 
     path = tmp_path / "run.h5"
     run_to_file(load_run("strip_li", SMALL), path, progress=False)
-    writer = checkpoint.reopen(path, lambda t: (checkpoint.checkpoint_of(t), t.resolved))
+    with checkpoint.held(path) as t:
+        writer = checkpoint.writer_after(t, checkpoint.checkpoint_of(t), t.resolved)
     last = load(path).samples.time_s[-1]
 
     def full(draft, target):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from kmc.common.catalogue import nearest
 from kmc.common.progress import Progress, progress_for
 from kmc.errors import InputError, KmcError
 from kmc.files import schema
-from kmc.files.checkpoint import Table, checkpoint_of, reopen
+from kmc.files.checkpoint import Table, checkpoint_of, held, writer_after
 from kmc.files.integrity import H5PY_ERRORS
 from kmc.files.reader import Trajectory, load
 from kmc.kernels import tables
@@ -37,12 +37,6 @@ _LONGER = (
 )
 
 
-def _has_done_its_steps(trajectory: Trajectory, simulation: ElectrodeJob) -> bool:
-    """Whether a run with a protocol ended with its last step."""
-    with_steps = simulation.phase.step is not None and trajectory.finished
-    return with_steps and trajectory.stop_reason.startswith("all ")
-
-
 def resume(
     path: str | Path, *, progress: bool | Progress = True, check_every: int | None = None
 ) -> Trajectory:
@@ -50,16 +44,7 @@ def resume(
 
     The trajectory becomes that of an uninterrupted run, byte for byte in every dataset.
     """
-
-    def check(trajectory: Trajectory, simulation: ElectrodeJob) -> None:
-        by_the_clock = trajectory.stop_reason.startswith(BY_THE_CLOCK)
-        if trajectory.finished and not by_the_clock:
-            beyond = "To continue beyond that: kmc extend FILE --set stop.KEY=VALUE."
-            if _has_done_its_steps(trajectory, simulation):
-                beyond = _LONGER
-            raise InputError(f"{path} is finished: {trajectory.stop_reason}", advice=beyond)
-
-    return _continue(Path(path), {}, {}, check, progress, check_every)
+    return _continue(Path(path), None, {}, progress, check_every)
 
 
 def extend(
@@ -94,45 +79,19 @@ def extend(
                 f"{nearest(str(key), _KEYS)}{', '.join(_KEYS)}.",
             )
 
-    def check(trajectory: Trajectory, simulation: ElectrodeJob) -> None:
-        if _has_done_its_steps(trajectory, simulation) and not cycles:
-            raise InputError(f"{path} is finished: {trajectory.stop_reason}", advice=_LONGER)
-        if not (overrides or cycles):
-            raise InputError(
-                f"no new end is given for {path}",
-                advice="Give one, for example --set stop.capacity_monolayers=4 (none removes a "
-                "stop), or --cycles 5 for a run with a protocol.",
-            )
-        phase = simulation.phase
-        if phase.step is None and phase.beginning.phase == REST:
-            raise InputError(
-                f"{path} rests already: {phase.beginning.before}",
-                advice="A run cannot be extended during its rest; start it again with other [stop] "
-                "and [rest].",
-            )
-        reached = phase.ends.reached(tables.PAUSED, simulation.engine)
-        if reached and phase.next(simulation.engine, reached) is None:
-            raise InputError(
-                f"{path} is there already: {reached}",
-                advice="Give an end beyond that.",
-            )
-
-    return _continue(Path(path), overrides, origins, check, progress, check_every, cycles)
+    return _continue(Path(path), overrides, origins, progress, check_every, cycles)
 
 
 def _continue(
     path: Path,
-    overrides: Mapping[str, Any],
+    overrides: Mapping[str, Any] | None,  # None resumes, others extend
     origins: Mapping[str, str],
-    check: Callable[[Trajectory, ElectrodeJob], None],
     progress: bool | Progress,
     check_every: int | None,
     cycles: int = 0,
 ) -> Trajectory:
     with loop.Interruption() as interruption:
-        simulations = []
-
-        def prepare(trajectory: Trajectory) -> tuple[Table | None, dict[str, Any]]:
+        with held(path) as trajectory:
             # Rows of other columns cannot stand in one table with those to come.
             columns = [entry.name for entry in schema.SAMPLE_COLUMNS]
             same = trajectory.schema_version == schema.SCHEMA_VERSION
@@ -144,7 +103,7 @@ def _continue(
                     "kmc run … --force.",
                 )
             tables_ = longer(trajectory.run, cycles, path) if cycles else trajectory.run
-            run = restored_run(tables_, path, trajectory.run_file, overrides, origins=origins)
+            run = restored_run(tables_, path, trajectory.run_file, overrides or {}, origins=origins)
             state = checkpoint_of(trajectory)
             done = trajectory.stop_reason.startswith("all ")  # its last step ends where it ended
             if state and cycles and done and len(state["ended"] or ()) < 4:
@@ -157,14 +116,46 @@ def _continue(
             if state and (trajectory.finished or overrides) and not (cycles and done):
                 state["ended"] = None
             simulation = _simulation(trajectory, run, state, check_every)
-            check(trajectory, simulation)
-            simulations.append(simulation)
-            return state, simulation.setup.resolved()
-
-        writer = reopen(path, prepare)
+            _check_end(trajectory, simulation, overrides, cycles)
+            writer = writer_after(trajectory, state, simulation.setup.resolved())
         with progress_for(path.stem, progress) as bar:
-            loop.carry_out(simulations[0], writer, bar, interruption)
+            loop.carry_out(simulation, writer, bar, interruption)
     return load(path)
+
+
+def _check_end(
+    trajectory: Trajectory,
+    simulation: ElectrodeJob,
+    overrides: Mapping[str, Any] | None,
+    cycles: int,
+) -> None:
+    """Refuse a run that is over, or has no later end to go on to."""
+    path, phase, reason = trajectory.path, simulation.phase, trajectory.stop_reason
+    with_steps = phase.step is not None and trajectory.finished and reason.startswith("all ")
+    if overrides is None:
+        if trajectory.finished and not reason.startswith(BY_THE_CLOCK):
+            beyond = "To continue beyond that: kmc extend FILE --set stop.KEY=VALUE."
+            raise InputError(
+                f"{path} is finished: {reason}", advice=_LONGER if with_steps else beyond
+            )
+        return
+    if with_steps and not cycles:
+        raise InputError(f"{path} is finished: {reason}", advice=_LONGER)
+    if not (overrides or cycles):
+        raise InputError(
+            f"no new end is given for {path}",
+            advice="Give one, for example --set stop.capacity_monolayers=4 (none removes a "
+            "stop), or --cycles 5 for a run with a protocol.",
+        )
+    if phase.step is None and phase.beginning.phase == REST:
+        raise InputError(
+            f"{path} rests already: {phase.beginning.before}",
+            advice="A run cannot be extended during its rest; start it again with other [stop] "
+            "and [rest].",
+        )
+    reached = phase.ends.reached(tables.PAUSED, simulation.engine)
+    if reached and phase.next(simulation.engine, reached) is None:
+        raise InputError(f"{path} is there already: {reached}", advice="Give an end beyond that.")
 
 
 def _simulation(
