@@ -68,10 +68,7 @@ def cross_section(
     progress : callable, optional
         Called with the number of frames done and to do.
 
-    Raises
-    ------
-    InputError
-        The box has no interface, or an argument is outside its range.
+    Raises `InputError`: the box has no interface, or an argument is outside its range.
 
     Examples
     --------

@@ -59,10 +59,8 @@ def voids(
     progress : callable, optional
         Called with the number of frames done and to do.
 
-    Raises
-    ------
-    InputError
-        There are no such frames, or `min_size`, `overlap` or `reach_nm` is out of range.
+    Raises `InputError`: there are no such frames, or `min_size`, `overlap` or `reach_nm` is out of
+    range.
 
     Examples
     --------
@@ -296,10 +294,7 @@ class VoidHistory:
         frame : int
             Number of a frame in the trajectory; negative ones count from the last frame here.
 
-        Raises
-        ------
-        InputError
-            The frame is not part of the history.
+        Raises `InputError`: the frame is not part of the history.
         """
         number = self.frames[frame] if -len(self.frames) <= frame < 0 else frame
         if number not in self.frames:

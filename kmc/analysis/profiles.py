@@ -49,10 +49,7 @@ def profiles(
     progress : callable, optional
         Called with the number of frames done and to do.
 
-    Raises
-    ------
-    InputError
-        There are no such frames or layers.
+    Raises `InputError`: there are no such frames or layers.
     """
     lattice = t.lattice
     if bulk_layers is None:

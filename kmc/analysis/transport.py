@@ -328,10 +328,7 @@ def transport(
     blocks : int
         Blocks for the errors.
 
-    Raises
-    ------
-    InputError
-        The box is open, has no vacancies, or fewer than three frames.
+    Raises `InputError`: the box is open, has no vacancies, or fewer than three frames.
     """
     lattice = t.lattice
     if t.has_interface:

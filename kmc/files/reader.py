@@ -44,12 +44,8 @@ def load(path: str | Path) -> Trajectory:
     path : str or Path
         A file written by ``kmc run``.
 
-    Raises
-    ------
-    InputError
-        There is no such file, or it cannot be read.
-    FileFormatError
-        The file is not a kmc trajectory, is damaged, or is of a newer schema.
+    Raises `InputError`: there is no such file, or it cannot be read. `FileFormatError`: the file is
+    not a kmc trajectory, is damaged, or is of a newer schema.
 
     Examples
     --------
@@ -120,10 +116,7 @@ class Trajectory(Result):
     def lattice(self) -> Lattice:
         """The box of the run.
 
-        Raises
-        ------
-        InputError
-            The run used a lattice file that is missing now, or has changed.
+        Raises `InputError`: the run used a lattice file that is missing now, or has changed.
         """
         lattice = lattice_of(self.box)
         if not np.allclose(lattice.box_A, self.box["box_A"], rtol=1e-9):
@@ -182,12 +175,8 @@ class Trajectory(Result):
         name : str
             A column that describes a state, such as ``"vacancies"`` or ``"contact_fraction"``.
 
-        Raises
-        ------
-        KeyError
-            There is no such column.
-        ValueError
-            There are no two rows at different times.
+        Raises `KeyError`: there is no such column. `ValueError`: there are no two rows at different
+        times.
         """
         # Trapezoids: rows stand at charges or events, so that their plain mean has another weight.
         values, time_s = self.samples[name], self.samples["time_s"]

@@ -110,10 +110,7 @@ class Result:
         **options
             ``frames``, ``min_size``, ``paper``; see `kmc.plotting.draw`.
 
-        Raises
-        ------
-        InputError
-            There is no such picture, or the run lacks the data for it.
+        Raises `InputError`: there is no such picture, or the run lacks the data for it.
         """
         return self.system.plot([self], what, **options)
 

@@ -124,10 +124,7 @@ class Frame:
     def occupancy(self) -> np.ndarray:
         """What each site holds, uint8 of shape (n_sites,): 0 vacancy, 1 Li, 2 Mg.
 
-        Raises
-        ------
-        FileFormatError
-            The frame is damaged.
+        Raises `FileFormatError`: the frame is damaged.
         """
         occupancy = self._run.read_occupancy(self.index)
         occupancy.flags.writeable = False
@@ -139,10 +136,7 @@ class Frame:
 
         Over first and second neighbours (`kmc.model.connectivity`); none in a periodic box.
 
-        Raises
-        ------
-        FileFormatError
-            The frame is damaged.
+        Raises `FileFormatError`: the frame is damaged.
         """
         lattice = self._run.lattice
         dead = np.zeros(lattice.n_sites, dtype=bool)
@@ -164,12 +158,7 @@ class Frame:
         vacancies : bool
             Vacancies too, as the element X.
 
-        Raises
-        ------
-        InputError
-            ASE is not installed.
-        FileFormatError
-            The frame is damaged.
+        Raises `InputError`: ASE is not installed. `FileFormatError`: the frame is damaged.
         """
         try:
             from ase import Atoms

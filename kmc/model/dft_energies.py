@@ -273,10 +273,8 @@ def parameters_from_dft(
     overwrite : bool
         Replace `path` where it exists.
 
-    Raises
-    ------
-    InputError
-        A configuration is not valid, or the set is not; nothing has been written then.
+    Raises `InputError`: a configuration is not valid, or the set is not; nothing has been written
+    then.
 
     Examples
     --------

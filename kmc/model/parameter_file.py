@@ -101,10 +101,7 @@ def write_parameters(
     overwrite : bool
         Replace `path` where it exists.
 
-    Raises
-    ------
-    InputError
-        A key, a value or a source is not valid; nothing has been written then.
+    Raises `InputError`: a key, a value or a source is not valid; nothing has been written then.
 
     Examples
     --------

@@ -59,10 +59,7 @@ def run(
         By the kind of run; all have ``samples``, ``frames``, ``to_dataframe()``, ``to_xarray()``,
         ``summary()``, ``to_json()`` and ``plot()``.
 
-    Raises
-    ------
-    kmc.errors.InputError
-        The run or its output is invalid; nothing has been written then.
+    Raises `InputError`: the run or its output is invalid; nothing has been written then.
 
     Examples
     --------
@@ -82,10 +79,7 @@ def upscale(
 ) -> Any:
     """Run a population of voids; `run` does the same and takes other kinds, too.
 
-    Raises
-    ------
-    kmc.errors.InputError
-        As for `run`; also where the run file has no section [upscale].
+    Raises `InputError`: as for `run`; also where the run file has no section [upscale].
     """
     return _run(name_or_path, overrides, output, "population", None, overwrite, progress)
 
@@ -155,12 +149,8 @@ def load(path: str | Path) -> Any:
     Trajectory, PopulationRun or TableRun
         As from `kmc.run`.
 
-    Raises
-    ------
-    InputError
-        There is no such file, or it cannot be read.
-    FileFormatError
-        It is not a file of kmc, is damaged, or of a newer schema.
+    Raises `InputError`: there is no such file, or it cannot be read. `FileFormatError`: it is not a
+    file of kmc, is damaged, or of a newer schema.
 
     Examples
     --------
@@ -187,11 +177,8 @@ def resume(
         Of a box of atoms: interval in events at which the state is compared with one rebuilt from
         scratch.
 
-    Raises
-    ------
-    InputError
-        The file cannot be read or written, the run is finished or still going on, or its
-        parameters have changed.
+    Raises `InputError`: the file cannot be read or written, the run is finished or still going on,
+    or its parameters have changed.
     """
     return system_of(path).resume(path, progress=progress, check_every=check_every)
 
@@ -214,10 +201,7 @@ def extend(path: str | Path, overrides: Mapping[str, Any], **options: Any) -> An
         ``cycles``, how many more times the last entry of the protocol is carried out; ``origins``,
         ``progress``, ``check_every``.
 
-    Raises
-    ------
-    InputError
-        As for `resume`; also for other keys, and for an end already reached.
+    Raises `InputError`: as for `resume`; also for other keys, and for an end already reached.
     """
     return needed(path, "extend")(path, dotted(overrides), **options)
 
@@ -252,10 +236,7 @@ def verify(path: str | Path, *, progress: Callable[[int, int], None] | None = No
     progress : callable, optional
         Called with what is done and to do.
 
-    Raises
-    ------
-    InputError, FileFormatError
-        As for `load`.
+    Raises `InputError`, `FileFormatError`: as for `load`.
 
     Examples
     --------

@@ -133,10 +133,7 @@ class Simulation(runs.ElectrodeJob):
     stop_reason : str
         Why the run ended; empty while it can go on.
 
-    Raises
-    ------
-    kmc.errors.InputError
-        The run is invalid.
+    Raises `InputError`: the run is invalid.
     """
 
     def __new__(
