@@ -86,7 +86,19 @@ def digest(run: Trajectory) -> Rows:
         rows.append(("Contact", _contact(run)))
     found = voids.find(run.frames[-1].occupancy, run.lattice) if len(run.frames) else None
     if found is not None:
-        rows.append(("Voids", _void_text(run, found)))
+        when = "in the last frame"
+        # A frame is rarer than a sample: it may be of another moment than the rows above.
+        if run.frames.events[-1] != run.samples["events"][-1]:
+            frame = run.frames[-1]
+            at = duration(frame.time_s)
+            if run.has_current:
+                at = monolayers(frame.capacity_monolayers)
+            when += f", at {at}"
+        text = f"none of {found.min_size} vacancies or more {when}"
+        if len(found):
+            width, height = (figure(x, "nm", 2) for x in (found[0].width_nm, found[0].height_nm))
+            text = f"{len(found)} {when}, the largest {width} wide and {height} high"
+        rows.append(("Voids", text))
     if run.has_interface and run.has_current:
         rows += _overpotential(run)
         # A file of an earlier kmc has no activity, and a row in which ions pushed the metal up NaN.
@@ -135,21 +147,6 @@ def _charge(run: Trajectory) -> Rows:
         texts = (f"{100 * efficiency:.3g} % in cycle {cycle}" for cycle, efficiency in ends)
         text += f"; stripped over plated: {', '.join(texts)}"
     return [("Stripped", text)]
-
-
-def _void_text(run: Trajectory, found: voids.Voids) -> str:
-    when = "in the last frame"
-    if run.frames.events[-1] != run.samples["events"][-1]:
-        frame = run.frames[-1]
-        at = monolayers(frame.capacity_monolayers) if run.has_current else duration(frame.time_s)
-        when += f", at {at}"
-    if not len(found):
-        return f"none of {found.min_size} vacancies or more {when}"
-    first = found[0]
-    return (
-        f"{len(found)} {when}, the largest {figure(first.width_nm, 'nm', 2)} wide and "
-        f"{figure(first.height_nm, 'nm', 2)} high"
-    )
 
 
 def _overpotential(run: Trajectory) -> Rows:
@@ -273,8 +270,15 @@ def _terms(trajectory: Trajectory) -> Rows:
             if name == "series" and not volts.any():
                 continue
             about = _about(name, trajectory, flows)
+            # First and last value, and the highest where it is neither.
+            known = volts[np.isfinite(volts)]
+            course = "unknown" if not len(known) else "none"
+            if known.any():
+                course = f"{scaled(known[0], 'V')} → {scaled(known[-1], 'V')}"
+                if known.max() > max(known[0], known[-1]):
+                    course += f" (highest {scaled(known.max(), 'V')})"
             label = "" if rows else "Terms"
-            rows.append((label, f"{name.replace('_', ' ')}: {_course(volts)}{about}"))
+            rows.append((label, f"{name.replace('_', ' ')}: {course}{about}"))
     rows += _site_by_site(trajectory, flows)
     if not flows.all():
         if "step" in samples and samples["step"].any():
@@ -347,17 +351,6 @@ def _site_by_site(trajectory: Trajectory, flows: np.ndarray) -> Rows:
     if any(c.get("slowed_by", 1.0) > _BY_MORE_THAN for c in trajectory.acceleration["classes"]):
         text += "; slowed hops heal the rims late"
     return [("", text)]
-
-
-def _course(volts: np.ndarray) -> str:
-    """First and last value of a term, and the highest where it is neither."""
-    known = volts[np.isfinite(volts)]
-    if not len(known) or not known.any():
-        return "unknown" if not len(known) else "none"
-    text = f"{scaled(known[0], 'V')} → {scaled(known[-1], 'V')}"
-    if known.max() > max(known[0], known[-1]):
-        text += f" (highest {scaled(known.max(), 'V')})"
-    return text
 
 
 def _acceleration(trajectory: Trajectory) -> Rows:

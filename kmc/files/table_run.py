@@ -40,17 +40,6 @@ _RECORD = {
 }
 
 
-def state_of(stored: np.ndarray | None) -> Table | None:
-    """State from which a run goes on, its arrays its own; None without, or where it is damaged."""
-    if stored is None:
-        return None
-    state = unpack(stored.tobytes(), _BYTES + _BYTES_A_BYTE * len(stored))
-    # Unpacked arrays look into the bytes of the file and cannot be written to.
-    own = (state or {}).items()
-    copies = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in own}
-    return None if state is None else copies
-
-
 class TableRun(Result):
     """A run as its file holds it; made by `kmc.load`.
 
@@ -120,7 +109,14 @@ class TableRun(Result):
     @property
     def checkpoint(self) -> Table | None:
         """State from which the run goes on; None where there is none, or it is damaged."""
-        return state_of(self.arrays.get(schema.CHECKPOINT))
+        stored = self.arrays.get(schema.CHECKPOINT)
+        if stored is None:
+            return None
+        state = unpack(stored.tobytes(), _BYTES + _BYTES_A_BYTE * len(stored))
+        # Unpacked arrays look into the bytes of the file and cannot be written to.
+        own = (state or {}).items()
+        copies = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in own}
+        return None if state is None else copies
 
     def to_json(self) -> dict[str, Any]:
         """The numbers as plain data; NaN and infinity are null."""

@@ -102,20 +102,12 @@ class TrajectoryWriter:
         self._last_s = row.get("time_s", 0.0)
         self._totals = self._totals.with_samples(np.array(values, self._row))
 
-    def append_frame(
-        self,
-        occupancy: np.ndarray,
-        *,
-        events: int,
-        time_s: float,
-        capacity_monolayers: float,
-        capacity_mAh_cm2: float,
-    ) -> None:
-        """Add a frame; the occupancy, uint8 of shape (n_sites,), is copied."""
+    def append_frame(self, occupancy: np.ndarray, **moment: float) -> None:
+        """Add a frame with its columns of `/frames`; the occupancy, uint8 (n_sites,), is copied."""
         occupancy = np.asarray(occupancy)
         if occupancy.shape != (self.n_sites,):
             raise ValueError(f"occupancy has shape {occupancy.shape}, not ({self.n_sites},)")
-        row = (events, time_s, capacity_monolayers, capacity_mAh_cm2)
+        row = tuple(moment[name] for name in layout.FRAME_DTYPE.names or ())
         self._frames.append((occupancy.astype(np.uint8), row))
         checksum = schema.frame_checksum(self._frames[-1][0], np.array(row, layout.FRAME_DTYPE))
         self._totals = self._totals.with_frames([checksum])
@@ -128,25 +120,14 @@ class TrajectoryWriter:
 
         Raises `KmcError`: see `kmc.files.saving.SavedWhole.save`; this can be tried again.
         """
-
-        def change(file):
-            if checkpoint:
-                layout.put_checkpoint(file, checkpoint)
-
-        self._change(change)
+        self._save(checkpoint)
 
     def close(self, *, finished: bool, stop_reason: str, checkpoint: bytes | None = None) -> None:
         """Save, and record whether the run finished and why it ended, a phrase for people.
 
         A run that was interrupted is not finished; its checkpoint is the state to go on from.
         """
-
-        def change(file):
-            if checkpoint:
-                layout.put_checkpoint(file, checkpoint, exact=True)
-            layout.set_end(file, bool(finished), stop_reason)
-
-        self._change(change)
+        self._save(checkpoint, (bool(finished), stop_reason))
         self._release()
 
     def __enter__(self) -> TrajectoryWriter:
@@ -172,12 +153,14 @@ class TrajectoryWriter:
         self._samples.clear()
         self._frames.clear()
 
-    def _change(self, change: Callable[[h5py.File], None]) -> None:
-        """Apply ``change(file)`` in memory after the buffered rows, and replace the file."""
+    def _save(self, checkpoint: bytes | None, end: tuple[bool, str] | None = None) -> None:
         if self._closed:
             raise ValueError(f"{self.path} is closed")
         # Closed before it is saved: an open HDF5 file has parts of its index in memory alone.
         with h5py.File(self._memory, "r+", **layout.OPTIONS) as file:
             self._pack(file)
-            change(file)
+            if checkpoint:
+                layout.put_checkpoint(file, checkpoint, exact=end is not None)
+            if end is not None:
+                layout.set_end(file, *end)
         self._place.save(self._memory.getbuffer(), self._last_s)

@@ -245,6 +245,16 @@ class KernelLattice:
             rows[this_key, special] = n_rows + np.arange(special.sum())
             n_rows += int(special.sum())
         steps, pattern = self._around_steps()
+        # Change of the states around a Li or an Mg that hops, by the groups A to F.
+        sizes = np.diff(self._around.group_end, prepend=0)
+        first = np.repeat([1, 1, -1, -1, 0, 0], sizes)
+        second = np.repeat([-1, 0, 1, 0, 1, -1], sizes)
+        li = -tables.NV1 * first - tables.NV2 * second
+        shift = np.array([li, li + tables.NM1 * first + tables.NM2 * second])
+        # What to add to a step that ends beyond a periodic end of the box; none at an interface.
+        wrap = np.arange(0 if self.has_interface else self.height)
+        wrap[lattice.layers + self.wall_layers :] -= self.height  # negative ones stand at the end
+        wrap = wrap % lattice.layers - wrap
         return tables.Geometry(
             sites_per_layer=sites_per_layer,
             n_layers=lattice.layers,
@@ -264,19 +274,11 @@ class KernelLattice:
             beside=self._around.beside,
             beyond=self._around.beyond,
             group_end=self._around.group_end,
-            shift=self._shifts(),
+            shift=shift,
             pattern=pattern,
-            wrap_layer=self._wrap_layer(),
+            wrap_layer=wrap.astype(np.int32),
             way=self._ways(),
         )
-
-    def _shifts(self) -> np.ndarray:
-        """Change of the states around a Li or an Mg that hops, int64 of shape (2, changed)."""
-        sizes = np.diff(self._around.group_end, prepend=0)
-        first = np.repeat([1, 1, -1, -1, 0, 0], sizes)
-        second = np.repeat([-1, 0, 1, 0, 1, -1], sizes)
-        li = -tables.NV1 * first - tables.NV2 * second
-        return np.array([li, li + tables.NM1 * first + tables.NM2 * second])
 
     def _ways(self) -> np.ndarray:
         """Way of every hop (see `tables.Geometry`), int8 of shape (n_variants, 8, 16)."""
@@ -286,15 +288,6 @@ class KernelLattice:
         stage = np.where(rise > 0, stage_of[class_to], stage_of[class_from])
         way = tables.FIRST_WAY + 2 * stage + (rise > 0)
         return np.where(rise == 0, tables.IN_LAYER, way).astype(np.int8)
-
-    def _wrap_layer(self) -> np.ndarray:
-        """What to add to a step that ends beyond a periodic end of the box, int32."""
-        if self.has_interface:
-            return np.empty(0, dtype=np.int32)
-        n, reach = self.lattice.layers, self._around.reach[0]
-        end = np.arange(n + 2 * reach)
-        end[n + reach :] -= n + 2 * reach  # negative numbers stand at the end
-        return (end % n - end).astype(np.int32)
 
     def site_states(
         self, occupancy: np.ndarray, classes: np.ndarray, chemistry: np.ndarray | None = None

@@ -243,19 +243,6 @@ def channels(
 # --- state of the kernels ---
 
 
-def _highest_rate(model: Model) -> float:
-    """Above every total rate a vacancy can have, 1/s."""
-    h = model.hamiltonian
-    gain = 0  # the most that Mg neighbours can hold an atom better than bulk Li
-    if "Mg" in model.parameters.species:
-        gain1, gain2 = (np.max(b[1:, MG] - b[1:, LI], initial=0) for b in (h.bond1, h.bond2))
-        gain = int(8 * gain1 + 6 * gain2)
-    absorbed = model.absorption_rate_Hz * model._boltzmann(-gain)
-    lowest = int(model.lone_floors_ueV.min())
-    fastest = model.attempt_frequency_Hz * model._boltzmann(min(model.floor_ueV, lowest))
-    return 8 * fastest + 2 * absorbed
-
-
 def new_state(model: Model, occupancy, alloy: bool, capacity: int | None = None) -> tables.State:
     """Kernel state of a configuration, not yet counted and sorted (`kernels.loop.prepare`).
 
@@ -280,6 +267,14 @@ def new_state(model: Model, occupancy, alloy: bool, capacity: int | None = None)
     clock = np.zeros(tables.N_CLOCK)
     clock[tables.PUT_OFF] = -1.0
     listed = alloy and model.mg_exchange
+    h, gain = model.hamiltonian, 0  # the most that Mg neighbours can hold an atom better than Li
+    if "Mg" in model.parameters.species:
+        gain1, gain2 = (np.max(b[1:, MG] - b[1:, LI], initial=0) for b in (h.bond1, h.bond2))
+        gain = int(8 * gain1 + 6 * gain2)
+    lowest = min(model.floor_ueV, int(model.lone_floors_ueV.min()))
+    # Above every total rate a vacancy can have: 8 hops at the lowest barrier, and absorption.
+    highest_Hz = 8 * (model.attempt_frequency_Hz * model._boltzmann(lowest))
+    highest_Hz += 2 * (model.absorption_rate_Hz * model._boltzmann(-gain))
     # Above every weight that there can be, so that no bin is missing for one.
     share, reference = model.strip_weight_lambda, model.strip_reference_ueV
     strip = share * (reference - model.weakest_strip_ueV())
@@ -287,7 +282,7 @@ def new_state(model: Model, occupancy, alloy: bool, capacity: int | None = None)
     highest_strip, highest_plate = (math.exp(max(0.0, e) / model.kT_ueV) for e in (strip, plate))
     return tables.State(
         site_state=site_state,
-        hops=_empty_bins(site_state.size, capacity, _highest_rate(model) / model.unit_Hz),
+        hops=_empty_bins(site_state.size, capacity, highest_Hz / model.unit_Hz),
         strips=_empty_bins(active, active, highest_strip),
         plates=_empty_bins(plating, plating, highest_plate),
         counters=counters,

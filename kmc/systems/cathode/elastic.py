@@ -113,27 +113,6 @@ class PlaneStrain:
             options={"SymmetricMode": True},
         )
 
-    def solve(
-        self,
-        K: np.ndarray,
-        G: np.ndarray,
-        free_area: np.ndarray,
-        creep: np.ndarray | None = None,
-        pressure_GPa: float = 0.0,
-    ) -> np.ndarray:
-        """Displacements in equilibrium, of linear elasticity.
-
-        - `K`, `G` (ndarray, shape (edge, edge)): moduli, all above 0.
-        - `free_area` (ndarray, shape (edge, edge)): o of each site.
-        - `creep` (ndarray, shape (4, edge, edge), optional): ε_xx − ε_yy, γ_xy and both bendings of
-          the creep strain; zero by default.
-        - `pressure_GPa`: on the plate.
-        """
-        rest = np.zeros((4, *K.shape)) if creep is None else creep
-        load = self.forces(np.concatenate([[K * free_area], G * rest]))
-        shear = np.eye(4)[np.triu_indices(4)][:, None, None] * G
-        return self.factorize(np.stack([K, *shear])).solve(load + self.plate(pressure_GPa))
-
     def plate(self, pressure_GPa: float) -> np.ndarray:
         """Forces of a pressure on the plate."""
         load = np.zeros(self.size)

@@ -32,6 +32,17 @@ class Setup:
         """Everything that determines this run, as plain JSON-able data."""
         h = self.model.hamiltonian
         acceleration = self.run.acceleration
+        # How far lone vacancies in the metal are slowed, and the supersaturation they build up.
+        slowed = max(0, self.model.lone_floor_ueV - int(self.model.barriers_ueV[0]))
+        lone = {
+            "lone_floor_eV": self.model.lone_floor_ueV / MICRO_eV,
+            "lone_slowed_by": float(np.exp(slowed / self.model.kT_ueV)),
+            "box_resistance_share": self.model.box_share,
+        }
+        if self.model.absorption_rate_Hz > 0 and self.model.strip_rate_per_site_Hz > 0:
+            layers = supersaturation.of_layers(self.model)
+            lone["supersaturation"] = supersaturation.electrode(self.model)
+            lone["supersaturation_L1"], lone["supersaturation_L3"] = layers[0], layers[2]
         charged = self.parameters.has("exchange_current_density_mA_cm2")
         # Without an interface, or a set that knows its exchange current, no overpotential follows.
         found: dict = {}
@@ -83,7 +94,7 @@ class Setup:
                 "strip_rate_per_site_Hz": self.model.strip_rate_per_site_Hz,
                 "fastest_hop_Hz": self.model.fastest_hop_Hz,
                 "classes": self.model.hop_classes(),
-                **_lone_vacancies(self.model),
+                **lone,
             },
             **found,
             "reservoir": {
@@ -147,19 +158,3 @@ def _model(
         "creeps": any(planned.step.stack_pressure_MPa for planned in run.protocol.plan),
     }
     return Model(lattice, parameters, **named | others)
-
-
-def _lone_vacancies(model: Model) -> dict:
-    """How far lone vacancies in the metal are slowed, and the supersaturation they build up."""
-    barrier = int(model.barriers_ueV[0])
-    slowed = max(0, model.lone_floor_ueV - barrier) / model.kT_ueV
-    facts = {
-        "lone_floor_eV": model.lone_floor_ueV / MICRO_eV,
-        "lone_slowed_by": float(np.exp(slowed)),
-        "box_resistance_share": model.box_share,
-    }
-    if model.absorption_rate_Hz > 0 and model.strip_rate_per_site_Hz > 0:
-        layers = supersaturation.of_layers(model)
-        facts["supersaturation"] = supersaturation.electrode(model)
-        facts["supersaturation_L1"], facts["supersaturation_L3"] = layers[0], layers[2]
-    return facts

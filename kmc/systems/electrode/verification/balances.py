@@ -52,7 +52,18 @@ def _expected(
         yield "cycle", np.array([float(plan[n - 1].cycle) for n in steps])
         resting = np.array([not plan[n - 1].step.drive.flows for n in steps], dtype=bool)
         yield "phase", resting.astype(float)
-        yield from _charge_by_step(rows, steps, plan)
+        # A step at a given current strips or plates, a rest does neither.
+        before = np.maximum(np.arange(len(rows)) - 1, 0)
+        for column, plates in (("strips", False), ("plates", True)):
+            if column in there:
+                drives = (plan[n - 1].step.drive for n in steps)
+                # At a held voltage there are both strips and plates.
+                still = [
+                    d.overpotential_V is None and (not d.flows or d.plates != plates)
+                    for d in drives
+                ]
+                found = np.where(np.array(still, bool), rows[column][before], rows[column])
+                yield column, found.astype(float)
     elif "phase" in there:
         ever = any(resolved.get("run", {}).get("rest", {}).get(k) for k in ("time_s", "events"))
         # A rest is never left again, so that the running maximum is what the column must be.
@@ -125,23 +136,6 @@ def settings_by_temperature(resolved: Mapping[str, Any]) -> dict[float, Mapping[
     for entry in resolved.get("temperatures", []):
         found[float(entry["temperature_K"])] = entry["charge_transfer"]
     return found
-
-
-def _charge_by_step(
-    rows, steps: np.ndarray, plan: tuple[Planned, ...]
-) -> Iterator[tuple[str, np.ndarray]]:
-    """A step at a given current strips or plates, a rest does neither."""
-    before = np.maximum(np.arange(len(rows)) - 1, 0)
-    for column, plates in (("strips", False), ("plates", True)):
-        if column not in rows.dtype.names:
-            continue
-        drives = (plan[n - 1].step.drive for n in steps)
-        # At a held voltage there are both strips and plates.
-        still = np.array(
-            [d.overpotential_V is None and (not d.flows or d.plates != plates) for d in drives],
-            dtype=bool,
-        )
-        yield column, np.where(still, rows[column][before], rows[column]).astype(float)
 
 
 def _terms(rows, flows, settings, thermal_V, held) -> Iterator[tuple[str, np.ndarray]]:
