@@ -44,6 +44,7 @@ def cycles(t: Trajectory) -> list[CycleCharge]:
         steps = [planned.number for planned in plan if planned.cycle == cycle]
         if steps[-1] > done:
             break
+        # By the sign of the net charge of each step: at a held voltage a step does both.
         charge = [net[n] for n in steps]
         row = last[steps[-1]]
         dead = int(t.samples["dead_Li"][row]) if "dead_Li" in t.samples else -1
@@ -115,6 +116,7 @@ def aurbach(blocks: tuple[Block, ...], passed: Sequence[tuple[str, int]]) -> Aur
         plated, stripped = (sum(n for do, n in part if do == which) for which in (PLATE, STRIP))
         return plated, stripped
 
+    # From its end: the reservoir, N cycles and the last strip are 2 (N + 1) steps.
     begin = len(passed) - 2 * (blocks[-2].repeat + 1)
     (before, back), (plated, stripped) = sums(passed[:begin]), sums(passed[begin:])
     if not plated:

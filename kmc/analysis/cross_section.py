@@ -272,6 +272,7 @@ class CrossSection:
             )
             row = line_statistics(image[:, 0], line, width_nm, height_nm, cut.length_nm)
             rows.append(row | {"voids_in_box": voids_in_box})
+            # One bit a pixel, so that the images of hundreds of frames stay in memory.
             self._images.append(np.packbits(image))
             self._shape = image.shape
         self.table = pd.concat([pd.DataFrame(columns), pd.DataFrame(rows)], axis=1)

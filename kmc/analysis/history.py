@@ -169,6 +169,7 @@ class VoidHistory:
         }
         for name in ("width_nm", "height_nm"):
             values = getattr(found, name)
+            # numpy has called its maximum amax.
             for how in (np.mean, np.median, np.max):
                 row[f"{how.__name__.replace('amax', 'max')}_{name}"] = (
                     float(how(values)) if len(values) else np.nan

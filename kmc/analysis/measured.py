@@ -107,11 +107,13 @@ def read_measured(path: str | Path) -> Measured:
     head = next((line for line in lines if line.strip() and not line.startswith("#")), "")
     title = lines[0].lstrip("# ").strip() if lines and lines[0].startswith("#") else ""
     semicolons = head.count(";") > head.count(",")
+    # Emptied, not removed, so that the lines that pandas names are those of the file.
     body = "\n".join("" if line.startswith("#") else line for line in lines)
     try:
         table = pd.read_csv(
             io.StringIO(body),
             sep=";" if semicolons else ",",
+            # As text: what is no number is reported with its row, and not read as NaN.
             dtype=str,
             keep_default_na=False,
             skipinitialspace=True,

@@ -104,6 +104,7 @@ def diffusivity_for(share: float, plated_um: float, time_s: float) -> float:
     if not 0 < share < 1:
         raise InputError(f"share = {share:g} is out of range", advice="Give one between 0 and 1.")
     unit = plated_um**2 / time_s / _um2_per_cm2
+    # In decades, as the share changes over many of them.
     return unit * 10 ** brentq(
         lambda log: film_share(plated_um, unit * 10**log, time_s) - share, -12, 12
     )

@@ -120,6 +120,7 @@ def vacancies_around_mg(
     ring = np.where(periodic, lattice.box_A, 0.0)
 
     def tree(sites):
+        # Along periodic axes alone: the tree takes coordinates inside its box.
         return cKDTree(points[sites] % np.where(periodic, lattice.box_A, np.inf), boxsize=ring)
 
     mg, vacant = np.flatnonzero(occupancy == MG), np.flatnonzero(occupancy == VACANCY)

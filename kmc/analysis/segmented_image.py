@@ -125,6 +125,7 @@ def _read_tiff(path: Path) -> np.ndarray:
     except ImportError:
         raise _not_installed() from None
     with TiffFile(path) as file:
+        # The first alone: others of a file are mostly previews of the same image.
         shown = file.series[0]
         _check_size(path, shown.shape, shown.dtype.itemsize)
         return shown.asarray()

@@ -137,5 +137,6 @@ def wetting_angle_deg(
     ratio = above / contact_area_nm2[use] ** 1.5
     cosine = np.cos(_ANGLES)
     curve = (2 + cosine) * (1 - cosine) ** 2 / (3 * np.sqrt(np.pi) * np.sin(_ANGLES) ** 3)
+    # The curve rises with the angle all the way, so that it can be read backwards.
     angle[use] = 180 - np.degrees(np.interp(ratio, curve, _ANGLES))
     return angle

@@ -345,6 +345,7 @@ def transport(
         occupancy = t.frames[index].occupancy
         counts = np.bincount(occupancy, minlength=3)
         if not present:
+            # Li follows from the others: the sum over all sites does not move.
             present = {s: int(counts[s]) for s in (VACANCY, MG) if counts[s]}
             if VACANCY not in present:
                 raise InputError(f"{t.path} has no vacancies: nothing moves")
@@ -354,6 +355,7 @@ def transport(
             sums.setdefault(s, []).append(lattice.positions_A[occupancy == s].sum(axis=0))
     moved = {}
     for s, totals in sums.items():
+        # To the nearest image: a sum of positions is known up to whole edges alone.
         change = np.diff(np.array(totals), axis=0)
         moved[s] = (change - lattice.box_A * np.round(change / lattice.box_A)) / A_per_nm
     interval_s = np.diff(t.frames.time_s[indices])

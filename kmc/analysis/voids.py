@@ -145,6 +145,7 @@ class Voids:
         area_nm2 = lattice.site_area_A2 / A_per_nm**2
         spacing_nm = lattice.layer_spacing_A / A_per_nm
         layer = sites // lattice.sites_per_layer
+        # One count of void and layer together: a mask for each void would read all sites each time.
         in_layer = np.bincount(
             members * lattice.layers + layer, minlength=n_voids * lattice.layers
         ).reshape(n_voids, lattice.layers)

@@ -118,6 +118,7 @@ def checkpoint_of(trajectory: Trajectory) -> Table | None:
         if 0 <= table["n_samples"] <= len(trajectory.samples)
         and 0 <= table["n_frames"] <= len(trajectory.frames)
     ]
+    # Older files kept two by turns: the later one has seen more attempts.
     state = max(usable, key=lambda table: table["attempts"], default=None)
     samples, checksums = trajectory.samples, trajectory.frames.checksums
     if found and not (state and follows(state, samples.rows(state["n_samples"]), checksums)):

@@ -181,6 +181,7 @@ def append_frames(file: h5py.File, rows: np.ndarray, occupancies: Sequence[np.nd
     dataset = file[schema.FRAME_OCCUPANCY.path]
     first = len(dataset)
     dataset.resize(first + len(occupancies), axis=0)
+    # One by one: stacked they would be in memory a second time.
     for index, occupancy in enumerate(occupancies):
         dataset[first + index] = occupancy
     for name in rows.dtype.names or ():
@@ -235,6 +236,7 @@ def _put_fixed(dataset, entry: schema.Entry, text: str) -> None:
 
 def truncated(text: str, size: int) -> bytes:
     """UTF-8 of a text, truncated to the length of an attribute."""
+    # A character that is cut in two goes: the attribute must stay UTF-8.
     return _printable(text).encode()[:size].decode(errors="ignore").encode()
 
 

@@ -57,6 +57,7 @@ def _part(text: str, choice: str, n: int, name: str) -> list[int]:
         return list(range(n)) if text == "all" else [n - 1]
     if _NUMBER.fullmatch(text):
         return [_index(int(text), n, name)]
+    # As in Python, but none of its errors: what is typed is checked before it is a slice.
     bounds = [bound.strip() for bound in text.split(":")]
     if len(bounds) not in (2, 3) or not all(b == "" or _NUMBER.fullmatch(b) for b in bounds):
         raise InputError(f"frames {choice!r} are no selection", advice=f"Give {HELP}.")

@@ -126,6 +126,7 @@ def _place_of(file: h5py.File, path: str) -> Any:
 def bytes_on_disk(file: h5py.File) -> int:
     """Size of a file; little for one that is mostly holes, unless its disk packs it."""
     size = file.id.get_filesize()
+    # A sparse file states bytes that no disk holds; file systems that pack need some allowance.
     with contextlib.suppress(OSError, TypeError, ValueError, AttributeError):
         return min(size, 2**26 + 32 * 512 * os.stat(file.filename).st_blocks)
     return size
@@ -205,6 +206,7 @@ def lattice(file: h5py.File, box: dict[str, Any]) -> dict[str, np.ndarray]:
 
 def occupancy(file: h5py.File, box: dict[str, Any], index: int) -> np.ndarray:
     """Occupancy of one frame, without a look at its checksum."""
+    # Its own piece alone is unpacked: frames that are still to come, or damaged, do not matter.
     found = occupancies(file, box, sized=False)
     if found.compression == "gzip":
         frames, sites = found.chunks
@@ -463,6 +465,7 @@ def attribute(place: Any, name: str, kinds: str = "") -> Any:
     stored = place.attrs.get_id(name)
     if kinds and stored.dtype.kind not in kinds:
         return None
+    # Before it is read: what it states would take memory.
     if math.prod(stored.shape) > 16:
         raise ValueError(f"attribute {name} is a large array")
     value = place.attrs[name]

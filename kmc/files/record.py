@@ -137,7 +137,9 @@ def check_layout(value: Any, layout: Any, place: str = "record") -> None:
     elif isinstance(layout[0], str):
         if value not in layout:
             raise ValueError(f"{place} is none of {', '.join(layout)}")
+    # A bool is an int to Python, and no number of a record.
     elif not isinstance(value, layout) or (isinstance(value, bool) and bool not in layout):
         raise ValueError(f"{place} is not {'text' if layout == TEXT else 'a number'}")
+    # Beyond 64 bits numpy would fail later, where no file is named any more.
     elif isinstance(value, int) and value.bit_length() > 63:
         raise ValueError(f"{place} is an enormous integer")

@@ -71,6 +71,7 @@ class Samples(Columns):
 
     def __init__(self, columns: Mapping[str, np.ndarray], units: Mapping[str, str]):
         super().__init__(columns, units)
+        # Read-only: a changed sample would no longer be that of the file.
         for values in columns.values():
             values.flags.writeable = False
 

@@ -192,7 +192,16 @@ def contents(file: h5py.File, only: str = "") -> tuple[dict[str, Any], dict[str,
     record = _head(file)
     without_record = "datasets" not in record
     if without_record:
-        record |= _texts_and_datasets(file)
+        # An earlier schema had the rest of it in two texts, and a checksum at each dataset.
+        datasets: dict[str, Any] = {}
+        for path in _paths(file):
+            found = guard.dataset(file, path, kinds=KINDS, dimensions=None)
+            crc = guard.attribute(found, "crc32")
+            datasets[path] = [found.dtype.str, list(found.shape), crc]
+        texts = _arrays(file, {name: datasets.pop(name) for name in ("run_file", "resolved")})
+        record["run_file"] = texts["run_file"].tobytes().decode("utf-8")
+        record["resolved"] = json.loads(texts["resolved"].tobytes())
+        record["datasets"] = datasets
     check_layout(record, _RECORD)
     listed = {path: of for path, of in record["datasets"].items() if path.startswith(only)}
     # All sizes are known to fit the file before the first number is read.
@@ -248,21 +257,6 @@ def _head(file: h5py.File) -> dict[str, Any]:
     record["finished"] = bool(guard.root_number(file, "finished"))
     record["seed"] = guard.root_number(file, "seed")
     return {**record, "schema_version": version}
-
-
-def _texts_and_datasets(file: h5py.File) -> dict[str, Any]:
-    """The rest of the record of an earlier schema, which had it in two texts and attributes."""
-    datasets: dict[str, Any] = {}
-    for path in _paths(file):
-        found = guard.dataset(file, path, kinds=KINDS, dimensions=None)
-        crc = guard.attribute(found, "crc32")
-        datasets[path] = [found.dtype.str, list(found.shape), crc]
-    texts = _arrays(file, {name: datasets.pop(name) for name in ("run_file", "resolved")})
-    return {
-        "run_file": texts["run_file"].tobytes().decode("utf-8"),
-        "resolved": json.loads(texts["resolved"].tobytes()),
-        "datasets": datasets,
-    }
 
 
 def _paths(group: h5py.Group, prefix: str = "") -> Iterator[str]:

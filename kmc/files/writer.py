@@ -100,6 +100,7 @@ class TrajectoryWriter:
         values = tuple(row[name] for name in self._row.names)
         self._samples.append(values)
         self._last_s = row.get("time_s", 0.0)
+        # Row by row: a checkpoint records the checksums before the rows are packed.
         self._totals = self._totals.with_samples(np.array(values, self._row))
 
     def append_frame(self, occupancy: np.ndarray, **moment: float) -> None:

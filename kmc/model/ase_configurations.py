@@ -141,6 +141,7 @@ def layers_of(slab: Any, settings: Settings, lattice_A: float) -> list[list[int]
     z, symbols = slab.positions[:, 2], np.array(slab.get_chemical_symbols())
     metal = symbols == settings.metal
     others = z[~metal & (symbols != settings.solute)]
+    # Metal below its electrolyte is turned over: layers count from the interface.
     side = -1 if others.size and z[metal].mean() < others.mean() else 1
     if settings.metal_range_A is not None:
         low, high = settings.metal_range_A
@@ -149,6 +150,7 @@ def layers_of(slab: Any, settings: Settings, lattice_A: float) -> list[list[int]
         metal &= side * z > (side * others).max()
     mine = np.flatnonzero(metal | (symbols == settings.solute))
     mine = mine[np.argsort(side * z[mine], kind="stable")]
+    # What lies closer than half a spacing is one layer, however it relaxed.
     gaps = np.diff(side * z[mine]) > 0.5 * _FACES[settings.lattice][0] * lattice_A
     layers = [list(map(int, part)) for part in np.split(mine, np.flatnonzero(gaps) + 1)]
     counts = [len(layer) for layer in layers]

@@ -393,6 +393,7 @@ class Configurations:
             if push[1] > push[0]:  # forces drive away from a saddle on both sides
                 return self._finished(found)
             if whole:
+                # A minimum between the ends: two hops, of which the higher saddle counts.
                 part = f"{name}_middle"
                 middle = self._kept(part, lambda: self._relaxed(part, found.copy()))
                 halves = ((f"{name}_first", start, middle), (f"{name}_second", middle, end))

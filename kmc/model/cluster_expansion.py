@@ -77,6 +77,7 @@ def read_expansion(path: str | Path) -> Expansion:
         slab = Atoms(symbols, positions, cell=cell, pbc=True)
         return Expansion(metals[0], math.nan, energy, f"{path.name} ({library})", slab)
     a = (2 * abs(np.linalg.det(cell))) ** (1 / 3)
+    # Eight neighbours at √3/2 a and six at a are bcc, in whatever cell the file has it.
     edges = sorted(
         np.linalg.norm(np.array(list(itertools.product((-1, 0, 1), repeat=3))) @ cell, axis=1)
     )

@@ -179,7 +179,20 @@ class _Bench:
         adjacent = next((s for s in above if s not in beside_mg), above[-1])
         by_far = self._energy(box, {far: MG, adjacent: VACANCY}) - start
         distance = f"{float(box.distance_A(vacancy, far)):.1f} Å"
-        rows = self._in_plane_fill_rows(vacancy, magnesium)
+        rows = []
+        beside = [int(s) for s in box.neighbours(vacancy, 1) if s >= 0 and box.layer[s] == 1]
+        # On faces where first neighbours lie in the same layer, L1 can fill it, too.
+        if beside:
+            start = self._energy(box, {vacancy: VACANCY, magnesium: MG})
+            by = [self._energy(box, {magnesium: MG, site: VACANCY}) - start for site in beside]
+            note = (
+                f"{len(beside)} of the {(box.neighbours(vacancy, 1) >= 0).sum()} first neighbours "
+                "of an L1 site are in L1 on this face: the vacancy leaves the Mg within L1, for "
+                f"{max(by):.3f} eV at the least. The DFT energies are of fillings from L2 and say "
+                "nothing of it; it follows from them and the bonds"
+            )
+            name = "L1 vacancy beside Mg of L2, filled by Li of L1"
+            rows = [Row(name, "eV", None, min(by), None, note)]
         return [
             self._row(
                 "L1 vacancy beside Mg of L2, filled by Li",
@@ -203,23 +216,6 @@ class _Bench:
             ),
             *rows,
         ]
-
-    def _in_plane_fill_rows(self, vacancy: int, magnesium: int) -> list[Row]:
-        """Filling from L1, on faces where first neighbours lie in the same layer."""
-        box = self.interface
-        beside = [int(s) for s in box.neighbours(vacancy, 1) if s >= 0 and box.layer[s] == 1]
-        if not beside:
-            return []
-        start = self._energy(box, {vacancy: VACANCY, magnesium: MG})
-        by = [self._energy(box, {magnesium: MG, site: VACANCY}) - start for site in beside]
-        note = (
-            f"{len(beside)} of the {(box.neighbours(vacancy, 1) >= 0).sum()} first neighbours of "
-            f"an L1 site are in L1 on this face: the vacancy leaves the Mg within L1, for "
-            f"{max(by):.3f} eV at the least. The DFT energies are of fillings from L2 and say "
-            "nothing of it; it follows from them and the bonds"
-        )
-        name = "L1 vacancy beside Mg of L2, filled by Li of L1"
-        return [Row(name, "eV", None, min(by), None, note)]
 
     # --- kinetics ---------------------------------------------------------------------------------
 

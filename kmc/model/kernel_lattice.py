@@ -35,6 +35,7 @@ def _cases(n: int, reach: int) -> np.ndarray:
     cell = np.arange(n)
     case = np.zeros(n, dtype=np.int64)
     near = (cell < reach) | (cell >= n - reach)
+    # Each cell near an end has a case of its own: its steps wrap as no other's do.
     case[near] = 1 + np.arange(near.sum())
     return case
 

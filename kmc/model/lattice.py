@@ -80,6 +80,7 @@ def _unit_cell(path: Path, text: str) -> UnitCell:
     _check_shapes(path, cell, basis, shells)
     edges = np.sqrt(np.diag(cell @ cell.T))
     fractions = basis @ cell.T / edges**2
+    # Into the cell; a site that is a rounding below its lower edge stays there.
     fractions -= np.floor(fractions + _TOLERANCE)
     heights = np.unique(np.round(fractions[:, 2], 6))
     order = np.lexsort((fractions[:, 0], fractions[:, 1], np.round(fractions[:, 2], 6)))

@@ -13,6 +13,7 @@ from kmc.errors import InputError
 from kmc.kernels import selection, tables
 from kmc.model.electrode import Electrode
 from kmc.model.hamiltonian import LI, MG, N_INTERFACE_LAYERS
+from kmc.model.interphase import Interphase
 from kmc.model.kernel_lattice import KernelLattice
 from kmc.model.solute import activation_energy_ueV, solute_correlation, solute_drag
 
@@ -247,7 +248,7 @@ class Model(Electrode):
 def _check(model: Model) -> None:
     """Refuse a model that the event loop could not run."""
     if model.interphase is not None:
-        _check_interphase(model)
+        _check_interphase(model, model.interphase)
     if model.stack_pressure_MPa and not model.has_interface:
         raise InputError(
             f"stack_pressure_MPa = {model.stack_pressure_MPa:g} needs an interface: a periodic "
@@ -296,32 +297,26 @@ def _check(model: Model) -> None:
         )
     strips = model.current_density_mA_cm2 != 0 or model.overpotential_V is not None
     if model.has_interface and (strips or model.plates):
-        _check_strip_weights(model)
+        share = model.strip_weight_lambda
+        if model.plates:
+            share = max(share, 1.0 - share)
+        span_eV = share * (model.strongest_strip_ueV() - model.weakest_strip_ueV()) / MICRO_eV
+        octaves = span_eV / (K_B_eV * model.temperature_K * math.log(2))
+        # Weights that span more octaves than the bins: no draw might ever be accepted.
+        if octaves > _STRIP_OCTAVES:
+            lowest_K = model.temperature_K * octaves / _STRIP_OCTAVES
+            raise InputError(
+                f"temperature_K = {model.temperature_K:g} is too low for strip_weight_lambda = "
+                f"{model.strip_weight_lambda:g} and the energies of parameter set "
+                f"{model.parameters.name!r}: the weights of strongly and weakly bound atoms differ "
+                f"by a factor of up to 2^{octaves:.0f}",
+                advice=f"Use at least {math.ceil(lowest_K)} K, or a smaller strip_weight_lambda.",
+            )
 
 
-def _check_strip_weights(model: Model) -> None:
-    """Refuse weights that span more octaves than the bins: no draw might ever be accepted."""
-    share = model.strip_weight_lambda
-    if model.plates:
-        share = max(share, 1.0 - share)
-    span_eV = share * (model.strongest_strip_ueV() - model.weakest_strip_ueV()) / MICRO_eV
-    octaves = span_eV / (K_B_eV * model.temperature_K * math.log(2))
-    if octaves > _STRIP_OCTAVES:
-        lowest_K = model.temperature_K * octaves / _STRIP_OCTAVES
-        raise InputError(
-            f"temperature_K = {model.temperature_K:g} is too low for strip_weight_lambda = "
-            f"{model.strip_weight_lambda:g} and the energies of parameter set "
-            f"{model.parameters.name!r}: the weights of strongly and weakly bound atoms differ "
-            f"by a factor of up to 2^{octaves:.0f}",
-            advice=f"Use at least {math.ceil(lowest_K)} K, or a smaller strip_weight_lambda.",
-        )
-
-
-def _check_interphase(model: Model) -> None:
+def _check_interphase(model: Model, interphase: Interphase) -> None:
     """Refuse a map that does not fit the box, or chemistries that differ in more than φ."""
-    interphase, n = model.interphase, model.lattice.sites_per_layer
-    if interphase is None:
-        return
+    n = model.lattice.sites_per_layer
     if not model.has_interface:
         raise InputError("chemistries of an interface need one, and the box is periodic")
     if interphase.chemistry.shape != (n,):

@@ -118,6 +118,7 @@ def write_parameters(
         f"species = {toml_value([metal, *below.species[1:]])}",
     ]
     if metal == below.metal:
+        # A base of one's own by its whole path: the new file may stand in another folder.
         shown = base if base in catalogue.names("params") else below.origin
         lines.append(f"base = {toml_value(shown)}")
     else:

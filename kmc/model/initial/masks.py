@@ -67,6 +67,7 @@ def _read_png(path: Path, n_chemistries: int) -> np.ndarray:
             advice="Save it without transparency.",
         )
     chemistry_of = np.rint(np.arange(levels) / (levels - 1) * (n_chemistries - 1))
+    # A picture begins at its top, the map at y = 0.
     return chemistry_of.astype(np.uint8)[grey[::-1]]
 
 

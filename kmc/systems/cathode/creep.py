@@ -258,41 +258,28 @@ class CathodeBody:
         # Shear stress that creep has taken off: 2 G times the strain along an axis.
         flowed = size * np.maximum(1.0 / keep - 1.0, 0.0) / (2.0 * modulus)
         events = rng.poisson(flowed / portion)
-        moved = self._move(rng, sites, along, events, swelling)
-        strain = self.creep_strain.reshape(4, -1)
-        strain[0, sites] += (2 * events - moved) * portion * along
-        strain[1, sites] += (2 * events - moved) * portion * across
-        bent = self._strains[3:].reshape(2, -1)[:, sites] - strain[2:, sites]
-        strain[2:, sites] += (1.0 - keep) * bent
-        return int(events.sum()), int(moved.sum())
-
-    def _move(
-        self,
-        rng: np.random.Generator,
-        sites: np.ndarray,
-        along: np.ndarray,
-        events: np.ndarray,
-        swelling: float,
-    ) -> np.ndarray:
-        """Move portions into open neighbours on the axis of extension; how many left each site."""
-        edge = len(self.portions)
+        # Portions move into open neighbours on the axis of extension; how many left each site.
+        edge, moved = len(self.portions), np.zeros(len(sites), dtype=np.int64)
         room = (self.open_area(swelling) * PORTIONS / (1.0 + swelling)).astype(np.int64).ravel()
         portions = self.portions.reshape(-1)
         x, y = np.divmod(sites, edge)
-        left = np.zeros(len(sites), dtype=np.int64)
         # In random order: a direction that is always served first would make the cathode
         # anisotropic.
         for step in rng.permutation(4):
             dx, dy = _STEPS[step]
             a, b = x + dx, y + dy
             inside = (a >= 0) & (a < edge) & (b >= 0) & (b < edge)
-            inside &= (along > 0) == (dx != 0)
-            giver = np.flatnonzero(inside)
+            giver = np.flatnonzero(inside & ((along > 0) == (dx != 0)))
             taker = a[giver] * edge + b[giver]
-            count = np.minimum(events[giver] - left[giver], portions[sites[giver]])
+            count = np.minimum(events[giver] - moved[giver], portions[sites[giver]])
             count = np.clip(count, 0, room[taker])  # each taker has one giver in a direction
             portions[sites[giver]] -= count
             portions[taker] += count
             room[taker] -= count
-            left[giver] += count
-        return left
+            moved[giver] += count
+        strain = self.creep_strain.reshape(4, -1)
+        strain[0, sites] += (2 * events - moved) * portion * along
+        strain[1, sites] += (2 * events - moved) * portion * across
+        bent = self._strains[3:].reshape(2, -1)[:, sites] - strain[2:, sites]
+        strain[2:, sites] += (1.0 - keep) * bent
+        return int(events.sum()), int(moved.sum())

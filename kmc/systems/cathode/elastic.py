@@ -66,6 +66,7 @@ class PlaneStrain:
         rows = np.repeat(self._degrees, 8, axis=1).ravel()
         columns = np.tile(self._degrees, (1, 8)).ravel()
         self._kept = (rows >= 0) & (columns >= 0)
+        # The pattern of the matrix is found once: an iteration fills in numbers alone.
         keys, self._slot = np.unique(
             columns[self._kept] * self.size + rows[self._kept], return_inverse=True
         )
@@ -108,6 +109,7 @@ class PlaneStrain:
         data = np.bincount(self._slot, blocks.ravel()[self._kept], minlength=len(self._indices))
         return splu(
             csc_matrix((data, self._indices, self._starts), shape=(self.size, self.size)),
+            # Symmetric and positive definite: without pivots the order of the nodes is kept.
             permc_spec="NATURAL",
             diag_pivot_thresh=0.0,
             options={"SymmetricMode": True},

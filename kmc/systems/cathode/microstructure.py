@@ -48,6 +48,7 @@ def build(
     sites = sites.reshape(-1, 2)
     middle = rng.uniform(0, edge, (number, 2))
     for _ in range(8):  # Lloyd's iteration
+        # Each middle goes to the mean of its cell, which makes grains of nearly equal size.
         cell = _mirrored(middle, edge).query(sites)[1] % number
         middle = (
             np.stack([np.bincount(cell, sites[:, k], number) for k in (0, 1)], -1)
@@ -65,6 +66,8 @@ def build(
     for chosen in rng.permutation(number):
         if areas[active].sum() + areas[chosen] / 2 <= target:
             active[chosen] = True
+    # Sites beside a boundary come last, so that pores lie between grains; where two grains touch,
+    # sites come first.
     score = near + grain_sites * np.maximum(0.0, 1.0 - (other - near) / 2)
     score[_touching(middle, sites, edge)] = -1.0
     material = np.full(edge**2, PORE, dtype=np.int8)

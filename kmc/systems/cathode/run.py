@@ -42,6 +42,7 @@ class CathodeJob(Job):
         self.phase = START
         self.done = 0  # steps of (de)lithiation so far
         residual = section.residual_lithiation
+        # Steps in proportion to the way, so that each takes the same time.
         self.halves = (
             (LITHIATED, 1.0, section.steps),
             (DELITHIATED, residual, max(2, round(section.steps * (1.0 - residual)))),
@@ -145,6 +146,7 @@ class CathodeJob(Job):
         self.settle()
         yield Row(self.row())
         cycles = self.section.cycles
+        # The first cycles change most; later ones are alike, and maps are large.
         if self.cycle in {1, 2, 5, 10, cycles, *range(20, cycles, 20)}:
             yield Frame(self.maps())
         if self.phase == LITHIATED:

@@ -48,6 +48,7 @@ def draw_substrate(run: RunFile, sets: list[ParameterSet], rng: np.random.Genera
         cx, cy = rng.random() * nx, rng.random() * ny
         radius = rng.uniform(*run.deposition.island_diameter_nm) / 2 / spacing_nm
         dx, dy = np.abs(x - cx), np.abs(y - cy)
+        # To the nearest image, as islands go on over the edges of the box.
         distance = np.hypot(np.minimum(dx, nx - dx), np.minimum(dy, ny - dy))
         new = np.flatnonzero((distance <= radius) & (surface == 0))
         nearest = new[np.argsort(distance.ravel()[new], kind="stable")][:missing]
@@ -119,6 +120,7 @@ def law_of(
     weight[:-1, NEIGHBOURS - 1 :] = 0.0
     per_site = strip_rate_Hz(drive.current_density_mA_cm2, energies.area_A2, energies.valence)
     return kernel.Law(
+        # A bound of 0 switches hops off without another kernel.
         bound=np.ascontiguousarray(own.reshape(-1) * hops),
         ratio=np.ascontiguousarray(ratio),
         weight=np.ascontiguousarray(weight.reshape(-1)),

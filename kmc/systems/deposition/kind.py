@@ -97,6 +97,7 @@ def _charge(run: TableRun) -> Iterator[Breach]:
     plan = [planned.step for planned in plan_of(stored_blocks(run.run))]
     for number in np.unique(s["step"]).astype(int):
         rows = np.flatnonzero(s["step"] == number)
+        # From the last row of the step before, where this one began.
         first, last = max(0, rows[0] - 1), rows[-1]
         what = int(s["phase"][last])
         step = plan[number - 1] if plan else None

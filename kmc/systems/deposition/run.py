@@ -175,6 +175,7 @@ class DepositionJob(Job):
             return
         charge = self.charge()
         over = charge >= self.end or self.time_s >= self.last_s or code == kernel.EXHAUSTED
+        # What stops a run is recorded as its end, whatever the cadence.
         over = over or code in (kernel.FULL, kernel.BLOCKED)
         yield from self._recorded(over or charge % every_frame == 0)
         self.due_s += self.rest_s
@@ -211,6 +212,7 @@ class DepositionJob(Job):
         """Charge in atoms between samples, and between frames."""
         output = self.run.output
         given = (output.sample_every_monolayers or 0.02, output.frame_every_monolayers or 0.2)
+        # Of a small box an interval may hold less than one atom.
         return [max(1, round(interval * self.columns)) for interval in given]
 
     def _recorded(self, frame: bool) -> Iterator[Item]:

@@ -20,6 +20,7 @@ def labels(there: np.ndarray, periodic: Sequence[int]) -> tuple[np.ndarray, int]
     many there are.
     """
     found, n = ndimage.label(there)
+    # ndimage knows no periodic edges: components on both sides of one are joined.
     first, last = [np.arange(n + 1)], [np.arange(n + 1)]
     for axis in periodic:
         a, b = np.take(found, 0, axis).ravel(), np.take(found, -1, axis).ravel()
@@ -42,6 +43,7 @@ def connected(occupied: np.ndarray) -> np.ndarray:
     """Atoms from which neighbours lead to the substrate, bool [z, y, x]."""
     found, n = labels(occupied > 0, (1, 2))
     held = np.zeros(n + 1, dtype=bool)
+    # The lowest layer stands on the substrate; component 0 is what is no metal.
     held[found[0]] = True
     held[0] = False
     return held[found]

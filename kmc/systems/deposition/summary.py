@@ -109,6 +109,7 @@ def charges(run: TableRun) -> list[tuple[str, int]]:
         rows = np.flatnonzero(s["step"] == number)
         if not len(rows):
             break
+        # A row at a change belongs to the step that ends there.
         found.append((step.do, round(passed[rows[-1]] - before)))
         before = passed[rows[-1]]
     return found

@@ -155,6 +155,7 @@ def yardstick_ns() -> float:
 
     Costs per event divided by this number compare between machines.
     """
+    # Larger than the fast caches: the event loop waits for memory, not for arithmetic.
     table = np.ones(1 << 20, dtype=np.int64)
     yardstick_loop(table, 10)
     times = []

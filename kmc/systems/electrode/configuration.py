@@ -128,6 +128,8 @@ class Configuration:
 
     def contact(self) -> np.ndarray:
         """Which sites of L1 hold metal, bool of shape (sites_per_layer,)."""
+        # Out of the states of the loop: the occupancy of the whole box would be built for one
+        # layer.
         site_state = self.model.kernel_lattice.by_layer(self.state.site_state)[0]
         return (site_state >> tables.SPECIES_SHIFT) & 3 != tables.VACANCY
 
@@ -254,6 +256,18 @@ class Configuration:
         ):
             ways = zip(HOP_WAYS, numbers[tables.FIRST_WAY :], strict=True)
             hops |= {name: sum(numbers), **{f"{name}_{way}": number for way, number in ways}}
+        # Of what the terms of the overpotential follow from; nothing passes without an interface.
+        seen = {"vacancy_activity": 1.0, "vacancies_seen": 0.0, "vacancies_expected": 0.0}
+        seen |= {"strip_weight": np.nan, "rim_per_nm": np.nan, "dead_Li": 0}
+        if model.has_interface:
+            seen = {
+                "vacancy_activity": self.vacancy_activity(),
+                "vacancies_seen": float(self.state.activity[tables.SEEN]),
+                "vacancies_expected": float(self.state.activity[tables.EXPECTED]),
+                "strip_weight": self._sums_of_weights()[0] / n_L1,
+                "rim_per_nm": self.rim_per_A() * A_per_nm,
+                "dead_Li": self.collector.dead_li(self.occupancy()),
+            }
         strips, contact = self.net_strips, self.contact_fraction()
         return {
             "events": count(tables.EVENTS),
@@ -276,28 +290,7 @@ class Configuration:
             "energy_eV": self.energy_ueV / MICRO_eV,
             **{process.column_Mg: count(process.counter_Mg) for process in processes.WITH_MG},
             **hops,
-            **self._interface(),
-        }
-
-    def _interface(self) -> dict[str, float]:
-        """Columns of what the terms of the overpotential follow from."""
-        if not self.model.has_interface:
-            return {
-                "vacancy_activity": 1.0,
-                "vacancies_seen": 0.0,
-                "vacancies_expected": 0.0,
-                "strip_weight": np.nan,
-                "rim_per_nm": np.nan,
-                "dead_Li": 0,
-            }
-        strips, _ = self._sums_of_weights()
-        return {
-            "vacancy_activity": self.vacancy_activity(),
-            "vacancies_seen": float(self.state.activity[tables.SEEN]),
-            "vacancies_expected": float(self.state.activity[tables.EXPECTED]),
-            "strip_weight": strips / self.model.lattice.sites_per_layer,
-            "rim_per_nm": self.rim_per_A() * A_per_nm,
-            "dead_Li": self.collector.dead_li(self.occupancy()),
+            **seen,
         }
 
 

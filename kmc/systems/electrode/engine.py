@@ -62,6 +62,7 @@ class Engine(Configuration):
         self.pushes = False  # whether plated ions push the metal back where no site is vacant
         self.mixing = (1.0, 0, 0.0)  # supersaturation that moves Mg; net absorbed and time then
         self.channels = rate_tables.channels(model)
+        # A walk that is drawn at once has no single hops that could be logged.
         walks = model.superbasins and not alloy and log_events == 0
         self.lone = rate_tables.lone_vacancy(model, walks)
         self.log = tables.EventLog(
@@ -113,7 +114,20 @@ class Engine(Configuration):
             parts = self.parts().values()
             reason = loop.advance(*tables_, limits, self.log, *parts, self.rng)
             if reason == tables.BINS_FULL:
-                self._grow()
+                old = self.state.hops.members
+                most = selection.POSITION_MASK + 1
+                capacity = min(rate_tables.row_length(2 * old.shape[1]), most)
+                if capacity == old.shape[1]:
+                    raise KmcError(
+                        f"{old.shape[1]} vacancies are more than the event loop can hold",
+                        advice=f"At most {most} vacancies fit; use a smaller box.",
+                    )
+                # The order inside a bin decides who is drawn, so that it is copied as it stands.
+                members = np.empty((old.shape[0], capacity), dtype=old.dtype)
+                for b, n in enumerate(self.state.hops.count):
+                    members[b, :n] = old[b, :n]
+                hops = self.state.hops._replace(members=members)
+                self.state = self.state._replace(hops=hops)
                 continue
             due = self.state.clock[tables.STRIP_DUE]
             # Plated under an atom where no vacant site is left; where the ion did not wait, the
@@ -134,22 +148,6 @@ class Engine(Configuration):
         net = self._net or (connection.NO_SEARCH if held or model.plates else None)
         flags = {"held": held, "creeps": creeps, "mixes": model.mg_exchange}
         return {"net": net} | {name: True if used else None for name, used in flags.items()}
-
-    def _grow(self):
-        """Double the capacity of the hop bins."""
-        old = self.state.hops.members
-        most = selection.POSITION_MASK + 1
-        capacity = min(rate_tables.row_length(2 * old.shape[1]), most)
-        if capacity == old.shape[1]:
-            raise KmcError(
-                f"{old.shape[1]} vacancies are more than the event loop can hold",
-                advice=f"At most {most} vacancies fit; use a smaller box.",
-            )
-        # The order inside a bin decides who is drawn, so that it is copied as it stands.
-        members = np.empty((old.shape[0], capacity), dtype=old.dtype)
-        for b, n in enumerate(self.state.hops.count):
-            members[b, :n] = old[b, :n]
-        self.state = self.state._replace(hops=self.state.hops._replace(members=members))
 
     def set_drive(self, drive: Drive) -> None:
         """Change current or voltage; everything else goes on as before.

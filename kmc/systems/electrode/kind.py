@@ -49,6 +49,7 @@ def derived(t: Trajectory, row: dict[str, float], monolayers: float | None) -> d
     else:
         capacities = t.frames.capacity_monolayers
         beyond = np.flatnonzero(capacities >= monolayers - _SLACK)
+        # Up to the first frame beyond it: where the current turns round a capacity comes again.
         near = np.abs(capacities[: beyond[0] + 1 if len(beyond) else None] - monolayers)
         frame = int(near.argmin()) if len(near) else -1
     found = dict.fromkeys(DERIVED, math.nan)

@@ -123,6 +123,7 @@ class Phase:
         if reason not in EARLY:
             return begun.before, begun.early
         assert self.step is not None
+        # The first is named, as what comes after it often follows from it.
         first = begun.before or f"step {self.step.number} ({self.step.step}): {reason}"
         return first, begun.early + 1
 

@@ -222,5 +222,6 @@ def _difference(now: Any, then: Any, name: str) -> str:
             if found := _difference(now.get(key), then.get(key), f"{name}.{key}"):
                 return found
         return ""
+    # As JSON, in which the file has it: tuples are lists there, and NaN equals itself.
     same = json.dumps(now, sort_keys=True) == json.dumps(then, sort_keys=True)
     return "" if same else f"{name} was {then} when the run began and is {now} now"

@@ -251,6 +251,7 @@ class ElectrodeJob(Job):
             speed = (engine.count(tables.EVENTS) - events) / (now - loaded_s)
             parts.append(f"{speed / 1e6:.2f} M events/s")
         done = self.phase.fraction(engine, self._start_vacant_L1)
+        # Whichever end is nearer: the limit of wall time may come first.
         if self.wall_time_s and self._began is not None:
             done = min(1.0, max(done, (now - self._began) / self.wall_time_s))
         return done, "  ".join(parts)

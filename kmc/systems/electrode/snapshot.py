@@ -118,6 +118,7 @@ def _restore_order(engine: Engine, saved: dict, counters: np.ndarray) -> None:
     _fill(state.hops, hop_bins[:, 0], numbering.kernel_sites(hop_bins[:, 1]))
     for bins, rows in ((state.strips, strip_bins), (state.plates, plate_bins)):
         _fill(bins, rows[:, 0], numbering.strip_members(rows[:, 1]))
+    # Those that the new engine has marked are unmarked: the saved list alone counts.
     state.site_state[state.dirty[: engine.count(tables.N_DIRTY)]] &= ~tables.DIRTY
     state.dirty[: dirty.size] = numbering.kernel_sites(dirty)
     state.site_state[state.dirty[: dirty.size]] |= tables.DIRTY

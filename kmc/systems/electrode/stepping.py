@@ -245,6 +245,7 @@ class Simulation(runs.ElectrodeJob):
     def samples(self) -> Samples:
         """The samples so far, as in a trajectory; none before the first step."""
         rows = self._memory.rows
+        # Made anew each time: whoever holds an earlier one keeps the rows of that moment.
         columns = {
             entry.name: np.array([row[entry.name] for row in rows], dtype=entry.dtype)
             for entry in SAMPLE_COLUMNS

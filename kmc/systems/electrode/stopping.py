@@ -48,6 +48,7 @@ class Ends:
 
     def __init__(self, stop: Stop, model: Model, start: Mapping[str, float], step: Step | None):
         self.stop, self._start, self._step = stop, start, step
+        # Contact rises while metal is plated, and the limits of the loop see it fall alone.
         self._rising = None if step is None or strips(step) else step.until.contact_fraction
         self._sign = -1.0 if step is not None and step.drive.plates else 1.0
         self._stops = list(_stops(stop, model, start))
@@ -88,6 +89,7 @@ class Ends:
         start, done = {**self._start, "vacant_L1": start_vacant_L1}, [0.0]
         for limit, value in self.limits.items():
             way, begun = value - start.get(limit, 0), start.get(limit, 0)
+            # Contact and events say nothing of how far a step is: these ends may never come.
             if way > 0 and (self._step is None or limit in ("before_strip", "time_s")):
                 done.append((_now(limit, engine) - begun) / way)
         return min(1.0, max(done))

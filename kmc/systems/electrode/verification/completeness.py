@@ -76,7 +76,17 @@ def _altered(file: Any, record: dict[str, Any]) -> Iterator[Breach]:
     finished, reason = record["finished"], record["stop_reason"]
     if finished == (reason in _INTERRUPTED):
         yield _wrong("/@finished", f"{finished} with stop_reason {reason!r}", f"{not finished}")
-    yield from _units(file, record)
+    listed = {f"/samples/{name}": unit for name, unit in record["columns"]}
+    known = {entry.path: entry.unit for entry in schema.SCHEMA if "@" not in entry.path}
+    labelled = {p: unit for p, unit in {**listed, **known}.items() if guard.holds(file, p)}
+    for path, unit in labelled.items():
+        for expected in {unit, listed.get(path, unit)}:
+            there = guard.attribute(file[path], "unit")
+            if there != expected:
+                yield _wrong(f"{path}@unit", _shown(there), _shown(expected))
+    labels = record.get("labels_crc32")  # files of earlier versions have none
+    if labels is not None and labels != guard.labels_checksum(file, labelled):
+        yield _wrong("the units and descriptions", "other ones", "those that were written")
     stored_bytes = 0
     for slot in (schema.CHECKPOINT, *schema.OLD_CHECKPOINTS):
         with contextlib.suppress(KeyError):  # none of the schemas has all of them
@@ -103,22 +113,6 @@ def _same_json(one: Any, other: Any) -> bool:
         return json.loads(one) == json.loads(other)
     except (TypeError, ValueError):
         return False
-
-
-def _units(file: Any, record: dict[str, Any]) -> Iterator[Breach]:
-    listed = {f"/samples/{name}": unit for name, unit in record["columns"]}
-    known = {entry.path: entry.unit for entry in schema.SCHEMA if "@" not in entry.path}
-    for path, unit in {**listed, **known}.items():
-        if not guard.holds(file, path):
-            continue
-        for expected in {unit, listed.get(path, unit)}:
-            there = guard.attribute(file[path], "unit")
-            if there != expected:
-                yield _wrong(f"{path}@unit", _shown(there), _shown(expected))
-    labels = record.get("labels_crc32")  # files of earlier versions have none
-    paths = [path for path in {**listed, **known} if guard.holds(file, path)]
-    if labels is not None and labels != guard.labels_checksum(file, paths):
-        yield _wrong("the units and descriptions", "other ones", "those that were written")
 
 
 def _shown(value: Any) -> str:

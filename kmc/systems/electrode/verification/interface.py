@@ -84,11 +84,13 @@ class Interface:
                 if shell in self._shells:
                     metal += number
         first = np.arange(here.size) < self._n
+        # An atom that leaves L1 beside Mg of L2 leaves a pair behind, which has the energy χ.
         binding += np.where(first, self._chi * self._counts(occupancy, 1, MG, layer=2), 0)
         meets = (first | (self._counts(occupancy, 1, MG, layer=1) > 0)) & (metal > 0)
         if reached is not None:
             meets &= reached
         kT = K_B_eV * self.temperature_K
+        # Against a flat L1, so that an atom of it has the weight 1.
         excess = (binding / MICRO_eV - self.settings["flat_binding_eV"]) / kT
         share = self.settings["strip_weight_lambda"]
         strips = np.exp(-share * excess[meets & (here == LI)]).sum()

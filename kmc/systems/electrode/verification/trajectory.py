@@ -275,6 +275,7 @@ class _Audit:
 
     def _row_of(self, frame) -> int | None:
         """The sample of the same time: several can have the same number of events."""
+        # By bisection, as times never fall; several rows may share one.
         times = self.rows["time_s"]
         first = int(np.searchsorted(times, frame["time_s"], side="left"))
         last = int(np.searchsorted(times, frame["time_s"], side="right"))
