@@ -114,6 +114,8 @@ def diffusion(
 
     Raises `InputError`: the log holds events other than hops, or does not belong to the occupancy.
     """
+    import pandas as pd
+
     site_from, site_to = np.asarray(site_from, np.int64), np.asarray(site_to, np.int64)
     occupancy, species = np.asarray(occupancy), np.asarray(species)
     time_s = np.asarray(time_s, dtype=float)
@@ -163,9 +165,12 @@ def diffusion(
     for s, n in n_atoms.items():
         own = species == s
         # A particle's first hop counts with cos θ = 0: it has none before it.
-        k = np.flatnonzero(own)
-        length2, along = (step[k] ** 2).sum(axis=1), (step[k] * step[before[k]]).sum(axis=1)
-        cosine = block_ratio(np.where(before[k] >= 0, along / length2, 0.0), 1.0, blocks=blocks)
+        hops = np.flatnonzero(own)
+        length2, along = (
+            (step[hops] ** 2).sum(axis=1),
+            (step[hops] * step[before[hops]]).sum(axis=1),
+        )
+        cosine = block_ratio(np.where(before[hops] >= 0, along / length2, 0.0), 1.0, blocks=blocks)
         slope = 2 / (1 - cosine.value) ** 2  # of f by the mean cosine
         ratio = (1 + cosine.value) / (1 - cosine.value)
         f[_NAMES[s]] = Estimate(ratio, slope * cosine.error)
@@ -176,7 +181,24 @@ def diffusion(
     for s in n_atoms:
         moved[s] = displacements.sums_of(window[species == s], step[species == s], vacancy_windows)
     onsager, drift = _onsager(moved, length, lattice, blocks)
-    msd = _msd_table(time_s, start_s, span, step, species, vacancy, atom, len(vacant), n_atoms)
+    kinds = [("vacancy", np.ones(len(step), bool), vacancy, -1.0, len(vacant))]
+    kinds += [(_NAMES[s], species == s, atom, 1.0, n) for s, n in n_atoms.items()]
+    rows = []
+    # A power of four, so that windows join into the next longer ones without a second pass.
+    n_windows = 4 ** int(np.log(max(4, len(step) / 16)) / np.log(4))
+    window, lag_s = displacements.windows_of(time_s, start_s, span, n_windows)
+    steps = [(window[own], particle[own], sign * step[own]) for _, own, particle, sign, _ in kinds]
+    while n_windows >= 1:
+        row: dict[str, float] = {"lag_s": lag_s, "windows": n_windows}
+        for k, (name, _, _, _, n) in enumerate(kinds):
+            where, particle, vector = displacements.displacements_of(*steps[k])
+            squares = np.bincount(where, weights=(vector**2).sum(axis=1), minlength=n_windows)
+            mean = block_ratio(squares / n, 1.0)
+            row[f"msd_{name}_nm2"], row[f"msd_{name}_error_nm2"] = mean.value, mean.error
+            steps[k] = where // 4, particle, vector  # four windows make the next longer one
+        rows.append(row)
+        n_windows, lag_s = n_windows // 4, lag_s * 4
+    msd = pd.DataFrame(rows)
     return Diffusion(D_vacancy, D_tracer, f, onsager, drift, msd, len(step), span)
 
 
@@ -220,29 +242,6 @@ def _onsager(moved, length, lattice, blocks):
         along = -(moved[MG] * moved[VACANCY]).sum(axis=1)
         drift = block_ratio(along, (moved[VACANCY] ** 2).sum(axis=1), blocks=blocks)
     return onsager, drift
-
-
-def _msd_table(time_s, start_s, span, step, species, vacancy, atom, n_vacancies, n_atoms):
-    import pandas as pd
-
-    kinds = [("vacancy", np.ones(len(step), bool), vacancy, -1.0, n_vacancies)]
-    kinds += [(_NAMES[s], species == s, atom, 1.0, n) for s, n in n_atoms.items()]
-    rows = []
-    # A power of four, so that windows join into the next longer ones without a second pass.
-    n_windows = 4 ** int(np.log(max(4, len(step) / 16)) / np.log(4))
-    window, lag_s = displacements.windows_of(time_s, start_s, span, n_windows)
-    moved = [(window[own], particle[own], sign * step[own]) for _, own, particle, sign, _ in kinds]
-    while n_windows >= 1:
-        row: dict[str, float] = {"lag_s": lag_s, "windows": n_windows}
-        for k, (name, _, _, _, n) in enumerate(kinds):
-            where, particle, vector = displacements.displacements_of(*moved[k])
-            squares = np.bincount(where, weights=(vector**2).sum(axis=1), minlength=n_windows)
-            mean = block_ratio(squares / n, 1.0)
-            row[f"msd_{name}_nm2"], row[f"msd_{name}_error_nm2"] = mean.value, mean.error
-            moved[k] = where // 4, particle, vector  # four windows make the next longer one
-        rows.append(row)
-        n_windows, lag_s = n_windows // 4, lag_s * 4
-    return pd.DataFrame(rows)
 
 
 # --- from the frames of a trajectory --------------------------------------------------------------

@@ -193,7 +193,6 @@ def writer_after(
         )
     head = layout.Head(
         lattice=trajectory.lattice,
-        columns=schema.SAMPLE_COLUMNS,
         run_text=trajectory.run_file,
         resolved=resolved,
         seed=trajectory.seed,

@@ -35,10 +35,10 @@ class Head:
     """
 
     lattice: Lattice
-    columns: tuple[schema.Entry, ...]
     run_text: str
     resolved: Mapping
     seed: int
+    columns: tuple[schema.Entry, ...] = schema.SAMPLE_COLUMNS
     chemistry: np.ndarray | None = None
     kmc_version: str = __version__
     provenance: Mapping | None = None

@@ -80,7 +80,7 @@ class Trajectory(Result):
         Sequence of `Frame`, whose occupancy is read when asked for.
     box : dict
         The lattice as the file records it: name, boundary, cells, layers, lattice parameter, box.
-    params : mapping of str to ParameterValue
+    params : mapping of str to Quantity
         Parameters the run used, with unit and source.
     acceleration : dict
         Ratio, lowest barrier, and the hop classes with barrier and factor.
@@ -143,14 +143,10 @@ class Trajectory(Result):
 
         0 is the run's parameter set; others are those of ``resolved["interface"]["chemistry"]``.
         """
-
-        def stored_map(file) -> np.ndarray | None:
-            # Older files have one chemistry.
-            return guard.lattice(file, self.box).get(schema.CHEMISTRY.name)
-
-        stored = read(self.path, stored_map)
-        none = np.zeros(self.lattice.sites_per_layer, dtype=np.uint8)
-        return none if stored is None else stored
+        stored = read(self.path, lambda file: guard.lattice(file, self.box))
+        # Older files have one chemistry, and no map of it.
+        one = np.zeros(self.lattice.sites_per_layer, dtype=np.uint8)
+        return stored.get(schema.CHEMISTRY.name, one)
 
     @cached_property
     def collector(self) -> Collector:

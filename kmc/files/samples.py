@@ -14,6 +14,7 @@ from kmc.common.formatting import html_table
 from kmc.common.metals import ATOMIC_NUMBERS
 from kmc.errors import InputError
 from kmc.files.schema import FRAME_COLUMNS
+from kmc.model.parameters import Quantity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -226,26 +227,6 @@ class Frames(Sequence):
         return f"Frames: {len(self)}, from {self[0]!r} to {self[-1]!r}"
 
 
-@dataclass(frozen=True)
-class ParameterValue:
-    """A number the run used, with its unit and source; ``float()`` gives the bare number."""
-
-    value: float
-    unit: str = "1"
-    source: tuple[str, ...] = ()
-    note: str = ""
-    assumed: bool = False
-    from_memory: bool = False
-
-    def __float__(self) -> float:
-        return float(self.value)
-
-    def __repr__(self) -> str:
-        origin = "assumed" if self.assumed else ", ".join(self.source)
-        unit = "" if self.unit == "1" else f" {self.unit}"
-        return f"{self.value:g}{unit}" + (f" ({origin})" if origin else "")
-
-
 class ParameterTable(Named):
     """Parameters by key: ``params["barrier_Li_eV"]`` or ``params.barrier_Li_eV``."""
 
@@ -255,7 +236,8 @@ class ParameterTable(Named):
         super().__init__()
         for key, entry in table.items():
             source = entry.get("source") or ()
-            self[key] = ParameterValue(
+            # As it is stored, without the checks of today: a set of an earlier kmc has its own.
+            self[key] = Quantity.model_construct(
                 value=entry["value"],
                 unit=entry.get("unit", "1"),
                 # One key or a list of them, as in a parameter file.

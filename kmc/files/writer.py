@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -20,7 +21,6 @@ from kmc.errors import KmcError
 from kmc.files import file as layout
 from kmc.files import schema
 from kmc.files.saving import SavedWhole, WriteLock
-from kmc.model.lattice import Lattice
 
 _BUFFER_BYTES = 64 * 2**20  # of frames that are not packed yet
 
@@ -35,25 +35,11 @@ class TrajectoryWriter:
     writing the file.
     """
 
-    def __init__(
-        self,
-        path: str | Path,
-        *,
-        lattice: Lattice,
-        columns: Sequence[schema.Entry] = schema.SAMPLE_COLUMNS,
-        run_text: str,
-        resolved: Mapping,
-        seed: int,
-        chemistry: np.ndarray | None = None,
-        overwrite: bool = False,
-    ):
+    def __init__(self, path: str | Path, *, overwrite: bool = False, **head: Any):
         check_output(path, overwrite)
         if Path(path).is_file():
             WriteLock(Path(os.path.realpath(path))).release()  # another run may be writing it
-        head = layout.Head(
-            lattice, tuple(columns), run_text, resolved, int(seed), chemistry=chemistry
-        )
-        self._start(path, head)
+        self._start(path, layout.Head(**head))
 
     @classmethod
     def filled(

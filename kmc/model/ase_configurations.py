@@ -17,7 +17,7 @@ from kmc.common.metals import METALS
 from kmc.errors import InputError
 
 # Distance of atomic layers and area of a site of one, in units of a and a², by face.
-_FACES = {
+FACES = {
     "bcc_100": (1 / 2, 1.0),
     "bcc_110": (1 / math.sqrt(2), 1 / math.sqrt(2)),
     "bcc_111": (1 / math.sqrt(12), math.sqrt(3)),
@@ -107,19 +107,12 @@ def sites_of_slab(
     return {"L1": here, "L2": above[0], "L2b": above[1 + int(np.argmin(apart))]}
 
 
-def strain_of(slab: Any, atoms_of_L1: int, settings: Settings, lattice_A: float) -> float:
-    """Strain of a slab's metal along the interface, from the area of a site of L1."""
-    cell = slab.cell.array
-    area = np.linalg.norm(np.cross(cell[0], cell[1])) / atoms_of_L1
-    return float(math.sqrt(area / (_FACES[settings.lattice][1] * lattice_A**2)) - 1)
-
-
 def check_slab(slab: Any, settings: Settings) -> None:
     """Check that metal, solute and sizes are known and the interface is normal to z."""
     for value, allowed, name in (
         (settings.metal, METALS, "metal"),
         (settings.solute, ("", "Mg"), "solute"),
-        (settings.lattice, _FACES, "lattice"),
+        (settings.lattice, FACES, "lattice"),
     ):
         if value not in allowed:
             listed = ", ".join(filter(None, allowed))
@@ -151,7 +144,7 @@ def layers_of(slab: Any, settings: Settings, lattice_A: float) -> list[list[int]
     mine = np.flatnonzero(metal | (symbols == settings.solute))
     mine = mine[np.argsort(side * z[mine], kind="stable")]
     # What lies closer than half a spacing is one layer, however it relaxed.
-    gaps = np.diff(side * z[mine]) > 0.5 * _FACES[settings.lattice][0] * lattice_A
+    gaps = np.diff(side * z[mine]) > 0.5 * FACES[settings.lattice][0] * lattice_A
     layers = [list(map(int, part)) for part in np.split(mine, np.flatnonzero(gaps) + 1)]
     counts = [len(layer) for layer in layers]
     if len(layers) < _MIN_LAYERS or counts[0] != counts[1]:

@@ -28,6 +28,7 @@ from kmc.common.outputs import replacing
 from kmc.errors import InputError, KmcError
 from kmc.model.ase_configurations import (
     CHANGES,
+    FACES,
     MAX_STRAIN,
     SADDLES,
     SOLUTE,
@@ -39,7 +40,6 @@ from kmc.model.ase_configurations import (
     layers_of,
     sites_of_bulk,
     sites_of_slab,
-    strain_of,
 )
 from kmc.model.dft_energies import quantities_of
 
@@ -177,7 +177,9 @@ class Configurations:
     def strain(self) -> float:
         """Strain of the slab's metal along the interface, from the area of a site of L1."""
         first = layers_of(self.slab, self.settings, self.lattice_A)[0]
-        return strain_of(self.slab, len(first), self.settings, self.lattice_A)
+        edges = self.slab.cell.array[:2]
+        area = np.linalg.norm(np.cross(*edges)) / len(first)
+        return float(math.sqrt(area / (FACES[self.settings.lattice][1] * self.lattice_A**2)) - 1)
 
     @cached_property
     def lattice_A(self) -> float:

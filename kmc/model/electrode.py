@@ -121,10 +121,6 @@ class Electrode:
         return self.lattice.has_interface
 
     @property
-    def interface_area_A2(self) -> float:
-        return float(self.lattice.box_A[0] * self.lattice.box_A[1])
-
-    @property
     def n_classes_used(self) -> int:
         return N_INTERFACE_LAYERS if self.has_interface else 0
 
@@ -279,7 +275,7 @@ class Electrode:
         """Length of the cell's contact pattern over that of the box, 1 unless it is given."""
         if self.pattern_um is None:
             return 1.0
-        return self.pattern_um * A_per_um / math.sqrt(self.interface_area_A2)
+        return self.pattern_um * A_per_um / math.sqrt(self.lattice.area_A2)
 
     def effective_area(self, contact_fraction: float, rim_per_A: float) -> float:
         """Share of the area that carries charge transfer: the contact, and its rim.

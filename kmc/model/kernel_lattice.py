@@ -58,10 +58,6 @@ class KernelLattice:
     shells: int
     pairs: bool
 
-    @property
-    def has_interface(self) -> bool:
-        return self.lattice.has_interface
-
     @cached_property
     def _moves(self) -> np.ndarray:
         """Steps to the 14 neighbours, int64 of shape (n_variants, 14, 4)."""
@@ -206,7 +202,7 @@ class KernelLattice:
         """Layers from which a step may cross a periodic boundary along z, bool."""
         layer = np.arange(self.lattice.layers)
         ends = (layer < reach) | (layer >= self.lattice.layers - reach)
-        return ends & (not self.has_interface)
+        return ends & (not self.lattice.has_interface)
 
     def geometry(self) -> tables.Geometry:
         """Neighbour steps of the box (see `tables.Geometry`)."""
@@ -236,7 +232,7 @@ class KernelLattice:
             to_x = (ix[special, None] + step[..., 1]) % nx
             to_y = (iy[special, None] + step[..., 2]) % ny
             to_layer = this_layer + step[..., 0]
-            if not self.has_interface:
+            if not self.lattice.has_interface:
                 to_layer %= lattice.layers
                 # Away from the ends the layer that represents its key must not wrap.
                 if not ends[this_layer]:
@@ -253,7 +249,7 @@ class KernelLattice:
         li = -tables.NV1 * first - tables.NV2 * second
         shift = np.array([li, li + tables.NM1 * first + tables.NM2 * second])
         # What to add to a step that ends beyond a periodic end of the box; none at an interface.
-        wrap = np.arange(0 if self.has_interface else self.height)
+        wrap = np.arange(0 if self.lattice.has_interface else self.height)
         wrap[lattice.layers + self.wall_layers :] -= self.height  # negative ones stand at the end
         wrap = wrap % lattice.layers - wrap
         return tables.Geometry(
@@ -263,7 +259,7 @@ class KernelLattice:
             layer_types=cell.n_layer_types,
             height=self.height,
             walls=self.wall_layers,
-            active_layers=2 if self.has_interface else 0,
+            active_layers=2 if self.lattice.has_interface else 0,
             looks_ahead=lattice.n_sites > _CACHED_SITES,
             shells=self.shells,
             pairs=self.pairs,
@@ -325,7 +321,7 @@ class KernelLattice:
             row = in_plane + of_layer
             if chemistry is not None and classes[layer] in (1, 2):
                 row += chemistry.astype(row.dtype) << tables.CHEMISTRY_SHIFT
-            if self.has_interface and layer == lattice.layers - 1:
+            if self.lattice.has_interface and layer == lattice.layers - 1:
                 row |= tables.TOP
             if ends[layer]:
                 row |= tables.EDGE

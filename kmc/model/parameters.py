@@ -135,8 +135,12 @@ class Quantity(Checked):
         unit = "" if self.unit == "1" else f" {self.unit}"
         return f"{self.value:g}".replace("e+", "e") + unit
 
+    def __repr__(self) -> str:
+        origin = "assumed" if self.assumed else ", ".join(self.source)
+        return f"{self}" + (f" ({origin})" if origin else "")
+
     def __float__(self) -> float:
-        return self.value
+        return float(self.value)
 
 
 class ParameterSet(Checked):

@@ -199,7 +199,7 @@ def check_faraday(make=RIGHT, strips=20_000):
     counted = engine.count(tables.STRIPS)
     charge = 1e-3 * setup.current_density_mA_cm2 * oracle.area_cm2 * time_s  # ∫ j A dt, C
     agrees(Estimate(counted * naive.E_C, math.sqrt(counted) * naive.E_C), charge)
-    capacity = electrochemistry.capacity_mAh_cm2(counted, engine.model.interface_area_A2)
+    capacity = electrochemistry.capacity_mAh_cm2(counted, engine.model.lattice.area_A2)
     assert capacity * 3.6 * oracle.area_cm2 == pytest.approx(counted * naive.E_C, rel=1e-12, abs=0)
     assert engine.sample()["capacity_mAh_cm2"] == pytest.approx(capacity, rel=1e-12, abs=0)
     return occupancy, engine

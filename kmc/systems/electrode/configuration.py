@@ -177,7 +177,7 @@ class Configuration:
         """Current density of so many atoms a second from the whole box."""
         model = self.model
         return rate_Hz / electrochemistry.strip_rate_Hz(
-            1.0, model.interface_area_A2, model.parameters.valence
+            1.0, model.lattice.area_A2, model.parameters.valence
         )
 
     def current_density_mA_cm2(self) -> float:
@@ -276,7 +276,7 @@ class Configuration:
             "vacancy_time_s": self.vacancy_time_s,
             "time_s": self.time_s,
             "capacity_mAh_cm2": electrochemistry.capacity_mAh_cm2(
-                strips, model.interface_area_A2, model.parameters.valence
+                strips, model.lattice.area_A2, model.parameters.valence
             ),
             "capacity_monolayers": strips / n_L1,
             "contact_fraction": contact,

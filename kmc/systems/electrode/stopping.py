@@ -126,7 +126,7 @@ def _stops(
         atoms = passed + math.ceil(layers * n_L1 - _ROUNDING)
         yield "before_strip", atoms, f"capacity_monolayers reached {layers:g}"
     if (charge := stop.capacity_mAh_cm2) is not None:
-        area_A2, valence = model.interface_area_A2, model.parameters.valence
+        area_A2, valence = model.lattice.area_A2, model.parameters.valence
         exact = electrochemistry.atoms_of_capacity(charge, area_A2, valence)
         atoms = passed + math.ceil(exact - _ROUNDING)
         yield "before_strip", atoms, f"capacity_mAh_cm2 reached {charge:g}"
