@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from kmc.model.adatoms import KINK, Adatoms, adatoms
-from kmc.model.dft_check import Row, TOLERANCE_eV
+from kmc.model.dft_check import Row, row_of
 from kmc.model.parameters import ParameterSet
 
 _EDGE = 8  # of a periodic box
@@ -45,11 +45,7 @@ def adatom_rows(parameters: ParameterSet) -> list[Row]:
         ("hop of a lone Li on it", "surface_barrier_eV", saddle[0, 0, 0] + binding[0, 0]),
         ("hop on a terrace", "metal_surface_barrier_eV", saddle[1, 1, 0] + binding[1, 1]),
     )
-    found = []
-    for name, key, model in rows:
-        quantity = parameters[key]
-        ok = bool(abs(model - quantity.value) <= TOLERANCE_eV)
-        found.append(Row(name, "eV", quantity.value, float(model), ok, assumed=quantity.assumed))
+    found = [row_of(parameters, name, key, float(model)) for name, key, model in rows]
     on_terrace = _energy(slab, e) - _energy(terrace, e)
     found.append(Row("lone Li on a terrace", "eV", None, float(on_terrace), None, "from the bonds"))
     note = "above 0 a film spreads" if held > 0 else "below 0: islands, no film"

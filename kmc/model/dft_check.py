@@ -22,6 +22,7 @@ from kmc.model.parameters import ParameterSet
 from kmc.model.solute import activation_energy_ueV, solute_correlation
 
 TOLERANCE_eV = 0.02
+_CLOSE_eV = TOLERANCE_eV + 1e-5  # the calibration rounds each energy to whole µeV
 _F_BCC = 0.7272  # tracer correlation factor of vacancy diffusion
 _CELLS = (8, 8)
 _LAYERS = 18  # whole periods of every bcc face
@@ -46,6 +47,23 @@ class Row:
         if self.dft is None or self.model is None:
             return None
         return self.model - self.dft
+
+
+def row_of(
+    parameters: ParameterSet,
+    name: str,
+    key: str,
+    model: float | None,
+    note: str = "",
+    unit: str = "eV",
+    tolerance: float = _CLOSE_eV,
+) -> Row:
+    """A row against a quantity of the set; nothing is compared where the set does not have it."""
+    if not parameters.has(key):
+        return Row(name, unit, None, model, None, note)
+    quantity = parameters[key]
+    ok = None if model is None else bool(abs(model - quantity.value) <= tolerance)
+    return Row(name, unit, quantity.value, model, ok, note, assumed=quantity.assumed)
 
 
 def check_rows(parameters: ParameterSet, lattice_name: str = "bcc_100") -> list[Row]:
@@ -81,7 +99,7 @@ class _Bench:
     """A bulk box and an interface box with the same parameter set, and their perfect energies."""
 
     def __init__(self, parameters: ParameterSet, lattice_name: str):
-        self.parameters = parameters
+        self.parameters, self._row = parameters, functools.partial(row_of, parameters)
         known = parameters.has("work_of_adhesion_J_m2")
         self.electrolyte = "Li2S" if known else "the electrolyte"
         a = parameters.value("lattice_parameter_A")
@@ -98,15 +116,6 @@ class _Bench:
             occupancy[site] = species
         h = self.h_bulk if lattice is self.bulk else self.h_interface
         return h.energy_ueV(occupancy, lattice) / MICRO_eV
-
-    def _row(self, name, key, model, note="", unit="eV", tolerance=TOLERANCE_eV) -> Row:
-        """A row against a quantity of the set; None where the set does not have it."""
-        if not self.parameters.has(key):
-            return Row(name, unit, None, model, None, note)
-        quantity = self.parameters[key]
-        # The calibration rounds each energy to whole µeV.
-        ok = None if model is None else abs(model - quantity.value) <= tolerance + 1e-5
-        return Row(name, unit, quantity.value, model, ok, note, assumed=quantity.assumed)
 
     def _formation(self, lattice: Lattice, site: int, others: dict[int, int]) -> float:
         """Vacancy formation energy: the removed atom goes to a kink of the bulk."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kmc.model.dft_check import Row
+from kmc.model.dft_check import Row, row_of
 from kmc.model.parameters import ParameterSet, load_parameters
 from kmc.runfile.run_file import RunFile
 from kmc.systems.cathode.creep import CathodeBody, Solid, relaxed_GPa
@@ -115,7 +115,7 @@ def material_rows(parameters: ParameterSet) -> list[Row]:
     body.equilibrate(solid, _STRAIN)
     stress = 2.0 * float(body.shear_GPa[0, 0])
     modulus = stress * 2.0 * (1.0 - solid.poisson_ratio**2) / _STRAIN
-    rows = [_row(parameters, "bar between walls", "youngs_modulus_GPa", "GPa", modulus)]
+    found = [("bar between walls", "youngs_modulus_GPa", "GPa", modulus)]
     if solid.creeps:
         shear, rates = shear_modulus_GPa(solid.modulus_GPa, solid.poisson_ratio), []
         for stress in (solid.stress_GPa, (1.0 + _STRAIN) * solid.stress_GPa):
@@ -125,20 +125,16 @@ def material_rows(parameters: ParameterSet) -> list[Row]:
             rates.append((stress - after) / (3.0 * shear * time_s))
         first, second = rates
         m = math.log1p(_STRAIN) / math.log(second / first)
-        name = "creep at the reference stress"
-        rows.append(_row(parameters, name, "creep_reference_rate_per_s", "1/s", first))
-        rows.append(
-            _row(parameters, "Eq. 7: d ln σ / d ln rate", "strain_rate_sensitivity", "1", m)
-        )
+        key = "creep_reference_rate_per_s"
+        found.append(("creep at the reference stress", key, "1/s", first))
+        found.append(("Eq. 7: d ln σ / d ln rate", "strain_rate_sensitivity", "1", m))
+    rows = [
+        row_of(parameters, name, key, model, "", unit, _SLACK * parameters.value(key))
+        for name, key, unit, model in found
+    ]
     if parameters.has("lithiation_volume_change"):
         quantity = parameters["lithiation_volume_change"]
         note = "input of the swelling, nothing to compare"
         change = quantity.value
         rows.append(Row("volume change", "1", change, None, None, note, assumed=quantity.assumed))
     return rows
-
-
-def _row(parameters: ParameterSet, name: str, key: str, unit: str, model: float) -> Row:
-    quantity = parameters[key]
-    ok = abs(model / quantity.value - 1.0) <= _SLACK
-    return Row(name, unit, quantity.value, model, ok, assumed=quantity.assumed)
