@@ -377,7 +377,22 @@ def _acceleration(trajectory: Trajectory) -> Rows:
         text = f"{name}: true barrier {figure(entry['barrier_eV'], 'eV')}, slowed "
         text += f"{figure(entry['slowed_by'])} times"
         rows.append(("", text))
-    rows += _lone_vacancies(table)
+    # Lone vacancies, and the supersaturation that they leave at a flat interface.
+    if table.get("lone_floor_eV", math.nan) < table.get("saddle_floor_eV", math.nan):
+        times, share = table.get("lone_slowed_by", 1.0), table.get("box_resistance_share", 0.0)
+        text = "lone vacancies above L2: slowed not at all"
+        if times > _BY_MORE_THAN:
+            text = f"lone vacancies above L2: floor {figure(table['lone_floor_eV'], 'eV')}, slowed "
+            text += f"{figure(times)} times; crossing the box is {_percent(share)} of their way "
+            text += "to the sink, and the reservoir is faster by as much"
+        rows.append(("", text))
+    if "supersaturation_L1" in table:
+        true, first = table["supersaturation"], table["supersaturation_L1"]
+        text = f"without voids the current holds {figure(true)} times the equilibrium vacancies in "
+        text += f"the metal at the interface (here {figure(table['supersaturation_L3'])})"
+        if first > 1.01 * true:
+            text += f" and, as the exchange of L1 with L2 is slowed, {figure(first)} times in L1"
+        rows.append(("", text))
     for entry in trajectory.resolved.get("temperatures", []):
         floor = figure(entry["saddle_floor_eV"], "eV")
         rows.append(("", f"steps at {figure(entry['temperature_K'], 'K', 5)}: at least {floor}"))
@@ -392,27 +407,6 @@ def _class_name(name: str, trajectory: Trajectory) -> str:
     metal, _, other = name.partition("_near_")
     metal = trajectory.metal if metal == "Li" else metal
     return f"{metal} beside {other}" if other else metal
-
-
-def _lone_vacancies(table: dict) -> Rows:
-    """How far lone vacancies were slowed, and the supersaturation of a flat interface with it."""
-    rows = []
-    if table.get("lone_floor_eV", math.nan) < table.get("saddle_floor_eV", math.nan):
-        slowed, share = table.get("lone_slowed_by", 1.0), table.get("box_resistance_share", 0.0)
-        text = "lone vacancies above L2: slowed not at all"
-        if slowed > _BY_MORE_THAN:
-            text = f"lone vacancies above L2: floor {figure(table['lone_floor_eV'], 'eV')}, slowed "
-            text += f"{figure(slowed)} times; crossing the box is {_percent(share)} of their way "
-            text += "to the sink, and the reservoir is faster by as much"
-        rows.append(("", text))
-    if "supersaturation_L1" in table:
-        true, first = table["supersaturation"], table["supersaturation_L1"]
-        text = f"without voids the current holds {figure(true)} times the equilibrium vacancies in "
-        text += f"the metal at the interface (here {figure(table['supersaturation_L3'])})"
-        if first > 1.01 * true:
-            text += f" and, as the exchange of L1 with L2 is slowed, {figure(first)} times in L1"
-        rows.append(("", text))
-    return rows
 
 
 def _net_flux(exchanges: list[balance.Exchange], trajectory: Trajectory) -> Rows:

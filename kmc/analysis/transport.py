@@ -174,9 +174,22 @@ def diffusion(
         slope = 2 / (1 - cosine.value) ** 2  # of f by the mean cosine
         ratio = (1 + cosine.value) / (1 - cosine.value)
         f[_NAMES[s]] = Estimate(ratio, slope * cosine.error)
-        D_tracer[_NAMES[s]] = _tracer(
-            time_s[own], atom[own], step[own], start_s, span, n, tracer_windows, blocks
-        )
+        when, window_s = displacements.windows_of(time_s[own], start_s, span, tracer_windows)
+        mine = when, atom[own], step[own]
+        tracer = Estimate(0.0, np.nan, "cm²/s")
+        if len(hops) and tracer_windows >= blocks:
+            squares = displacements.squares_of(*mine, tracer_windows) / (6 * n) * _cm2_per_nm2
+            tracer = block_ratio(squares, window_s, "cm²/s", blocks)
+        elif len(hops):
+            # With fewer windows than blocks the scatter between atoms is all there is to go by;
+            # those that did not move scatter, too.
+            squares = (displacements.displacements_of(*mine)[2] ** 2).sum(axis=1)
+            squares, number = squares * _cm2_per_nm2 / 6, n * tracer_windows
+            mean = squares.sum() / number
+            variance = max(0.0, (squares**2).sum() / number - mean**2)
+            error = float(np.sqrt(variance / number)) / window_s
+            tracer = Estimate(mean / window_s, error, "cm²/s")
+        D_tracer[_NAMES[s]] = tracer
     moved = {VACANCY: displacements.sums_of(window, -step, vacancy_windows)}
     for s in n_atoms:
         moved[s] = displacements.sums_of(window[species == s], step[species == s], vacancy_windows)
@@ -193,38 +206,13 @@ def diffusion(
         for k, (name, _, _, _, n) in enumerate(kinds):
             where, particle, vector = displacements.displacements_of(*steps[k])
             squares = np.bincount(where, weights=(vector**2).sum(axis=1), minlength=n_windows)
-            mean = block_ratio(squares / n, 1.0)
-            row[f"msd_{name}_nm2"], row[f"msd_{name}_error_nm2"] = mean.value, mean.error
+            msd = block_ratio(squares / n, 1.0)
+            row[f"msd_{name}_nm2"], row[f"msd_{name}_error_nm2"] = msd.value, msd.error
             steps[k] = where // 4, particle, vector  # four windows make the next longer one
         rows.append(row)
         n_windows, lag_s = n_windows // 4, lag_s * 4
-    msd = pd.DataFrame(rows)
-    return Diffusion(D_vacancy, D_tracer, f, onsager, drift, msd, len(step), span)
-
-
-def _tracer(
-    time_s: np.ndarray,
-    atom: np.ndarray,
-    step: np.ndarray,
-    start_s: float,
-    span: float,
-    n_atoms: int,
-    n_windows: int,
-    blocks: int,
-) -> Estimate:
-    if not len(step):
-        return Estimate(0.0, np.nan, "cm²/s")
-    window, length = displacements.windows_of(time_s, start_s, span, n_windows)
-    # With fewer windows than blocks the scatter between atoms is all there is to go by.
-    if n_windows >= blocks:
-        squares = displacements.squares_of(window, atom, step, n_windows)
-        return block_ratio(squares / (6 * n_atoms) * _cm2_per_nm2, length, "cm²/s", blocks)
-    _, _, moved = displacements.displacements_of(window, atom, step)
-    squares = (moved**2).sum(axis=1) * _cm2_per_nm2 / 6
-    n = n_atoms * n_windows  # the atoms that did not move scatter, too
-    mean = squares.sum() / n
-    variance = max(0.0, (squares**2).sum() / n - mean**2)
-    return Estimate(mean / length, float(np.sqrt(variance / n)) / length, "cm²/s")
+    table = pd.DataFrame(rows)
+    return Diffusion(D_vacancy, D_tracer, f, onsager, drift, table, len(step), span)
 
 
 def _onsager(moved, length, lattice, blocks):

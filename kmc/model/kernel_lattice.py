@@ -242,6 +242,13 @@ class KernelLattice:
             rows[this_key, special] = n_rows + np.arange(special.sum())
             n_rows += int(special.sum())
         steps, pattern = self._around_steps()
+        # Way of every hop by its variant, its direction and the classes of both ends.
+        rise = self._moves[:, : tables.N_FIRST, 0, None]  # layers from the vacancy up to the atom
+        class_to, class_from = np.divmod(np.arange(16), 4)
+        stage_of = np.array([2, 0, 1, 2])  # of the class of the lower end
+        stage = np.where(rise > 0, stage_of[class_to], stage_of[class_from])
+        way = tables.FIRST_WAY + 2 * stage + (rise > 0)
+        way = np.where(rise == 0, tables.IN_LAYER, way)
         # Change of the states around a Li or an Mg that hops, by the groups A to F.
         sizes = np.diff(self._around.group_end, prepend=0)
         first = np.repeat([1, 1, -1, -1, 0, 0], sizes)
@@ -274,17 +281,8 @@ class KernelLattice:
             shift=shift,
             pattern=pattern,
             wrap_layer=wrap.astype(np.int32),
-            way=self._ways(),
+            way=way.astype(np.int8),
         )
-
-    def _ways(self) -> np.ndarray:
-        """Way of every hop (see `tables.Geometry`), int8 of shape (n_variants, 8, 16)."""
-        rise = self._moves[:, : tables.N_FIRST, 0, None]  # layers from the vacancy up to the atom
-        class_to, class_from = np.divmod(np.arange(16), 4)
-        stage_of = np.array([2, 0, 1, 2])  # of the class of the lower end
-        stage = np.where(rise > 0, stage_of[class_to], stage_of[class_from])
-        way = tables.FIRST_WAY + 2 * stage + (rise > 0)
-        return np.where(rise == 0, tables.IN_LAYER, way).astype(np.int8)
 
     def site_states(
         self, occupancy: np.ndarray, classes: np.ndarray, chemistry: np.ndarray | None = None

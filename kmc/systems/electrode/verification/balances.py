@@ -45,7 +45,21 @@ def _expected(
 ) -> Iterator[tuple[str, np.ndarray]]:
     there = rows.dtype.names
     resting = np.zeros(len(rows), dtype=bool)
-    given, held = _driven(rows, conditions, plan)
+    # Current density given and voltage held in each row, NaN where none is held.
+    if plan:
+        places = np.clip(rows["step"], 1, len(plan)) - 1
+        drives = [planned.step.drive for planned in plan]
+    else:
+        current, volts = (
+            conditions.get(key) for key in ("current_density_mA_cm2", "overpotential_V")
+        )
+        places = np.zeros(len(rows), dtype=np.int64)
+        drives = [Drive(float(current or 0.0), volts)]
+    given = np.array([drive.current_density_mA_cm2 for drive in drives])
+    held = np.array(
+        [np.nan if d.overpotential_V is None else float(d.overpotential_V) for d in drives]
+    )
+    given, held = given[places], held[places]
     if plan:
         steps = np.maximum.accumulate(np.clip(rows["step"], 1, len(plan)))
         yield "step", steps.astype(float)
@@ -56,11 +70,10 @@ def _expected(
         before = np.maximum(np.arange(len(rows)) - 1, 0)
         for column, plates in (("strips", False), ("plates", True)):
             if column in there:
-                drives = (plan[n - 1].step.drive for n in steps)
                 # At a held voltage there are both strips and plates.
                 still = [
                     d.overpotential_V is None and (not d.flows or d.plates != plates)
-                    for d in drives
+                    for d in (drives[n - 1] for n in steps)
                 ]
                 found = np.where(np.array(still, bool), rows[column][before], rows[column])
                 yield column, found.astype(float)
@@ -95,24 +108,6 @@ def _expected(
         pressures = _of_steps(rows, plan, "stack_pressure_MPa", pressure)
         stresses = zip(pressures, contact, strict=True)
         yield "local_stress_MPa", np.array([local_stress_MPa(p, c, limit) for p, c in stresses])
-
-
-def _driven(rows, conditions, plan: tuple[Planned, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Current density given and voltage held in each row, NaN where none is held."""
-    if plan:
-        places = np.clip(rows["step"], 1, len(plan)) - 1
-        drives = [planned.step.drive for planned in plan]
-    else:
-        current, volts = (
-            conditions.get(key) for key in ("current_density_mA_cm2", "overpotential_V")
-        )
-        places = np.zeros(len(rows), dtype=np.int64)
-        drives = [Drive(float(current or 0.0), volts)]
-    given = np.array([drive.current_density_mA_cm2 for drive in drives])
-    held = np.array(
-        [np.nan if d.overpotential_V is None else float(d.overpotential_V) for d in drives]
-    )
-    return given[places], held[places]
 
 
 def _of_steps(rows, plan: tuple[Planned, ...], name: str, default: float) -> np.ndarray:

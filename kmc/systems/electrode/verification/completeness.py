@@ -72,7 +72,15 @@ def _altered(file: Any, record: dict[str, Any]) -> Iterator[Breach]:
         if found != stored[1]:
             place = "/record, /lattice or /@schema_version"
             yield _wrong(place, f"checksum {found}", stored[1])
-    yield from _texts(file, record)
+    # Attributes for readers, which HDF5 keeps without a checksum, must be those of `/record`.
+    texts = layout.texts(record, record.get("provenance", {}), record["stop_reason"])
+    for path, value in texts.items():
+        place, _, name = path.partition("@")
+        there = guard.attribute(file[place], name)
+        if path == "/@stop_reason" and isinstance(there, str):  # that of the record may be cut
+            there = layout.truncated(there, schema.STOP_REASON_BYTES).decode()
+        if there != value and not _same_json(there, value):
+            yield _wrong(path, _shown(there), _shown(value))
     finished, reason = record["finished"], record["stop_reason"]
     if finished == (reason in _INTERRUPTED):
         yield _wrong("/@finished", f"{finished} with stop_reason {reason!r}", f"{not finished}")
@@ -94,18 +102,6 @@ def _altered(file: Any, record: dict[str, Any]) -> Iterator[Breach]:
     # A state from which `kmc resume` or `kmc extend` could not go on.
     if stored_bytes and not checkpoints_in(file, record["lattice"]):
         yield _wrong(schema.CHECKPOINT.path, "no complete state", "that of the run")
-
-
-def _texts(file: Any, record: dict[str, Any]) -> Iterator[Breach]:
-    """Attributes that do not agree with `/record`."""
-    expected = layout.texts(record, record.get("provenance", {}), record["stop_reason"])
-    for path, value in expected.items():
-        place, _, name = path.partition("@")
-        there = guard.attribute(file[place], name)
-        if path == "/@stop_reason" and isinstance(there, str):  # that of the record may be cut
-            there = layout.truncated(there, schema.STOP_REASON_BYTES).decode()
-        if there != value and not _same_json(there, value):
-            yield _wrong(path, _shown(there), _shown(value))
 
 
 def _same_json(one: Any, other: Any) -> bool:
