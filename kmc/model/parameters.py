@@ -284,7 +284,17 @@ def load_parameters(
     does not have.
     """
     path = catalogue.locate("params", name_or_path)
-    tables = _stored(catalogue.read_toml(path), path)
+    tables = catalogue.read_toml(path)
+    species, given = tables.get("species"), tables.get("quantities")
+    metal = species[0] if isinstance(species, list) and species else None
+    if metal in METALS and isinstance(given, dict):
+        # The code has one name for a quantity of every metal; a file may have that of its own.
+        names = {key: stored_key(key, metal) for key in given}
+        for key, name in names.items():
+            if key != name and name in given:
+                advice = "Remove one."
+                raise InputError(f"{key} and {name} in {path} are one quantity", advice=advice)
+        tables = {**tables, "quantities": {names[key]: value for key, value in given.items()}}
     tables = _with_base(_without_retired(tables, path), path)
     overrides = {
         key: value
@@ -304,19 +314,6 @@ def _warn(key: str, place: str) -> bool:
     """Say that a quantity of an earlier version is left out; always True."""
     warnings.warn(f"{key} {place} is ignored: {RETIRED[key]}", UserWarning, stacklevel=2)
     return True
-
-
-def _stored(tables: dict, path: Path) -> dict:
-    """A file's tables with the names of quantities that the code has for every metal."""
-    species, quantities = tables.get("species"), tables.get("quantities")
-    metal = species[0] if isinstance(species, list) and species else None
-    if metal not in METALS or not isinstance(quantities, dict):
-        return tables
-    names = {key: stored_key(key, metal) for key in quantities}
-    for key, name in names.items():
-        if key != name and name in quantities:
-            raise InputError(f"{key} and {name} in {path} are one quantity", advice="Remove one.")
-    return {**tables, "quantities": {names[key]: value for key, value in quantities.items()}}
 
 
 def _without_retired(tables: dict, path: Path) -> dict:

@@ -66,13 +66,24 @@ class Phase:
             if step.drive.plates:  # so that plating rises to its end as stripping does
                 charge = -charge
             since = 0  # the events at which a run stops are those of all its steps
-            stop, cadences = stop_of(step, run.stop), _cadences(run, step)
+            stop, cadences = stop_of(step, run.stop), []
+            for cadence, every_s, parts in (
+                (run.sample_cadence, run.output.sample_every_s, 20),
+                (run.frame_cadence, run.output.frame_every_s, 2),
+            ):
+                # At a held voltage charge may come to a halt, and a rest passes none to count.
+                if step.do == HOLD and every_s is not None:
+                    cadence = Cadence(every_s, "s")
+                elif cadence.unit == "monolayers" and not step.drive.flows:
+                    assert step.until.time_s is not None, "a rest has a time"
+                    cadence = Cadence(step.until.time_s / parts, "s")
+                cadences.append(cadence)
         elif beginning.phase == STRIP:
-            stop, cadences = run.stop, (run.sample_cadence, run.frame_cadence)
+            stop, cadences = run.stop, [run.sample_cadence, run.frame_cadence]
         else:
             rest = run.rest
             stop = Stop(time_s=rest.time_s, events=rest.events)
-            cadences = rest.cadence("sample"), rest.cadence("frame")
+            cadences = [rest.cadence("sample"), rest.cadence("frame")]
         # The loop compares its own clock and counters with limits, so that these are absolute.
         start = {"before_strip": charge, "time_s": beginning.time_s, "events": since}
         self.ends = Ends(stop, model, start, step)
@@ -159,22 +170,3 @@ def first_beginning(run: RunFile) -> Beginning:
 
 def _phase_of(step: Step) -> int:
     return STRIP if step.drive.flows else REST
-
-
-def _cadences(run: RunFile, step: Step) -> tuple[Cadence, Cadence]:
-    """Intervals of samples and frames of a step; a rest passes no charge to count.
-
-    A step at a held voltage has those in s, where the run has both.
-    """
-    found = []
-    for cadence, every_s, parts in (
-        (run.sample_cadence, run.output.sample_every_s, 20),
-        (run.frame_cadence, run.output.frame_every_s, 2),
-    ):
-        if step.do == HOLD and every_s is not None:
-            cadence = Cadence(every_s, "s")
-        elif cadence.unit == "monolayers" and not step.drive.flows:
-            assert step.until.time_s is not None, "a rest has a time"
-            cadence = Cadence(step.until.time_s / parts, "s")
-        found.append(cadence)
-    return found[0], found[1]
