@@ -44,7 +44,7 @@ class Setup:
             lone["supersaturation"] = supersaturation.electrode(self.model)
             lone["supersaturation_L1"], lone["supersaturation_L3"] = layers[0], layers[2]
         charged = self.parameters.has("exchange_current_density_mA_cm2")
-        # Without an interface, or a set that knows its exchange current, no overpotential follows.
+        # Without an interface, or an exchange current in the set, no overpotential follows.
         found: dict = {}
         if self.model.has_interface and charged:
             found["charge_transfer"] = self.model.charge_transfer()
