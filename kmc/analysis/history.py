@@ -290,10 +290,7 @@ class VoidHistory:
     def labels(self, frame: int) -> np.ndarray:
         """Void of each site in a frame, int32 of shape (n_sites,): the void numbers of `table`.
 
-        Parameters
-        ----------
-        frame : int
-            Number of a frame in the trajectory; negative ones count from the last frame here.
+        - `frame`: its number in the trajectory; negative ones count from the last frame here.
 
         Raises `InputError`: the frame is not part of the history.
         """
@@ -314,17 +311,11 @@ class VoidHistory:
         Counts that halve with half of the frames are artefacts of the cadence; constant counts are
         properties of the run. Voids that exist only between two frames are not seen.
 
-        Parameters
-        ----------
-        every : sequence of int
-            Look at every n-th of the frames only.
+        - `every`: look at every n-th of the frames only.
 
-        Returns
-        -------
-        DataFrame
-            Indexed by `every`: frames, monolayers_between and time_between_s (means), one column
-            for each kind of event, tracks, by_distance (fraction of links without a shared
-            site).
+        Returns a table indexed by `every`: frames, monolayers_between and time_between_s (means),
+        one column for each kind of event, tracks, by_distance (fraction of links without a shared
+        site).
         """
         import pandas as pd
 

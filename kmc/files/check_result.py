@@ -16,23 +16,12 @@ from kmc.files.integrity import H5PY_ERRORS, reason_of
 
 @dataclass(frozen=True)
 class Breach:
-    """The first inconsistency of a file.
+    """The first inconsistency of a file."""
 
-    Attributes
-    ----------
-    check : str
-        Name of the check.
-    dataset : str
-        Such as ``/samples/energy_eV``; an attribute is written ``group@attribute``.
-    row : int or None
-        Row of the dataset, from 0; None where it does not concern one row.
-    value, expected : str
-        The stored value, and that computed from the rest of the file.
-    """
-
-    check: str
-    dataset: str
-    row: int | None
+    check: str  # its name
+    dataset: str  # such as ``/samples/energy_eV``; an attribute is written ``group@attribute``
+    row: int | None  # of the dataset, from 0; None where it does not concern one row
+    # The stored value, and that computed from the rest of the file, as text.
     value: Any
     expected: Any
 

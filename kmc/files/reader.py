@@ -166,10 +166,7 @@ class Trajectory(Result):
         Exact for ``"vacancies"``, from their time integral, whatever the cadence. Other columns are
         known at the rows alone: their mean weights each row with half the time to its neighbours.
 
-        Parameters
-        ----------
-        name : str
-            A column that describes a state, such as ``"vacancies"`` or ``"contact_fraction"``.
+        - `name`: a column that describes a state, as ``"vacancies"`` or ``"contact_fraction"``.
 
         Raises `KeyError`: there is no such column. `ValueError`: there are no two rows at different
         times.
@@ -191,11 +188,8 @@ class Trajectory(Result):
     def to_xarray(self, *, occupancy: bool = False) -> xr.Dataset:
         """Samples over ``sample`` and moments of the frames over ``frame``, with their units.
 
-        Parameters
-        ----------
-        occupancy : bool
-            Also read what each site holds in every frame: ``occupancy``, uint8 of shape (frame,
-            site), 0 vacancy, 1 Li, 2 Mg.
+        - `occupancy`: also read what each site holds in every frame: ``occupancy``, uint8 of shape
+          (frame, site), 0 vacancy, 1 Li, 2 Mg.
         """
         dataset = super().to_xarray()
         if occupancy:

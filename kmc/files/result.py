@@ -103,12 +103,8 @@ class Result:
     def plot(self, what: str = "summary", **options: Any) -> Any:
         """A picture of the run, a matplotlib figure that shows itself in a notebook.
 
-        Parameters
-        ----------
-        what : str
-            As for ``kmc plot --what``; `kmc plot FILE --help` lists the pictures of each kind.
-        **options
-            ``frames``, ``min_size``, ``paper``; see `kmc.plotting.draw`.
+        - `what`: as for ``kmc plot --what``; `kmc plot FILE --help` lists those of each kind.
+        - `options`: ``frames``, ``min_size``, ``paper``; see `kmc.plotting.draw`.
 
         Raises `InputError`: there is no such picture, or the run lacks the data for it.
         """

@@ -155,10 +155,7 @@ class Frame:
         ``arrays["site"]`` the place in `occupancy`, ``arrays["dead"]`` 1 for metal that is not
         connected; ``info`` has events, time_s, capacity_monolayers and capacity_mAh_cm2.
 
-        Parameters
-        ----------
-        vacancies : bool
-            Vacancies too, as the element X.
+        - `vacancies`: vacancies too, as the element X.
 
         Raises `InputError`: ASE is not installed. `FileFormatError`: the frame is damaged.
         """

@@ -160,24 +160,12 @@ class Lattice:
 
     Sites are numbered layer by layer from the electrolyte:
     ``site = (layer - 1) * sites_per_layer + ((iy * nx + ix) * columns + column)``.
-
-    Parameters
-    ----------
-    name : str
-        Lattice file.
-    cells : (int, int)
-        In-plane cells, each at least 4.
-    layers : int
-        Atomic layers, at least 8; a multiple of the cell's layers when periodic.
-    boundary : {"interface", "periodic"}
-        Along z: electrolyte below and metal reservoir above, or periodic.
-    lattice_parameter_A : float
-        Lattice parameter a in Å.
     """
 
-    name: str
-    cells: tuple[int, int]
-    layers: int
+    name: str  # lattice file
+    cells: tuple[int, int]  # in plane, each at least 4
+    layers: int  # at least 8; a multiple of those of the cell when periodic
+    # "interface" or "periodic" along z: electrolyte below and metal reservoir above, or periodic.
     boundary: str
     lattice_parameter_A: float
     unit_cell: UnitCell = field(init=False, repr=False, compare=False)
@@ -275,17 +263,10 @@ class Lattice:
     def neighbours(self, sites, shell: int) -> np.ndarray:
         """Neighbours of one site or of an array of sites.
 
-        Parameters
-        ----------
-        sites : int or array of int
-            Site numbers.
-        shell : {1, 2}
-            First neighbours (8) or second neighbours (6).
+        - `shell`: 1 for first neighbours (8), 2 for second ones (6).
 
-        Returns
-        -------
-        ndarray of int32, shape (..., 8) or (..., 6)
-            −1 where the box has no such site: below L1 and above the top layer.
+        Returns ndarray of int32, shape (..., 8) or (..., 6): −1 where the box has no such site,
+        below L1 and above the top layer.
         """
         sites = np.asarray(sites)
         flat = sites.reshape(-1)
