@@ -18,10 +18,10 @@ from kmc.files.integrity import H5PY_ERRORS, reason_of
 class Breach:
     """The first inconsistency of a file."""
 
-    check: str  # its name
-    dataset: str  # such as ``/samples/energy_eV``; an attribute is written ``group@attribute``
-    row: int | None  # of the dataset, from 0; None where it does not concern one row
-    # The stored value, and that computed from the rest of the file, as text.
+    check: str  #: its name
+    dataset: str  #: such as ``/samples/energy_eV``; an attribute is written ``group@attribute``
+    row: int | None  #: of the dataset, from 0; None where it does not concern one row
+    #: The stored value, and that computed from the rest of the file, as text.
     value: Any
     expected: Any
 

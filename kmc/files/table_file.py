@@ -49,13 +49,13 @@ _TEXT_BYTES = 2000  # of an attribute, fixed: HDF5 keeps others in heaps without
 class Tables:
     """What a kind of run records: name → (unit, meaning), in four places."""
 
-    samples: Table  # columns of `/samples`; ``time_s`` is among them
-    # Arrays of `/frames`; ``sample``, the row of the same time, is among them.
+    samples: Table  #: columns of `/samples`; ``time_s`` is among them
+    #: Arrays of `/frames`; ``sample``, the row of the same time, is among them.
     frames: Table = field(default_factory=dict)
-    constants: Table = field(default_factory=dict)  # arrays that do not change
-    # Name of a list → its columns; ``frame`` is among them where its rows belong to frames.
+    constants: Table = field(default_factory=dict)  #: arrays that do not change
+    #: Name of a list → its columns; ``frame`` is among them where its rows belong to frames.
     lists: Mapping[str, Table] = field(default_factory=dict)
-    format: str = FORMAT  # what the file calls itself
+    format: str = FORMAT  #: what the file calls itself
 
     def of(self, path: str) -> tuple[str, str]:
         """Unit and meaning of a dataset; of one that an earlier version wrote nothing is known."""

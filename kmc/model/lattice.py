@@ -162,10 +162,10 @@ class Lattice:
     ``site = (layer - 1) * sites_per_layer + ((iy * nx + ix) * columns + column)``.
     """
 
-    name: str  # lattice file
-    cells: tuple[int, int]  # in plane, each at least 4
-    layers: int  # at least 8; a multiple of those of the cell when periodic
-    # "interface" or "periodic" along z: electrolyte below and metal reservoir above, or periodic.
+    name: str  #: lattice file
+    cells: tuple[int, int]  #: in plane, each at least 4
+    layers: int  #: at least 8; a multiple of those of the cell when periodic
+    #: Along z, "interface" (electrolyte below, metal reservoir above) or "periodic".
     boundary: str
     lattice_parameter_A: float
     unit_cell: UnitCell = field(init=False, repr=False, compare=False)

@@ -47,53 +47,53 @@ class System:
     """
 
     rules: RunKind
-    # Attribute at the root of its files that states their schema; kinds whose files are tables
-    # share one, and may have another in files of earlier versions.
+    #: Attribute at the root of its files that states their schema; kinds whose files are tables
+    #: share one, and may have another in files of earlier versions.
     marker: str
     samples: Table
-    prepare: Callable[[RunFile, Progress], Job]  # the run as a job
-    # ``writer(path, run_file, job)`` records it in a file, in the place of one that is there.
+    prepare: Callable[[RunFile, Progress], Job]  #: the run as a job
+    #: ``writer(path, run_file, job)`` records it in a file, in the place of one that is there.
     writer: Callable[[Path, RunFile, Any], Any]
     load: Callable[[Path], Any]
     resume: Callable[..., Any]
     verify: Callable[..., Verification]
-    # Pairs of label and text of a run, for `kmc info --all`; JSON-able data, for `--json`.
+    #: Pairs of label and text of a run, for `kmc info --all`; JSON-able data, for `--json`.
     summary: Callable[[Any], list[tuple[str, str]]]
     facts: Callable[[Any], dict[str, Any]]
-    pictures: Mapping[str, str]  # name of a picture → what it shows
-    # Name of a picture → function of runs, their names, and the numbers of frames or None; None of
-    # the kinds that `kmc.plotting` draws.
+    pictures: Mapping[str, str]  #: name of a picture → what it shows
+    #: Name of a picture → function of runs, their names, and the numbers of frames or None; None of
+    #: the kinds that `kmc.plotting` draws.
     drawings: Mapping[str, Callable[..., Any]] | None = None
-    # Numbers of a run by name, one a sample, for sweeps; the column of `charge` among them.
+    #: Numbers of a run by name, one a sample, for sweeps; the column of `charge` among them.
     columns: Callable[[Any], Mapping[str, Any]] = lambda run: run.samples
-    # Unit of ``--at`` for sweeps of such runs; None where they pass no charge.
+    #: Unit of ``--at`` for sweeps of such runs; None where they pass no charge.
     charge: Charge | None = MONOLAYERS
-    headline: str = "contact_fraction"  # what the picture of a sweep shows by default
-    # ``derived(run, row, monolayers)``: more numbers at a row of those, with the frame nearest to a
-    # capacity, or the last frame where that is None; and what these are.
+    headline: str = "contact_fraction"  #: what the picture of a sweep shows by default
+    #: ``derived(run, row, monolayers)`` gives more numbers at a row of those, with the frame
+    #: nearest to a capacity, or the last frame where that is None; then what these are.
     derived: Callable[[Any, dict[str, float], float | None], dict[str, float]] | None = None
     derived_columns: Table = field(default_factory=dict)
-    # What `kmc export` writes, name → function of a run that gives a pandas table.
+    #: What `kmc export` writes, name → function of a run that gives a pandas table.
     tables: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     extend: Callable[..., Any] | None = None
     repair: Callable[..., Any] | None = None
-    # ``movie(run, path, frames=…, per_second=…, progress=…)`` saves one; returns its frames.
+    #: ``movie(run, path, frames=…, per_second=…, progress=…)`` saves one; returns its frames.
     movie: Callable[..., int] | None = None
-    # At most eight pairs of the summary, for `kmc info` and after a run.
+    #: At most eight pairs of the summary, for `kmc info` and after a run.
     digest: Callable[[Any], list[tuple[str, str]]] | None = None
-    # Rough cost of a run, from the sections of its run file, for `kmc sweep --dry-run`.
+    #: Rough cost of a run, from the sections of its run file, for `kmc sweep --dry-run`.
     seconds: Callable[[Mapping[str, Any]], float] = lambda tables: math.nan
     file_bytes: Callable[[Mapping[str, Any]], float] = lambda tables: math.nan
-    more_frames: str = ""  # which key gives a run more frames, "a larger upscale.frames"
-    next: tuple[str, ...] = ()  # options of ``kmc plot`` to suggest after a run
-    # "extend" and "repair" → what to do instead where a kind has no such command.
+    more_frames: str = ""  #: which key gives a run more frames, "a larger upscale.frames"
+    next: tuple[str, ...] = ()  #: options of ``kmc plot`` to suggest after a run
+    #: "extend" and "repair" → what to do instead where a kind has no such command.
     advice: Mapping[str, str] = field(default_factory=dict)
     checks_itself: bool = False
-    # What its files hold, where they are tables (`kmc.files.table_file`).
+    #: What its files hold, where they are tables (`kmc.files.table_file`).
     layout: Tables | None = None
-    # Adds to record and arrays of a file of an earlier version what such files lack.
+    #: Adds to record and arrays of a file of an earlier version what such files lack.
     complete: Callable[[dict[str, Any], dict[str, Any]], None] | None = None
-    result: Callable[..., Any] | None = None  # makes the run, from path, record and arrays
+    result: Callable[..., Any] | None = None  #: makes the run, from path, record and arrays
 
     @property
     def name(self) -> str:
