@@ -51,8 +51,8 @@ AT_HOME = {
     "skimage": "analysis.segmented_image analysis.plan_view",
     "tifffile": "analysis.segmented_image",
     "pybamm": "campaign.cell_model",
-    "IPython": "plotting.notebook",
-    "ipywidgets": "plotting.notebook",
+    "IPython": "plotting.draw",
+    "ipywidgets": "plotting.draw",
     "pandas": "analysis systems.population campaign plotting files",
 }
 

@@ -258,7 +258,7 @@ def critical(
     from kmc.campaign.critical.criterion import parse_criterion
     from kmc.campaign.critical.question import Question, map_table
     from kmc.campaign.critical.threshold import Scale
-    from kmc.plotting.thresholds import threshold_map_picture, threshold_picture
+    from kmc.plotting.studies import threshold_map_picture, threshold_picture
 
     replicas = replicas or (12 if calibration else 4)
     question = Question(

@@ -5,45 +5,24 @@ else. Imports every package but `cli`.
 >>> plotting.draw("map", kmc.load("strip_li.h5"))       # doctest: +SKIP
 """
 
-from kmc.common.outputs import PICTURES
-from kmc.plotting.calibration_panels import calibration_picture
-from kmc.plotting.convergence import convergence_picture
-from kmc.plotting.draw import (
-    draw,
-    plot_cross_section,
-    plot_profiles,
-    plot_voids,
-)
-from kmc.plotting.impedance_panels import impedance_picture
-from kmc.plotting.measured_panels import plan_picture
-from kmc.plotting.movie import save_movie
-from kmc.plotting.notebook import slider, watch
-from kmc.plotting.nucleation_panels import nucleation_picture
-from kmc.plotting.pages import overview
-from kmc.plotting.statistics import ripening_picture
-from kmc.plotting.style import MAGNESIUM, METAL, save
-from kmc.plotting.sweep_panels import sweep_picture
-from kmc.plotting.thresholds import threshold_picture
-
-__all__ = [
-    "MAGNESIUM",
-    "METAL",
-    "PICTURES",
-    "calibration_picture",
-    "convergence_picture",
-    "draw",
-    "impedance_picture",
-    "nucleation_picture",
-    "overview",
-    "plan_picture",
-    "plot_cross_section",
-    "plot_profiles",
-    "plot_voids",
-    "ripening_picture",
-    "save",
-    "save_movie",
-    "slider",
-    "sweep_picture",
-    "threshold_picture",
-    "watch",
-]
+# The public names are those that are imported here `as` themselves.
+from kmc.common.outputs import PICTURES as PICTURES
+from kmc.plotting.draw import draw as draw
+from kmc.plotting.draw import plot_cross_section as plot_cross_section
+from kmc.plotting.draw import plot_profiles as plot_profiles
+from kmc.plotting.draw import slider as slider
+from kmc.plotting.draw import watch as watch
+from kmc.plotting.measured_panels import impedance_picture as impedance_picture
+from kmc.plotting.measured_panels import plan_picture as plan_picture
+from kmc.plotting.movie import save_movie as save_movie
+from kmc.plotting.nucleation_panels import nucleation_picture as nucleation_picture
+from kmc.plotting.pages import overview as overview
+from kmc.plotting.statistics import plot_voids as plot_voids
+from kmc.plotting.statistics import ripening_picture as ripening_picture
+from kmc.plotting.studies import calibration_picture as calibration_picture
+from kmc.plotting.studies import convergence_picture as convergence_picture
+from kmc.plotting.studies import threshold_picture as threshold_picture
+from kmc.plotting.style import MAGNESIUM as MAGNESIUM
+from kmc.plotting.style import METAL as METAL
+from kmc.plotting.style import save as save
+from kmc.plotting.sweep_panels import sweep_picture as sweep_picture

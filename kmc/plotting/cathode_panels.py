@@ -10,6 +10,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
@@ -51,9 +52,8 @@ def _summary(
 ) -> Figure:
     """Curves against the cycle beside published values; below, maps of the first run."""
     # Maps are of the first run, under its heading; curves of others are named in their key.
-    page, body, foot = style.sheet(runs[:1], (6.9, 5.4), _about(runs[0]), foot_in=0.25)
+    page, body = style.sheet(runs[:1], (6.9, 5.4), _about(runs[0]), keys=keys())
     top, bottom = style.stack(body, [3.4, 2.0])
-    style.patch_key(foot, keys())
     axes = top.subplots(2, 3).ravel()
     selenium = any(run.facts["materials"][0] == "se" for run in runs)
     for axis, (column, (phase, label)) in zip(axes, _CURVES.items(), strict=False):
@@ -68,46 +68,42 @@ def _summary(
             last = max(run.run["cathode"]["cycles"] for run in runs)
             shown = [(c, v) for c, v in zip((1, 20), PUBLISHED[column], strict=True) if c <= last]
             axis.plot(*zip(*shown, strict=True), "kx", label="Xiong et al. (Se)")
-        axis.set_ylabel(label)
-        axis.set_xlabel("cycle")
+        axis.set(xlabel="cycle", ylabel=label)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if column.startswith("stress") and len(runs) > 1:
             axis.set_yscale("log")
         else:
             axis.set_ylim(0, 1.08 * axis.get_ylim()[1])
     axes[-1].axis("off")
+    # One key for all panels, as they share the curves of the runs and most marks of the paper.
     legend: dict[str, Artist] = {}
     for axis in axes[:-1]:
         handles, labels = axis.get_legend_handles_labels()
         legend |= dict(zip(labels, handles, strict=True))
     axes[-1].legend(legend.values(), legend.keys(), loc="center", fontsize=7)
-    run = runs[0]
-    chosen = _chosen(run, frames, 3)
+    chosen = _chosen(runs[0], frames, 3)[:3]
     panels = bottom.subplots(1, 4)
-    for axis, frame in zip(panels, chosen[:3], strict=False):
-        draw_map(axis, run, frame)
-    for axis in panels[len(chosen[:3]) : 3]:
+    for axis, frame in zip(panels, chosen, strict=False):
+        draw_map(axis, runs[0], frame)
+    for axis in panels[len(chosen) : 3]:
         axis.axis("off")
-    draw_stress(panels[3], run, chosen[min(2, len(chosen)) - 1])
+    # The lithiated end of the last cycle, where the material is swollen and bears most.
+    draw_stress(panels[3], runs[0], chosen[min(2, len(chosen)) - 1])
     return page
 
 
 def _maps(runs: Sequence[TableRun], names: Sequence[str], frames: Sequence[int] | None) -> Figure:
     """Microstructure above, equivalent stress below, frame by frame, for each run."""
-    rows = [_chosen(run, frames, _MAX_MAPS) for run in runs]
-    wide = max(len(row) for row in rows)
-    size = (1.75 * wide + 0.5, 3.3 * len(runs))
-    page, body, foot = style.sheet(runs, size, _about(runs[0]), names=[""], foot_in=0.25)
-    style.patch_key(foot, keys())
-    axes = body.subplots(2 * len(runs), wide, squeeze=False)
-    for i, (run, row) in enumerate(zip(runs, rows, strict=True)):
-        for k in range(wide):
-            if k < len(row):
-                draw_map(axes[2 * i, k], run, row[k], names[i] if k == 0 and len(runs) > 1 else "")
-                draw_stress(axes[2 * i + 1, k], run, row[k])
-            else:
-                axes[2 * i, k].axis("off")
-                axes[2 * i + 1, k].axis("off")
+    rows: list[list[tuple]] = []
+    for run, name in zip(runs, names, strict=True):
+        chosen = _chosen(run, frames, _MAX_MAPS)
+        named = [name if len(runs) > 1 else "", *[""] * len(chosen)]
+        rows.append([(draw_map, run, *each) for each in zip(chosen, named, strict=False)])
+        rows.append([(draw_stress, run, frame) for frame in chosen])
+    size = (1.75 * max(map(len, rows)) + 0.5, 3.3 * len(runs))
+    page, body = style.sheet(runs, size, _about(runs[0]), names=[""], keys=keys())
+    for axis, (draw, *of) in style.grid(body, rows):
+        draw(axis, *of)
     return page
 
 
@@ -155,30 +151,25 @@ def draw_map(axis: Axes, run: TableRun, frame: int, name: str = "") -> None:
     pushed = (1.0 - opened - fill).clip(0.0, 1.0)
     inside = fill * np.array(to_rgb(_CREPT)) + pushed * np.array(to_rgb(_COLOURS[ACTIVE])) + opened
     shown = np.where(pore, inside, rgb * (1.0 - opened) + opened)
-    axis.imshow(shown.clip(0, 1).swapaxes(0, 1), origin="lower", interpolation="nearest")
-    axis.set_title(f"{name}\n{moment(run, frame)}" if name else moment(run, frame), fontsize=7)
+    title = f"{name}\n{moment(run, frame)}" if name else moment(run, frame)
+    _image(axis, shown.clip(0, 1), title)
+
+
+def _image(axis: Axes, shown: np.ndarray, title: str, **look: Any) -> AxesImage:
+    """A field in a frame without ticks: sites have no length in this model."""
+    axis.set_title(title, fontsize=7)
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(True)
+    return axis.imshow(shown.swapaxes(0, 1), **look)
 
 
 def draw_stress(axis: Axes, run: TableRun, frame: int, *, bar: bool = True) -> None:
     """Equivalent stress; white is open."""
-    shown = np.ma.masked_where(
-        run.frames["bears_load"][frame] == 0, run.frames["equivalent_GPa"][frame]
-    )
+    stress, bears = run.frames["equivalent_GPa"], run.frames["bears_load"][frame]
     # A few sites at corners bear far more than the others and would set the scale.
-    high = max(float(np.quantile(run.frames["equivalent_GPa"], 0.98)), 1e-3)
-    image = axis.imshow(
-        shown.swapaxes(0, 1),
-        origin="lower",
-        cmap="viridis",
-        vmin=0,
-        vmax=high,
-        interpolation="nearest",
-    )
-    axis.set_title(f"stress, {moment(run, frame)}", fontsize=7)
-    axis.set(xticks=[], yticks=[])
-    axis.spines[:].set_visible(True)
+    look: dict[str, Any] = {"vmin": 0, "vmax": max(float(np.quantile(stress, 0.98)), 1e-3)}
+    shown = np.ma.masked_where(bears == 0, stress[frame])
+    image = _image(axis, shown, f"stress, {moment(run, frame)}", cmap="viridis", **look)
     if bar:
         axis.figure.colorbar(image, ax=axis, shrink=0.8, label="GPa")
 

@@ -38,12 +38,8 @@ def draw_curves(part, trajectories: Sequence[Trajectory], *, mark_frames: bool =
         _draw_contact(upper, xs, runs)
     else:
         for index, (x, t) in enumerate(zip(xs, runs, strict=True)):
-            style.line(
-                upper,
-                x,
-                t.samples["energy_eV"] - t.samples["energy_eV"][0],
-                **style.run_style(index),
-            )
+            energy = t.samples["energy_eV"]
+            style.line(upper, x, energy - energy[0], **style.run_style(index))
         upper.set_ylabel("energy change (eV)")
     if interface and with_current:
         _draw_overpotential(lower, xs, runs)
@@ -92,8 +88,7 @@ def _draw_contact(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> None:
                 style.line(axes, x, alone, style.SKY, linestyle="--", label=t.metal)
             else:
                 style.line(axes, x, alone, colours["color"], linewidth=0.7)
-    axes.set_ylim(0, 1.05)
-    axes.set_ylabel("contact fraction")
+    axes.set(ylim=(0, 1.05), ylabel="contact fraction")
     if not alloys:
         return
     if len(trajectories) == 1:
@@ -115,8 +110,8 @@ def _draw_overpotential(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> N
     terms = _terms(trajectories[0]) if len(xs) == 1 else {}
     known = [np.isfinite(v) for v in volts]
     # Samples without an electroactive atom are infinite and would leave no scale for the others.
-    highest = max((v[k].max(initial=0.0) for v, k in zip(volts, known, strict=True)), default=0.0)
-    lowest = min((v[k].min(initial=0.0) for v, k in zip(volts, known, strict=True)), default=0.0)
+    finite = np.concatenate([v[k] for v, k in zip(volts, known, strict=True)])
+    highest, lowest = finite.max(initial=0.0), finite.min(initial=0.0)
     scale, unit = (1e3, "mV") if highest < 1 else (1.0, "V")
     if terms and known[0].any():
         _stack(axes, xs[0], terms, known[0], scale)
@@ -128,8 +123,15 @@ def _draw_overpotential(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> N
         if k.any():
             style.line(axes, x, np.where(k, v, np.nan) * scale, **colours)
         # Infinite where no atom can be stripped; NaN, no site to plate on, is left blank.
-        if (lost := np.isinf(v)).any():
-            _mark_lost(axes, x, x[lost], colours["color"] if len(xs) > 1 else style.BLACK)
+        if len(lost := x[np.isinf(v)]):
+            top = axes.get_xaxis_transform()
+            mark: Any = {"color": colours["color"] if len(xs) > 1 else style.BLACK, "ms": 6}
+            axes.plot(lost, [0.98] * len(lost), "|", transform=top, clip_on=False, **mark)
+            # The text stands on the side with more room.
+            side = "right" if lost[0] > 0.5 * (x[0] + x[-1]) else "left"
+            shift, look = (-6 if side == "right" else 6, 0), {"ha": side, "va": "center"}
+            text = "no electroactive atom"
+            style.beside(axes, text, (lost[0], 0.98), shift, xycoords=top, **look)
     # The key stands above the curves, in room that is added to the axis.
     room = 1.12
     name = "overpotential_concentration_V"
@@ -144,9 +146,8 @@ def _draw_overpotential(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> N
         _thick_and_thin(axes, "total", "without concentration", "upper right")
         room = 1.4
     elif axes.get_legend_handles_labels()[0]:
-        axes.legend(
-            loc="upper left", ncols=2, handlelength=1.2, columnspacing=1.0, handletextpad=0.5
-        )
+        close: dict[str, Any] = {"handlelength": 1.2, "columnspacing": 1.0, "handletextpad": 0.5}
+        axes.legend(loc="upper left", ncols=2, **close)
         room = 1.7
     axes.set_ylim(1.1 * lowest * scale, room * highest * scale if highest > 0 else 1.0)
     axes.set_ylabel(f"overpotential ({unit})")
@@ -185,12 +186,3 @@ def _stack(axes: Axes, x, terms: dict[str, np.ndarray], known, scale: float) -> 
         start = np.where(height < 0, lowest, highest)
         axes.fill_between(x, start, start + height, color=colour, label=label, **look)
         highest, lowest = highest + np.maximum(height, 0), lowest + np.minimum(height, 0)
-
-
-def _mark_lost(axes: Axes, x, lost, colour: str) -> None:
-    """Mark where the overpotential is infinite, because no atom is electroactive."""
-    top = axes.get_xaxis_transform()
-    axes.plot(lost, np.full(len(lost), 0.98), "|", color=colour, ms=6, transform=top, clip_on=False)
-    side = "right" if lost[0] > 0.5 * (x[0] + x[-1]) else "left"
-    shift, look = (-6 if side == "right" else 6, 0), {"ha": side, "va": "center"}
-    style.beside(axes, "no electroactive atom", (lost[0], 0.98), shift, xycoords=top, **look)

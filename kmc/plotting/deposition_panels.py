@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -33,8 +34,8 @@ def _summary(
     shown = list(runs[:4])
     names = list(names) if len(runs) > 1 else []
     size = (max(4.6, 1.75 * len(shown) + 0.4), 2.9 + 2.5)
-    about = ("", _size(runs[0]))
-    page, body, foot = style.sheet(runs, size, about, names=names, foot_in=0.25, columns=2)
+    keys = keys_of(shown)
+    page, body = style.sheet(runs, size, _about(runs[0]), names=names, keys=keys, columns=2)
     top, bottom = style.stack(body, [2.9, 2.5])
     axes = top.subplots(2, 2, sharex=True)
     passed = any((np.diff(run.samples["capacity_monolayers"]) < 0).any() for run in runs)
@@ -46,8 +47,7 @@ def _summary(
             area_um2 = columns * (run.facts["spacing_A"] * 1e-4) ** 2
             number = s[column] * (area_um2 if column == "islands_per_um2" else 1.0)
             axis.plot(x, number, **style.run_style(i))
-        axis.set_ylabel(label)
-        axis.set_ylim(bottom=0)
+        axis.set(ylabel=label, ylim=(0, None))
     for axis in axes[1]:
         axis.set_xlabel("charge passed (monolayers)" if passed else "plated (monolayers)")
     axes[0, 1].yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
@@ -61,15 +61,14 @@ def _summary(
         draw_section(panels[1, i], run, frame)
     if not names:
         panels[1, 0].set_title("section at the highest column", fontsize=7)
-    style.patch_key(foot, keys_of(shown))
     return page
 
 
-def _size(run: TableRun) -> str:
-    """Edges of the box: "13.4 × 13.4 nm, periodic"."""
+def _about(run: TableRun) -> tuple[str, str]:
+    """Edges of the box for its heading, "13.4 × 13.4 nm, periodic", at the right of the name."""
     ny, nx = run.constants["substrate"].shape
     nm = run.facts["spacing_A"] / 10
-    return f"{nx * nm:.3g} × {ny * nm:.3g} nm, periodic"
+    return "", f"{nx * nm:.3g} × {ny * nm:.3g} nm, periodic"
 
 
 def keys_of(runs: Sequence[TableRun], *, sections: bool = True) -> list[Patch]:
@@ -86,24 +85,18 @@ def keys_of(runs: Sequence[TableRun], *, sections: bool = True) -> list[Patch]:
 def _maps(runs: Sequence[TableRun], names: Sequence[str], frames: Sequence[int] | None) -> Figure:
     """Heights from above, one row a run."""
     rows = []
-    for run in runs:
-        n = len(run.frames["sample"])
-        rows.append(list(frames)[:_MAX_MAPS] if frames else style.evenly(n, 4))
-    wide = max(len(row) for row in rows)
-    size = (2.3 * wide, 2.1 * len(runs))
-    page, body, foot = style.sheet(runs, size, ("", _size(runs[0])), names=[""], foot_in=0.25)
-    style.patch_key(foot, keys_of(runs, sections=False))
-    axes = body.subplots(len(runs), wide, squeeze=False)
-    for i, (run, row) in enumerate(zip(runs, rows, strict=True)):
-        top = max(highest(run, frame) for frame in row)
-        for axis in axes[i]:
-            axis.set_visible(False)
-        for axis, frame in zip(axes[i], row, strict=False):
-            axis.set_visible(True)
-            charge = run.samples["capacity_monolayers"][run.frames["sample"][frame]]
-            title = f"after {monolayers(float(charge))}"
-            title = f"{names[i]}\n{title}" if len(runs) > 1 else title
-            draw_map(axis, run, frame, title, highest=top)
+    for run, name in zip(runs, names, strict=True):
+        every = style.evenly(len(run.frames["sample"]), 4)
+        chosen = list(frames)[:_MAX_MAPS] if frames else every
+        # Frames of a run have one scale, so that growth shows.
+        top = max(highest(run, frame) for frame in chosen)
+        rows.append([(run, frame, name, top) for frame in chosen])
+    size, keys = (2.3 * max(map(len, rows)), 2.1 * len(runs)), keys_of(runs, sections=False)
+    page, body = style.sheet(runs, size, _about(runs[0]), names=[""], keys=keys)
+    for axis, (run, frame, name, top) in style.grid(body, rows):
+        charge = run.samples["capacity_monolayers"][run.frames["sample"][frame]]
+        title = f"{name}\n" * (len(runs) > 1) + f"after {monolayers(float(charge))}"
+        draw_map(axis, run, frame, title, highest=top)
     return page
 
 
@@ -111,15 +104,12 @@ def _sections(
     runs: Sequence[TableRun], names: Sequence[str], frames: Sequence[int] | None
 ) -> Figure:
     """Cross-sections, one row a run."""
-    size = (4.6, 1.3 * len(runs))
-    page, body, foot = style.sheet(runs, size, ("", _size(runs[0])), names=[""], foot_in=0.25)
-    style.patch_key(foot, keys_of(runs))
-    axes = body.subplots(len(runs), 1, squeeze=False)
-    for i, run in enumerate(runs):
-        frame = len(run.frames["sample"]) - 1 if frames is None else frames[-1]
-        draw_section(axes[i, 0], run, frame)
+    size, keys = (4.6, 1.3 * len(runs)), keys_of(runs)
+    page, body = style.sheet(runs, size, _about(runs[0]), names=[""], keys=keys)
+    for axis, (run, name) in style.grid(body, [[pair] for pair in zip(runs, names, strict=True)]):
+        draw_section(axis, run, len(run.frames["sample"]) - 1 if frames is None else frames[-1])
         if len(runs) > 1:
-            axes[i, 0].set_title(names[i], fontsize=7)
+            axis.set_title(name, fontsize=7)
     return page
 
 
@@ -137,15 +127,8 @@ def draw_map(
     nm = run.facts["spacing_A"] / 10
     ny, nx = top.shape
     shown = np.ma.masked_equal(top, 0)
-    image = axis.imshow(
-        shown,
-        origin="lower",
-        extent=(0, nx * nm, 0, ny * nm),
-        cmap="viridis",
-        vmin=1,
-        vmax=max(2, highest, int(top.max())),
-        interpolation="nearest",
-    )
+    look: dict[str, Any] = {"vmin": 1, "vmax": max(2, highest, int(top.max()))}
+    image = axis.imshow(shown, extent=(0, nx * nm, 0, ny * nm), cmap="viridis", **look)
     if not top.any():
         style.empty(axis, "bare")
     islands = run.constants["substrate"]
@@ -153,8 +136,7 @@ def draw_map(
         x, y = (np.arange(nx) + 0.5) * nm, (np.arange(ny) + 0.5) * nm
         axis.contour(x, y, islands, levels=[0.5], colors=_ISLAND, linewidths=0.6)
     axis.set_title(title, fontsize=7)
-    axis.set_xlabel("x (nm)")
-    axis.set_ylabel("y (nm)")
+    axis.set(xlabel="x (nm)", ylabel="y (nm)")
     if bar:
         ticks = MaxNLocator(integer=True, nbins=5)
         axis.figure.colorbar(image, ax=axis, shrink=0.7, label="layers", ticks=ticks)
@@ -166,30 +148,14 @@ def draw_section(axis: Axes, run: TableRun, frame: int) -> None:
     # Through the highest column: a row in the middle often misses a lone island.
     row = int(np.unravel_index(np.argmax(heights(occupied)), occupied.shape[1:])[0])
     nm = run.facts["spacing_A"] / 10
-    cut = occupied[:, row, :]
     high = int(max(4, heights(occupied).max() + 2))
-    axis.imshow(
-        np.ma.masked_equal(cut[:high], 0),
-        origin="lower",
-        extent=(0, cut.shape[1] * nm, 0, high * nm),
-        cmap=ListedColormap([_METAL]),
-        interpolation="nearest",
-        aspect="auto",
-    )
-    surface = run.constants["substrate"][row][None, :]
-    axis.imshow(
-        surface,
-        extent=(0, cut.shape[1] * nm, -0.06 * high * nm, 0),
-        cmap=ListedColormap([_SUBSTRATE, _ISLAND]),
-        vmin=0,
-        vmax=1,
-        interpolation="nearest",
-        aspect="auto",
-    )
-    axis.set_xlim(0, cut.shape[1] * nm)
-    axis.set_ylim(-0.06 * high * nm, high * nm)
-    axis.set_xlabel("x (nm)")
-    axis.set_ylabel("z (nm)")
+    cut, surface = occupied[:high, row, :], run.constants["substrate"][row][None, :]
+    width, top, below = cut.shape[1] * nm, high * nm, -0.06 * high * nm
+    colours, look = ListedColormap([_METAL]), dict[str, Any](aspect="auto")
+    axis.imshow(np.ma.masked_equal(cut, 0), extent=(0, width, 0, top), cmap=colours, **look)
+    colours, look = ListedColormap([_SUBSTRATE, _ISLAND]), {"vmin": 0, "vmax": 1, **look}
+    axis.imshow(surface, extent=(0, width, below, 0), cmap=colours, **look)
+    axis.set(xlim=(0, width), ylim=(below, top), xlabel="x (nm)", ylabel="z (nm)")
 
 
 DEPOSITION_PICTURES: Mapping[str, Callable[..., Figure]] = {

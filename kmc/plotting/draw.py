@@ -1,7 +1,9 @@
-"""Pictures by name (`draw`), and the `plot` methods of the results of the analysis."""
+"""Pictures by name (`draw`), `plot` methods of results of the analysis, and pictures that change in
+a notebook: a run that goes on, and a slider through frames."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import compress
 from pathlib import Path
@@ -24,6 +26,7 @@ from kmc.plotting.deposition_panels import DEPOSITION_PICTURES
 from kmc.plotting.upscale import POPULATION_PICTURES
 from kmc.runfile.kinds import BOX
 from kmc.systems import SYSTEMS
+from kmc.systems.run import load
 
 # What draws each picture of a box: of runs and frames, or of an analysis of each run.
 _PLAIN = {
@@ -146,22 +149,31 @@ def _of_boxes(
             raise InputError(f"{runs[0].path} has no Mg", advice="Use a run of limg_li2s.")
         runs, names = list(compress(runs, of_alloys)), list(compress(names, of_alloys))
     some = [None if frames is None else choose_frames(frames, len(t.frames), t.path) for t in runs]
-    # Of sizes, selected frames restrict the picture, not the tracking.
-    used = [None] * len(runs) if what == "sizes" else some
+    analyse: Callable[..., Any] = cross_section if what == "microscope" else voids
+    options: dict[str, Any] = {"min_size": min_size}
     if what in ("profiles", "mixing"):
-        found = _each(profiles_of, runs, used, progress)
-    else:
-        analyse = cross_section if what == "microscope" else voids
-        found = _each(analyse, runs, used, progress, min_size=min_size)
+        analyse, options = profiles_of, {}
+
+    def part(index: int) -> FrameProgress | None:
+        """Progress over all runs, of the analysis of one."""
+        if progress is None:
+            return None
+        return lambda done, of: progress(index * of + done, len(runs) * of)
+
+    found = [
+        # Of sizes, selected frames restrict the picture, not the tracking.
+        analyse(t, frames=None if what == "sizes" else used, progress=part(i), **options)
+        for i, (t, used) in enumerate(zip(runs, some, strict=True))
+    ]
     if what == "microscope":
-        x_key, _, _ = style.table_axis([section.table for section in found])
+        x_key = style.table_axis([section.table for section in found])[0]
         volts = [
             (t.samples[x_key], t.samples["overpotential_V"])
             for t in runs
             if x_key in t.samples and "overpotential_V" in t.samples
         ]
-        metals = ["-".join(t.species) for t in runs]
         more: dict[str, Any] = {"measured": measured, "overpotentials": volts}
+        metals = ["-".join(t.species) for t in runs]
         return microscope.sections_picture(found, names, metals, runs, **more)
     if what == "sizes":
         only = [indices for indices in some if indices is not None]
@@ -169,27 +181,7 @@ def _of_boxes(
     return _OF_ANALYSES[what](found, names, runs)
 
 
-def _each(
-    analyse: Callable, runs: Sequence, frames: Sequence, progress: FrameProgress | None, **options
-) -> list:
-    """Result of an analysis for each run, with progress over all runs."""
-
-    def part(index: int) -> FrameProgress | None:
-        if progress is None:
-            return None
-        return lambda done, of: progress(index * of + done, len(runs) * of)
-
-    pairs = enumerate(zip(runs, frames, strict=True))
-    return [analyse(t, frames=some, progress=part(i), **options) for i, (t, some) in pairs]
-
-
 # --- pictures of results of the analysis ---------------------------------------------
-
-
-@style.styled()
-def plot_voids(history: Any) -> Figure:
-    """Number, volume and lifelines of the voids of one run; `VoidHistory.plot`."""
-    return statistics.history_picture(history)
 
 
 @style.styled()
@@ -202,3 +194,68 @@ def plot_cross_section(section: Any) -> Figure:
 def plot_profiles(found: Any) -> Figure:
     """Mg and vacancies by layer, and Mg at the interface; `Profiles.plot`."""
     return profile_panels.profiles_picture([found])
+
+
+# --- pictures that change in a notebook -----------------------------------------------------------
+
+_OF_ONE_FRAME = ("map", "section")
+
+
+def watch(path: str | Path, what: str = "summary", every_s: float = 5.0) -> Any:
+    """Draw a run of any kind again and again until it ends; returns it then.
+
+    The run is another process, such as `kmc run` in a terminal or a point of a sweep. Interrupt the
+    cell to stop looking; the run goes on.
+
+    - `what`: picture, as for `kmc.plotting.draw`.
+    - `every_s`: time between two pictures.
+
+    Raises `InputError`: IPython is not installed, there is no such picture, or the file cannot be
+    read.
+    """
+    try:
+        from IPython.display import display
+    except ImportError:
+        raise _not_installed("IPython") from None
+    t = load(path)
+    handle = display(draw(what, t), display_id=True)
+    while not t.finished:
+        time.sleep(every_s)
+        t = load(path)
+        if handle is not None:  # without a notebook there is nothing to draw into
+            handle.update(draw(what, t))
+    return t
+
+
+def slider(t: Any, what: str = "map") -> Any:
+    """A slider through the frames of a run, with the picture of each.
+
+    - `what` ({"map", "section"})
+
+    Returns
+    -------
+    ipywidgets.interactive
+        Shows itself in a notebook.
+
+    Raises
+    ------
+    InputError
+        ipywidgets is not installed, the picture is not that of a frame, or there is no frame yet.
+    """
+    try:
+        import ipywidgets as widgets
+    except ImportError:
+        raise _not_installed("ipywidgets") from None
+    if what not in _OF_ONE_FRAME:
+        raise InputError(
+            f"{what!r} is no picture of a single frame", advice='Choose "map" or "section".'
+        )
+    last = len(t.frames["sample"] if isinstance(t.frames, dict) else t.frames) - 1
+    if last < 0:
+        raise InputError(f"{t.path} has no frames yet", advice="Wait for the run to continue.")
+    frame = widgets.IntSlider(value=last, min=0, max=last, continuous_update=False)
+    return widgets.interactive(lambda frame: draw(what, t, frames=[frame]), frame=frame)
+
+
+def _not_installed(name: str) -> InputError:
+    return InputError(f"{name} is not installed", advice='pip install "kmc-voids[notebook]"')

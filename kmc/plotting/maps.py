@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize, to_rgba
-from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 from scipy.spatial import cKDTree
 
@@ -86,9 +86,7 @@ def view_of(trajectory: Trajectory, frame: Frame) -> View:
             "decimals": 2,
             "label": "height of the gap (nm)",
             "title": f"Interface at {when}",
-            "metal": f"{trajectory.metal} in contact"
-            if "Mg" in trajectory.species
-            else "metal in contact",
+            "metal": f"{trajectory.metal if 'Mg' in trajectory.species else 'metal'} in contact",
             "nothing": "contact everywhere",
         }
     else:
@@ -164,8 +162,7 @@ def scale_for(most: int, step: float) -> DepthScale:
 
 def pixels_of(view: View, scale: DepthScale, nearest: np.ndarray) -> np.ndarray:
     """The map as RGBA, shape (height, width, 4)."""
-    colour = np.empty((len(view.steps), 4))
-    colour[:] = to_rgba(style.METAL)
+    colour = np.tile(to_rgba(style.METAL), (len(view.steps), 1))
     for index, tint in enumerate(style.CHEMISTRIES, 1):
         colour[view.chemistry == index] = to_rgba(tint)
     colour[view.mg] = to_rgba(style.MAGNESIUM)
@@ -181,37 +178,26 @@ def draw_map(
     scale: DepthScale,
     width_in: float = 2.7,
     nearest: np.ndarray | None = None,
-) -> AxesImage:
+) -> None:
     """Draw one map, with its axes in nm but without title, key and colour bar."""
     if nearest is None:
         nearest = nearest_place(view.places_nm, view.size_nm, int(width_in * style.DPI))
-    image = axes.imshow(
-        pixels_of(view, scale, nearest),
-        extent=(0, view.size_nm[0], 0, view.size_nm[1]),
-        origin="lower",
-        interpolation="nearest",
-    )
-    _outline(axes, view, nearest)
-    axes.set_xlabel(f"{view.axes[0]} (nm)")
-    axes.set_ylabel(f"{view.axes[1]} (nm)")
-    axes.spines[["top", "right"]].set_visible(True)
-    axes.locator_params(nbins=6)
-    if view.shape < 0.25:
-        axes.locator_params(axis="y", nbins=2)
-    return image
-
-
-def _outline(axes: Axes, view: View, nearest: np.ndarray) -> None:
-    """Draw the outlines of the patches of other chemistries."""
+    width, height = view.size_nm
+    axes.imshow(pixels_of(view, scale, nearest), extent=(0, width, 0, height))
     below = view.chemistry[nearest]
     x, y = (
         (np.arange(n) + 0.5) * size / n
         for n, size in zip(below.shape[::-1], view.size_nm, strict=True)
     )
-    for index in range(1, len(view.chemistries)):
-        inside = below == index
+    # Patches of another chemistry have an outline, as voids on them hide their tint.
+    for inside in (below == index for index in range(1, len(view.chemistries))):
         if inside.any() and not inside.all():
             axes.contour(x, y, inside, levels=[0.5], colors=style.OUTLINE, linewidths=0.7)
+    axes.set(xlabel=f"{view.axes[0]} (nm)", ylabel=f"{view.axes[1]} (nm)")
+    axes.spines[["top", "right"]].set_visible(True)
+    axes.locator_params(nbins=6)
+    if view.shape < 0.25:
+        axes.locator_params(axis="y", nbins=2)
 
 
 def chemistry_keys(views: Sequence[View]) -> list[Patch]:
@@ -220,13 +206,9 @@ def chemistry_keys(views: Sequence[View]) -> list[Patch]:
     for view in views:
         present = (i for i in range(1, len(view.chemistries)) if (view.chemistry == i).any())
         names |= dict.fromkeys((index, view.chemistries[index]) for index in present)
+    edge: dict[str, Any] = {"edgecolor": style.OUTLINE, "linewidth": 0.7}
     return [
-        Patch(
-            facecolor=style.CHEMISTRIES[index - 1],
-            edgecolor=style.OUTLINE,
-            linewidth=0.7,
-            label=f"on {name}",
-        )
+        Patch(facecolor=style.CHEMISTRIES[index - 1], label=f"on {name}", **edge)
         for index, name in names
     ]
 

@@ -1,15 +1,16 @@
-"""Measured data in the panels of a picture, and plan views of images beside runs."""
+"""Measured data in the panels of a picture, plan views beside runs, and impedance spectra."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from kmc.analysis.measured import CAPACITY, METALS, QUANTITIES, Measured
 from kmc.plotting import style
@@ -29,10 +30,6 @@ def has(tables: Sequence[Measured], panel: str) -> bool:
 def last_capacity(tables: Sequence[Measured]) -> float:
     """Largest capacity of the tables, mAh/cm²."""
     return max((float(m.table[CAPACITY].fillna(0.0).max()) for m in tables), default=0.0)
-
-
-def title(tables: Sequence[Measured]) -> str:
-    return "; ".join(m.title for m in tables)
 
 
 def draw_measured(
@@ -66,12 +63,16 @@ def draw_measured(
                     ha = "left" if logarithmic else "right"
                     _say(axes, end, value, row["note"], (0, -6), style.BLACK, ha)
                 elif logarithmic and at <= axes.get_xlim()[0]:
-                    _band(axes, value, error, row, look, rank)
+                    half = error if np.isfinite(error) and error > 0 else 0.01 * value
+                    band = value - half, value + half
+                    axes.axhspan(*band, color=look["color"], alpha=0.16, lw=0)
+                    left, right = axes.get_xlim()
+                    at = left * (right / left) ** (0.01 + 0.27 * (rank % 2))
+                    _say(axes, at, value, row["note"], (2, 0), look["color"])
                 else:
                     bar = error if np.isfinite(error) else None
-                    axes.errorbar(
-                        at, value, bar, zorder=3, ms=4, capsize=2.5, lw=1, clip_on=False, **look
-                    )
+                    marks: dict[str, Any] = {"ms": 4, "capsize": 2.5, "lw": 1, "clip_on": False}
+                    axes.errorbar(at, value, bar, zorder=3, **marks, **look)
                     # Notes of two samples at one place stand above each other.
                     ha = _side(axes, at)
                     shift = (8 if ha == "left" else -8, -4 if rank % 2 == 0 else 5)
@@ -135,15 +136,6 @@ def _side(axes: Axes, x: float) -> str:
     return "left" if along < _FAR else "right"
 
 
-def _band(axes: Axes, value: float, error: float, row, look: dict, rank: int) -> None:
-    """A value at the capacity 0 on a logarithmic axis."""
-    half = error if np.isfinite(error) and error > 0 else 0.01 * value
-    axes.axhspan(value - half, value + half, color=look["color"], alpha=0.16, lw=0)
-    left, right = axes.get_xlim()
-    at = left * (right / left) ** (0.01 + 0.27 * (rank % 2))
-    _say(axes, at, value, row["note"], (2, 0), look["color"])
-
-
 def _say(axes: Axes, x, y, note: str, shift, colour: str, ha: str = "left", **place) -> None:
     if note:
         look = {"ha": ha, "va": "center", "color": colour, "fontsize": 6.5, "zorder": 2.5} | place
@@ -170,25 +162,64 @@ def plan_picture(table: pd.DataFrame, runs: Collection[str] = ()) -> Figure:
     panels = page.subplots(len(_PLAN), 1, sharex=True)
     for index, (series, rows) in enumerate(table.groupby("series", sort=False)):
         rows = rows.sort_values(CAPACITY)
-        look = {"ls": "-", "marker": "." if len(rows) < 30 else ""}
-        look = look if series in runs else {"ls": "none", "marker": "osD^vP"[index % 6]}
+        look: dict[str, Any] = {"ls": "none", "marker": _MARKERS[index % 6]}
+        if series in runs:
+            look = {"ls": "-", "marker": "." if len(rows) < 30 else ""}
         for panel, (name, _) in zip(panels, _PLAN, strict=True):
             errors = rows.get(f"{name}_error")
-            panel.errorbar(
-                rows[CAPACITY],
-                rows[name],
-                yerr=None if errors is None or series in runs else errors,
-                color=style.run_colour(index),
-                label=str(series),
-                ms=4,
-                lw=1.1,
-                capsize=2,
-                **look,
-            )
+            shown = None if errors is None or series in runs else errors
+            look |= {"color": style.run_colour(index), "label": str(series), "ms": 4, "lw": 1.1}
+            panel.errorbar(rows[CAPACITY], rows[name], shown, capsize=2, **look)
     for panel, (_, label) in zip(panels, _PLAN, strict=True):
-        panel.set_ylabel(label)
-        panel.set_ylim(bottom=0)
+        panel.set(ylabel=label, ylim=(0, None))
     panels[0].legend(loc="best")
     panels[-1].set_xlabel("capacity (mAh/cm²)")
     page.align_ylabels(panels)
+    return page
+
+
+# --- impedance spectra ----------------------------------------------------------------------------
+
+_SPECTRA = 6
+_SPREAD = 10.0  # largest resistance of a curve over the least
+
+
+@style.styled()
+def impedance_picture(table: pd.DataFrame) -> Figure:
+    """Nyquist curves of some frames, dots at 1 MHz, 10 kHz and 100 Hz, and the resistances of all.
+
+    Frames of more than ten times the least resistance would hide the others, and have no curve.
+
+    - `table`: from `kmc.systems.population.impedance.impedances`.
+    """
+    largest = table.groupby("frame")["Z_real_ohm_cm2"].transform("max")
+    shown = table[largest <= _SPREAD * largest.min()]
+    frames = [rows for _, rows in shown.groupby("frame")]
+    page = style.new_figure(style.COLUMN_IN, 5.2)
+    upper, lower = page.subplots(2, 1, height_ratios=(1.25, 1))
+    for index, at in enumerate(style.evenly(len(frames), _SPECTRA)):
+        rows = frames[at]
+        label, colour = f"{rows['capacity_mAh_cm2'].iloc[0]:.3g}", style.run_colour(index)
+        style.line(upper, rows["Z_real_ohm_cm2"], -rows["Z_imag_ohm_cm2"], colour, label=label)
+        decades = rows[rows["frequency_Hz"].isin((1e6, 1e4, 1e2))]
+        real, imaginary = decades["Z_real_ohm_cm2"], -decades["Z_imag_ohm_cm2"]
+        upper.plot(real, imaginary, "o", ms=3, color=colour)
+    widest = 1.05 * float(shown["Z_real_ohm_cm2"].max())
+    upper.set(xlim=(0, widest), ylim=(0, 0.8 * widest), aspect="equal")
+    upper.set(xlabel="Re Z (Ω cm²)", ylabel="−Im Z (Ω cm²)")
+    upper.legend(title="mAh/cm²", loc="upper left", ncols=2)
+    last = table.groupby("frame").first()
+    marker = "o" if len(last) < 20 else ""
+    for name, label, colour in (
+        ("transfer_ohm_cm2", "charge transfer", style.ORANGE),
+        ("constriction_ohm_cm2", "constriction", style.BLUE),
+    ):
+        left = last[last[name] > 0]
+        look = {"color": colour, "label": label, "marker": marker, "ms": 3}
+        lower.plot(left["capacity_mAh_cm2"], left[name], **look)
+    lower.set_yscale("log")
+    lower.xaxis.set_major_locator(MaxNLocator(5))
+    lower.set(xlabel="capacity (mAh/cm²)", ylabel="resistance (Ω cm²)")
+    lower.legend(loc="best")
+    style.note(page, "dots on the curves: 1 MHz, 10 kHz and 100 Hz, from left to right")
     return page

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 
 from kmc.analysis.measured import QUANTITIES, Measured
 from kmc.common.formatting import figure, plural
 from kmc.plotting import style
-from kmc.plotting.measured_panels import draw_measured, has, last_capacity, legend, title
+from kmc.plotting.measured_panels import draw_measured, has, last_capacity, legend
 from kmc.plotting.pages import about
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def sections_picture(
     or s, are drawn where measured data have one.
     """
     names, metals = (list(texts or [""] * len(sections)) for texts in (names, metals))
-    x_key, scale, x_label = style.table_axis([section.table for section in sections])
+    x_key, scale, x_label, _ = style.table_axis([section.table for section in sections])
     lengths = {section.line_length_nm for section in sections}
     # A box is nanometres wide: its count for 100 µm would be one void times ten thousand.
     length_nm = lengths.pop() if len(lengths) == 1 else 10.0
@@ -99,14 +99,12 @@ def sections_picture(
             }
             for what in ("width", "height")
         }
+        x, loss, density = (
+            table[column].to_numpy(float) for column in (x_key, "contact_loss", "voids_per_nm")
+        )
+        shown = pairs if has(measured, "overpotential") else []
         seen.append(
-            Seen(
-                *(name, metal, note, table[x_key].to_numpy(float) / scale),
-                100 * table["contact_loss"].to_numpy(float),
-                table["voids_per_nm"].to_numpy(float) * length_nm,
-                sizes,
-                pairs if has(measured, "overpotential") else [],
-            )
+            Seen(name, metal, note, x / scale, 100 * loss, density * length_nm, sizes, shown)
         )
     own = {"voids": of_line, "width": "void width (nm)", "height": "void height (nm)"}
     head = (runs[0], about(runs[0])) if len(runs) == 1 else None
@@ -123,10 +121,9 @@ def populations_picture(
     for run, name in zip(runs, names, strict=True):
         s = stripping(run)
         x = s["capacity_mAh_cm2"]
-        resolution = run.run["upscale"].get("resolution_um")
         note = f"lines along x and y across {plural(len(run.replicas), 'square')} of "
         note += figure(run.edge_um, "µm")
-        if resolution:
+        if resolution := run.run["upscale"].get("resolution_um"):
             note += f", seen at {figure(resolution, 'µm')}"
         sizes = {
             what: {kind: s[f"{kind}_{what}_um"] for kind in ("mean", "max")}
@@ -139,15 +136,16 @@ def populations_picture(
     notes = ["Thick: mean width and height, overpotential; thin: the largest, (kT/e) ln S."]
     if any((run.samples["current_density_mA_cm2"] < 0).any() for run in runs):
         notes.append("Of runs that plate: the first strip alone; the summary shows every cycle.")
-    if len(runs) == 1 and logarithmic:
-        notes += _peak(runs[0])
-    return _page(
-        *(seen, _LABELS, "capacity (mAh/cm²)", measured),
-        beside=False,
-        logarithmic=logarithmic,
-        notes=notes,
-        head=(runs[0], describe(runs[0])) if len(runs) == 1 else None,
-    )
+    head = (runs[0], describe(runs[0])) if len(runs) == 1 else None
+    if head and logarithmic:
+        s = runs[0].samples
+        at = int(np.argmax(np.where(s["phase"] == 0, s["concentration_V"], -np.inf)))
+        charge, peak = s["capacity_mAh_cm2"][at], 1e3 * s["concentration_V"][at]
+        # Voids nucleate so early that the peak may lie left of the axis.
+        if charge < LEFT_mAh_cm2:
+            notes.append(f"Largest (kT/e) ln S: {peak:.0f} mV, at {figure(charge, 'mAh/cm²')}.")
+    about: dict[str, Any] = {"logarithmic": logarithmic, "notes": notes, "head": head}
+    return _page(seen, _LABELS, "capacity (mAh/cm²)", measured, beside=False, **about)
 
 
 def describe(run: PopulationRun) -> tuple[str, ...]:
@@ -167,16 +165,6 @@ def stripping(run: PopulationRun) -> dict[str, np.ndarray]:
     # Later strips begin where plating ended: their charge is no position on this axis.
     kept &= np.cumsum(s["current_density_mA_cm2"] <= 0) == 0
     return {name: values[kept] for name, values in s.items()}
-
-
-def _peak(run: PopulationRun) -> list[str]:
-    """The largest (kT/e) ln S, where it lies left of the axis: voids nucleate that early."""
-    s = run.samples
-    at = int(np.argmax(np.where(s["phase"] == 0, s["concentration_V"], -np.inf)))
-    if s["capacity_mAh_cm2"][at] >= LEFT_mAh_cm2:
-        return []
-    charge = figure(s["capacity_mAh_cm2"][at], "mAh/cm²")
-    return [f"Largest (kT/e) ln S: {1e3 * s['concentration_V'][at]:.0f} mV, at {charge}."]
 
 
 # --- the page -------------------------------------------------------------------------------------
@@ -202,12 +190,13 @@ def _page(
     shown = [what for what in labels if what != "overpotential" or any(o.volts_mV for o in seen)]
     two = beside and bool(measured)
     # A single run beside data needs its name, too: both have the colour of the metal.
-    names = [one.name for one in seen] if len(seen) > 1 or measured else []
+    several = len(seen) > 1
+    names = [one.name for one in seen] if several or measured else []
     keys = legend(measured, metals, colours) if measured else []
-    named = len(seen) > 1
-    notes = [*notes, *(f"{one.name}: {one.note}" if named else one.note for one in seen)]
+    notes = [*notes, *(f"{one.name}: " * several + one.note for one in seen)]
     if measured:
-        notes.append(f"Points, bands and dotted lines are measured: {title(measured)}.")
+        titles = "; ".join(m.title for m in measured)
+        notes.append(f"Points, bands and dotted lines are measured: {titles}.")
     if two:
         notes.append(_SCALES_DIFFER)
     width = style.PAGE_IN if two else style.COLUMN_IN + (0.0 if beside else 0.6)
@@ -223,20 +212,40 @@ def _page(
         style.heading(first, *head)
     axes = middle.subplots(len(shown), 2 if two else 1, sharex="col", squeeze=False)
     panels = dict(zip(shown, axes[:, 0], strict=True))
-    _curves(panels, seen, colours)
+    last = max((float(one.x.max(initial=0.0)) for one in seen), default=0.0)
+    _curves(panels, seen, colours, last)
     for what, panel in panels.items():
         panel.set_ylabel(labels[what])
-    last = max((float(one.x.max(initial=0.0)) for one in seen), default=0.0)
     axes[-1, 0].set_xlabel(x_label)
     if beside:
         axes[0, 0].set_xlim(0, 1.04 * last if last > 0 else 1.0)
     else:
         _common_scale(panels, measured, last, logarithmic)
     if two:
-        _measured_column(dict(zip(shown, axes[:, 1], strict=True)), measured, metals, colours)
+        # Data in their own units: a box of nanometres and an image share no scale.
+        right, far = dict(zip(shown, axes[:, 1], strict=True)), last_capacity(measured) or 1.0
+        for name, panel in right.items():
+            panel.set(xlim=(-0.03 * far, 1.1 * far), ylabel=_LABELS[name])
+        draw_measured(right, measured, metals, colours)
+        for name, panel in right.items():
+            if has(measured, name):
+                panel.set_ylim(0, 100 if name == "contact_loss" else 1.1 * panel.get_ylim()[1])
+            else:
+                quantity = _LABELS[name].partition("(")[0].rstrip()
+                panel.set(yticks=[], ylabel=f"{quantity}\n(no number)")
+        axes[-1, 1].set_xlabel("capacity (mAh/cm²)")
     elif measured:
         draw_measured(panels, measured, metals, colours, logarithmic=logarithmic)
-    _keys(top, names, keys, two)
+    if two:
+        top.text(0.09, 0.02, "simulation", weight="bold", va="bottom")
+        top.text(0.57, 0.02, "measured", weight="bold", va="bottom")
+    if keys:  # marks of measured series above their column, lines of the runs above the left one
+        place: dict[str, Any] = {"loc": "lower left", "ncols": 2}
+        if two:
+            place = {"loc": "upper left", "bbox_to_anchor": (0.55, 1.0), "ncols": 3}
+        # A second legend takes the place of the first, unless that is kept as an artist.
+        top.add_artist(top.legend(handles=keys, handlelength=1.0, borderaxespad=0.3, **place))
+    style.draw_key(top, names, 2, loc="upper left")
     for letter, panel in zip("abcde", panels.values(), strict=False):
         panel.text(-0.24, 1.02, letter, weight="bold", size=8.5, transform=panel.transAxes)
     bottom.text(0.02, 0.98, "\n".join(lines), va="top", color=style.GREY, fontsize=6)
@@ -244,33 +253,22 @@ def _page(
     return page
 
 
-def _keys(top: SubFigure, names: Sequence[str], keys: Sequence[Any], two: bool) -> None:
-    """Lines of the runs above the left column; marks of measured series above the right one."""
-    if two:
-        top.text(0.09, 0.02, "simulation", weight="bold", va="bottom")
-        top.text(0.57, 0.02, "measured", weight="bold", va="bottom")
-    if keys:
-        place: dict[str, Any] = {"loc": "lower left", "ncols": 2}
-        if two:
-            place = {"loc": "upper left", "bbox_to_anchor": (0.55, 1.0), "ncols": 3}
-        # A second legend takes the place of the first, unless that is kept as an artist.
-        top.add_artist(top.legend(handles=keys, handlelength=1.0, borderaxespad=0.3, **place))
-    style.draw_key(top, names, 2, loc="upper left")
-
-
-def _curves(panels: Mapping[str, Axes], seen: Sequence[Seen], colours: Sequence[str]) -> None:
+def _curves(
+    panels: Mapping[str, Axes], seen: Sequence[Seen], colours: Sequence[str], last: float
+) -> None:
     """Curves of all runs, in their panels."""
-    last = max((float(one.x.max(initial=0.0)) for one in seen), default=0.0)
+    width = 0.75 * (last if last > 0 else 1.0) / _MAX_BOXES / len(seen)
     for i, one in enumerate(seen):
         if not len(one.x):  # an empty line would spoil the layout of the page
             continue
         look = style.run_style(i)
-        few: dict[str, Any] = {"marker": "o", "ms": 3} if len(one.x) < 4 else {}
-        panels["contact_loss"].plot(one.x, one.contact_loss, clip_on=False, **look, **few)
-        panels["voids"].plot(one.x, one.voids, clip_on=False, **look, **few)
+        style.line(panels["contact_loss"], one.x, one.contact_loss, **look)
+        style.line(panels["voids"], one.x, one.voids, **look)
         for what, sizes in one.sizes.items():
             if "median" in sizes:
-                _boxes(panels[what], one.x, sizes, last, i, len(seen), colours[i])
+                # Boxes of several runs stand side by side.
+                at = one.x + (i - (len(seen) - 1) / 2) * width
+                _boxes(panels[what], at, sizes, width, colours[i])
                 continue
             panels[what].plot(one.x, sizes["mean"], **look)
             panels[what].plot(one.x, sizes["max"], **look | {"linewidth": 0.6, "alpha": 0.7})
@@ -284,23 +282,15 @@ def _curves(panels: Mapping[str, Axes], seen: Sequence[Seen], colours: Sequence[
 
 
 def _boxes(
-    panel: Axes,
-    x: np.ndarray,
-    sizes: Mapping[str, np.ndarray],
-    last: float,
-    index: int,
-    of: int,
-    colour: str,
+    panel: Axes, at: np.ndarray, sizes: Mapping[str, np.ndarray], width: float, colour: str
 ) -> None:
     """Box charts: lines at the extremes and the median, a box from the first to third quartile."""
     some = np.flatnonzero(np.isfinite(sizes["median"]))
     some = some[:: max(1, -(-len(some) // _MAX_BOXES))]
     if not len(some):
         return
-    width = 0.75 * (last if last > 0 else 1.0) / _MAX_BOXES / of
-    at = x[some] + (index - (of - 1) / 2) * width
+    at, half = at[some], 0.42 * width
     low, first, median, third, high = (values[some] for values in sizes.values())
-    half = 0.42 * width
     box: dict[str, Any] = {"color": colour, "alpha": 0.35, "ec": colour, "lw": 0.6}
     panel.vlines(at, low, high, color=colour, lw=0.6)
     panel.bar(at, third - first, 2 * half, bottom=first, **box)
@@ -331,19 +321,3 @@ def _common_scale(
     first.set_xlim(LEFT_mAh_cm2 if logarithmic else 0.0, furthest)
     if not last:
         style.empty(first, NOTHING)
-
-
-def _measured_column(panels: dict[str, Axes], tables: Sequence[Measured], metals, colours) -> None:
-    """Measured data in their own units."""
-    last = last_capacity(tables) or 1.0
-    for name, panel in panels.items():
-        panel.set_xlim(-0.03 * last, 1.1 * last)
-        panel.set_ylabel(_LABELS[name])
-    draw_measured(panels, tables, metals, colours)
-    for name, panel in panels.items():
-        if has(tables, name):
-            panel.set_ylim(0, 100 if name == "contact_loss" else 1.1 * panel.get_ylim()[1])
-        else:
-            panel.set_yticks([])
-            panel.set_ylabel(f"{_LABELS[name].partition('(')[0].rstrip()}\n(no number)")
-    panels[next(reversed(panels))].set_xlabel("capacity (mAh/cm²)")

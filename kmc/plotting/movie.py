@@ -24,12 +24,7 @@ from kmc.errors import InputError, KmcError
 from kmc.plotting import cathode_panels, deposition_panels, maps, section_panels, style, upscale
 
 _DPI = 110
-_TYPE: dict[Any, Any] = {
-    "font.size": 8,
-    "axes.labelsize": 8.5,
-    "axes.titlesize": 8.5,
-    "legend.fontsize": 8,
-}
+_TYPE: Any = {"font.size": 8, "axes.labelsize": 8.5, "axes.titlesize": 8.5, "legend.fontsize": 8}
 _WIDTH_IN, _HEIGHT_IN = 8.0, 4.2
 _PIXELS = 600  # across a map of a box
 _GIF_COLOURS, _EXACT, _STEP = 192, 32, 8
@@ -136,7 +131,7 @@ def _box(run: Any, frames: Sequence[int]) -> Scene:
         section_panels.draw_section(axes, cut, chosen[frame], run.lattice, nearest=of_cut)
         axes.set_title(f"{cut.title} (dashed line)", loc="left")
 
-    key, divisor, label = style.table_axis([s.table])
+    key, divisor, label, _ = style.table_axis([s.table])
     if run.has_interface and run.has_current:
         second = (_finite_mV(s["overpotential_V"]), "overpotential\n(mV)")
     else:
@@ -144,24 +139,21 @@ def _box(run: Any, frames: Sequence[int]) -> Scene:
     first = (s["contact_fraction"], "contact\nfraction")
     if not run.has_interface:
         first = (s["energy_eV"] - s["energy_eV"][:1], "energy change\n(eV)")
-    at = np.array([getattr(frame, key) for frame in chosen.values()]) / divisor
+    x, at = s[key] / divisor, np.array([getattr(f, key) for f in chosen.values()]) / divisor
     keys = section_panels.keys_of([run]) + maps.chemistry_keys([last])
 
     def when(frame: int) -> str:
         return style.moment(run, chosen[frame])
 
     heights = (1.6, 1.0, 1.0)
-    return Scene(
-        (above, section), s[key] / divisor, label, (first, second), at, when, heights, keys
-    )
+    return Scene((above, section), x, label, (first, second), at, when, heights, keys)
 
 
 def _population(run: Any, frames: Sequence[int]) -> Scene:
     line = upscale.section_line(run)
     gaps = [run.gap_um(frame) for frame in frames]
-    deepest, highest = (
-        max(float(h.max()) for h in some) for some in (gaps, [h[line] for h in gaps])
-    )
+    # One scale for all frames, from above as in the section.
+    deepest, highest = (max(float(h[cut].max()) for h in gaps) for cut in (slice(None), line))
     s = run.replicas[int(run.frames["replica"][frames[0]])]
 
     def above(axes: Any, frame: int, first: bool) -> None:
@@ -181,13 +173,12 @@ def _population(run: Any, frames: Sequence[int]) -> Scene:
     # Rests and plating stand still or go back along the charge: only the time goes on.
     by_time = bool((np.diff(s["capacity_mAh_cm2"]) <= 0).any())
     key, label = ("time_s", "time (s)") if by_time else ("capacity_mAh_cm2", "capacity (mAh/cm²)")
-    curves = (
-        (100 * s["contact_fraction"], "contact (%)"),
-        (_finite_mV(s["overpotential_V"]), "overpotential (mV)"),
-    )
     some = s[key] > 0
+    curves = (
+        (100 * s["contact_fraction"][some], "contact (%)"),
+        (_finite_mV(s["overpotential_V"][some]), "overpotential (mV)"),
+    )
     x, at = s[key][some], run.frames[key][list(frames)]
-    curves = tuple((values[some], text) for values, text in curves)  # type: ignore[assignment]
     logarithmic = not run.run.get("protocol")
     # A logarithmic axis has no 0: the first frame stands at its left end.
     at = np.maximum(at, x[:1].max(initial=0.0)) if logarithmic else at
@@ -213,8 +204,8 @@ def _deposition(run: Any, frames: Sequence[int]) -> Scene:
     curves = ((s["coverage"], "coverage"), (s["roughness_layers"], "roughness\n(layers)"))
     # Strips of a protocol go back along the charge: only the time goes on.
     by_time = bool((np.diff(s["capacity_monolayers"]) < 0).any())
-    key, label = "capacity_monolayers", "plated (monolayers)"
-    key, label = ("time_s", "time (s)") if by_time else (key, label)
+    of_charge = "capacity_monolayers", "plated (monolayers)"
+    key, label = ("time_s", "time (s)") if by_time else of_charge
     at, keys = s[key][rows[list(frames)]], deposition_panels.keys_of([run])
     return Scene((above, cut), s[key], label, curves, at, when, (1.0, 0.8, 0.8), keys)
 
@@ -318,39 +309,29 @@ class _Movie:
 def _write_gif(movie: _Movie, path: Path, per_second: float, progress) -> None:
     # One palette for all frames keeps colours steady and the file small.
     palette = _palette(movie.picture(len(movie.frames) - 1))
-    pictures = (
-        picture.quantize(palette=palette, dither=Image.Dither.NONE)
-        for picture in movie.pictures(progress)
-    )
-    each_ms = round(1000 / per_second)
-    durations = [each_ms] * len(movie.frames)
+    no = Image.Dither.NONE  # noise would differ from frame to frame
+    pictures = (p.quantize(palette=palette, dither=no) for p in movie.pictures(progress))
+    each_ms, others = round(1000 / per_second), len(movie.frames) - 1
     # The end is what one wants to look at before a GIF begins again.
-    durations[-1] = max(each_ms, round(1000 * _LAST_FRAME_S))
-    first = next(pictures)
-    duration = durations if len(durations) > 1 else durations[0]
-    first.save(path, save_all=True, append_images=pictures, duration=duration, loop=0)
+    last_ms = max(each_ms, round(1000 * _LAST_FRAME_S))
+    duration: Any = [*[each_ms] * others, last_ms] if others else last_ms
+    next(pictures).save(path, save_all=True, append_images=pictures, duration=duration, loop=0)
 
 
 def _palette(picture: Image.Image) -> Image.Image:
     """Palette of a page: the most frequent colours exactly, the others approximately."""
     colours: list[Any] = picture.getcolors(picture.width * picture.height) or []
-    counted = sorted(colours, reverse=True)
-    exact: np.ndarray = np.array(_apart([colour for _, colour in counted])[:_EXACT])
+    exact = np.empty((0, 3), int)
+    for _, colour in sorted(colours, reverse=True)[: 8 * _EXACT]:
+        # A shade that the eye cannot tell from a kept one would waste a place.
+        if len(exact) < _EXACT and (np.abs(exact - colour).max(axis=1) > _STEP).all():
+            exact = np.vstack((exact, colour))
     shades = np.array(picture.quantize(_GIF_COLOURS - len(exact)).getpalette()).reshape(-1, 3)
     # Pillow matches colours within a few units: shades near an exact colour would replace it.
     apart = np.abs(shades[:, None].astype(int) - exact).max(axis=2).min(axis=1) > _STEP
     palette = Image.new("P", (1, 1))
     palette.putpalette(np.concatenate((exact, shades[apart])).astype(int).ravel().tolist())
     return palette
-
-
-def _apart(colours: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
-    """Colours without those similar to an earlier one."""
-    kept: list[tuple[int, int, int]] = []
-    for colour in colours[: 8 * _EXACT]:
-        if all(max(abs(a - b) for a, b in zip(colour, k, strict=True)) > _STEP for k in kept):
-            kept.append(colour)
-    return kept
 
 
 def _write_mp4(movie: _Movie, path: Path, per_second: float, progress) -> None:

@@ -30,18 +30,12 @@ def nucleation_picture(found: Nucleation) -> Figure:
     _density_panel(panels[1], found)
     if third:
         _coverage_panel(panels[2], found)
-    page.suptitle(_title(found), fontsize=7.5, x=0.02, ha="left")
-    return page
-
-
-def _title(found: Nucleation) -> str:
     c = found.conditions
     words = [c.name, c.lattice.replace("bcc_", "bcc (") + ")", f"{c.temperature_K:g} K"]
-    if c.mg_coverage:
-        words.append(f"{100 * c.mg_coverage:.3g} % Mg in L1")
-    if c.mg_fraction:
-        words.append(f"{100 * c.mg_fraction:.3g} % Mg elsewhere")
-    return ", ".join(words)
+    shares = {"Mg in L1": c.mg_coverage, "Mg elsewhere": c.mg_fraction}
+    words += [f"{100 * share:.3g} % {where}" for where, share in shares.items() if share]
+    page.suptitle(", ".join(words), fontsize=7.5, x=0.02, ha="left")
+    return page
 
 
 def _work_panel(axes: Axes, found: Nucleation) -> None:
@@ -63,10 +57,8 @@ def _work_panel(axes: Axes, found: Nucleation) -> None:
     exact = np.arange(1, found.free.enumerated + 1)
     for S in (drawn[0], drawn[-1]):
         axes.plot(exact, model.work_kT(S, exact), ".", color=style.BLACK, ms=2.5, zorder=4)
-    axes.set_xlim(0, last)
-    axes.set_ylim(0, top)
-    axes.set_xlabel("vacancies in the cluster n")
-    axes.set_ylabel("work W(S, n) (kT)")
+    axes.set(xlim=(0, last), ylim=(0, top))
+    axes.set(xlabel="vacancies in the cluster n", ylabel="work W(S, n) (kT)")
     place: dict[str, Any] = {"transform": axes.transAxes, "ha": "right", "va": "top"}
     text = "dots: enumerated; line: sampled;\ndashed: cap law"
     axes.text(0.98, 0.98, text, fontsize=6, color=style.GREY, **place)
@@ -101,8 +93,7 @@ def _density_panel(axes: Axes, found: Nucleation) -> None:
     axes.xaxis.set_major_formatter(lambda value, _: figure(value))
     axes.yaxis.set_major_locator(LogLocator(numticks=8))
     axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("current density (mA/cm²)")
-    axes.set_ylabel("voids of the burst (1/µm²)")
+    axes.set(xlabel="current density (mA/cm²)", ylabel="voids of the burst (1/µm²)")
     axes.legend(loc="lower right", fontsize=6)
 
 
@@ -129,10 +120,8 @@ def _coverage_panel(axes: Axes, found: Nucleation) -> None:
     other.set_ylim(min(low / 3, high / 30), high * 3)
     other.yaxis.set_major_locator(LogLocator(numticks=8))
     other.yaxis.set_minor_formatter(NullFormatter())
-    other.set_ylabel(
-        f"voids at {figure(found.conditions.current_mA_cm2)} mA/cm² (1/µm²)",
-        color=style.VERMILLION,
-    )
+    current = figure(found.conditions.current_mA_cm2)
+    other.set_ylabel(f"voids at {current} mA/cm² (1/µm²)", color=style.VERMILLION)
     other.spines["right"].set_visible(True)
     other.tick_params(axis="y", colors=style.VERMILLION)
 
@@ -140,27 +129,22 @@ def _coverage_panel(axes: Axes, found: Nucleation) -> None:
 @style.styled()
 def file_picture(found: Mapping[str, Any]) -> Figure:
     """ln Z_n and the density of voids against the current, from the JSON of `kmc nucleation`."""
-    ln_Z = np.array(found["ln_Z"], dtype=float)
-    bursts = found["burst_by_current"]
-    current = np.array([one["current_mA_cm2"] for one in bursts], dtype=float)
-    density = np.array([one["density_per_um2"] for one in bursts], dtype=float)
-    low, high = (
-        np.array(found["band"][f"density_{end}_per_um2"], dtype=float) for end in ("low", "high")
-    )
+    ln_Z, bursts, band = np.array(found["ln_Z"], float), found["burst_by_current"], found["band"]
+    columns = ("current_mA_cm2", "density_per_um2")
+    current, density = (np.array([one[key] for one in bursts], float) for key in columns)
+    low, high = (np.array(band[f"density_{end}_per_um2"], float) for end in ("low", "high"))
     page = style.new_figure(style.COLUMN_IN, 4.6)
     top, bottom = page.subplots(2, 1)
     n, exact = np.arange(1, len(ln_Z) + 1), int(found["n_enumerated"])
     top.plot(n, -ln_Z, color=style.BLUE)
     top.plot(n[:exact], -ln_Z[:exact], "o", color=style.BLACK, ms=3, label="enumerated")
-    top.set_xlabel("vacancies in the cluster n")
-    top.set_ylabel("−ln Z$_n$ per L1 site")
+    top.set(xlabel="vacancies in the cluster n", ylabel="−ln Z$_n$ per L1 site")
     top.legend()
     if (density > 0).any():
         _band(bottom, current, density, low, high)
     else:
         style.empty(bottom, "nothing nucleates")
-    bottom.set_xlabel("current density (mA/cm²)")
-    bottom.set_ylabel("voids of the burst (1/µm²)")
+    bottom.set(xlabel="current density (mA/cm²)", ylabel="voids of the burst (1/µm²)")
     return page
 
 
@@ -177,6 +161,5 @@ def _band(
     look: dict[str, Any] = {"color": style.BLUE, "alpha": 0.15, "lw": 0, "label": labels[1]}
     axes.fill_between(current, np.maximum(low, floor), np.maximum(high, floor), **look)
     axes.plot(current, np.maximum(density, floor), "o-", color=style.BLUE, ms=3, label=labels[0])
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    axes.set(xscale="log", yscale="log")
     return floor

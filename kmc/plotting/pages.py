@@ -33,7 +33,7 @@ def page_of(
 ) -> tuple[style.Picture, SubFigure]:
     """A page of one column for runs of boxes, and the part of it for their panels."""
     more = about(runs[0]) if len(runs) == 1 else ()
-    return style.sheet(runs, (width_in, height_in), more, names=names)[:2]
+    return style.sheet(runs, (width_in, height_in), more, names=names)
 
 
 def overview(trajectory: Trajectory) -> Figure:
@@ -57,8 +57,21 @@ def overview(trajectory: Trajectory) -> Figure:
     parts = style.stack(page, heights)
     style.heading(parts[0], trajectory, about(trajectory))
     curves.draw_curves(parts[1], [trajectory], mark_frames=True)
-    if view is not None:
-        _map_over_section(parts[2], trajectory, view, cut, shown)
+    if view is not None and cut is not None:  # the map and the section below it have one scale
+        ratios = [max(0.1, view.shape), max(0.1, cut.shape)]
+        upper, lower = parts[2].subplots(2, 1, height_ratios=ratios)
+        scale = maps.scale_for(view.most, view.step)
+        maps.draw_map(upper, view, scale)
+        maps.mark_cut(upper, view, cut.at_nm)
+        upper.set_title(view.title, loc="left")
+        upper.set_xlabel("")
+        section_panels.draw_section(lower, cut, shown, trajectory.lattice)
+        lower.set_title(f"{cut.title} (dashed line)", loc="left")
+        if scale.colours is None:
+            upper.set_title(view.nothing, loc="right")
+        else:
+            maps.depth_bar(parts[2], [upper, lower], [view], scale)
+        _section_key(parts[2], [trajectory], maps.chemistry_keys([view]))
     return page
 
 
@@ -72,23 +85,6 @@ def _shown(trajectory: Trajectory) -> Frame:
     rows = np.minimum(rows, len(cycles) - 1)
     contact = np.where(cycles[rows] == cycles[-1], s["contact_fraction"][rows], np.inf)
     return frames[int(np.argmin(contact))]
-
-
-def _map_over_section(part, trajectory: Trajectory, view: maps.View, cut, frame: Frame) -> None:
-    """The map and, below it on the same scale, the cross-section at its dashed line."""
-    upper, lower = part.subplots(2, 1, height_ratios=[max(0.1, view.shape), max(0.1, cut.shape)])
-    scale = maps.scale_for(view.most, view.step)
-    maps.draw_map(upper, view, scale)
-    maps.mark_cut(upper, view, cut.at_nm)
-    upper.set_title(view.title, loc="left")
-    upper.set_xlabel("")
-    section_panels.draw_section(lower, cut, frame, trajectory.lattice)
-    lower.set_title(f"{cut.title} (dashed line)", loc="left")
-    if scale.colours is None:
-        upper.set_title(view.nothing, loc="right")
-    else:
-        maps.depth_bar(part, [upper, lower], [view], scale)
-    _section_key(part, [trajectory], maps.chemistry_keys([view]))
 
 
 def _section_key(part, trajectories: Sequence[Trajectory], more: Sequence[Patch] = ()) -> None:
@@ -133,27 +129,18 @@ def map_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
 def section_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
     """Cross-sections, one below the other: frames of one run, or the last of each run."""
     chosen = _chosen(trajectories, frames, 4 if len(trajectories) == 1 else 1)
-    cuts = [
-        section_panels.cut_through(t.lattice, some)
-        for t, some in zip(trajectories, chosen, strict=True)
-    ]
-    panels = [
-        (t, cut, frame, name)
-        for t, cut, some, name in zip(
-            trajectories, cuts, chosen, style.run_names(trajectories), strict=True
-        )
-        for frame in some
-    ]
-    last = panels[-1][1]
-    alike = all((cut.axis, cut.size_nm[0]) == (last.axis, last.size_nm[0]) for cut in cuts)
+    panels = []
+    for t, some, name in zip(trajectories, chosen, style.run_names(trajectories), strict=True):
+        cut = section_panels.cut_through(t.lattice, some)
+        panels += [(t, cut, frame, name) for frame in some]
+    alike = len({(cut.axis, cut.size_nm[0]) for _, cut, _, _ in panels}) == 1
     heights = [max(0.4, 2.75 * cut.shape) + (0.27 if alike else 0.5) for _, cut, _, _ in panels]
     page, body = page_of(trajectories, sum(heights) + 0.75, [""])
     all_axes = body.subplots(len(panels), 1, height_ratios=heights, squeeze=False)[:, 0]
     for axes, (t, cut, frame, name) in zip(all_axes, panels, strict=True):
         section_panels.draw_section(axes, cut, frame, t.lattice)
         when = style.moment(t, frame)
-        where = f"{cut.other} = {cut.at_nm:.1f} nm"
-        title = f"{when}, {where}"
+        title = f"{when}, {cut.other} = {cut.at_nm:.1f} nm"
         if len(trajectories) > 1:
             title = style.panel_title(name, when, 2.75)
         axes.set_title(title, loc="left", pad=3)
@@ -214,9 +201,15 @@ def _grid(views: list[list[maps.View]]) -> tuple[int, list[list[maps.View]]]:
 
 
 def _map_grid(part, trajectories, rows, n_columns, heights) -> None:
+    """Maps with the time or capacity of each, and the file where there are several."""
     map_in = 2.9 / n_columns
-    names = iter(_panel_names(trajectories, rows, map_in))
     views = [view for row in rows for view in row]
+    titles = [view.title.partition(" at ")[2] for view in views]
+    if len(trajectories) > 1:
+        each = len(views) // len(trajectories)
+        for i, name in enumerate(style.run_names(trajectories)):  # once for each run
+            titles[i * each] = style.panel_title(name, titles[i * each], map_in)
+    names = iter(titles)
     highest = max(views, key=lambda v: v.most * v.step)
     scale = maps.scale_for(highest.most, highest.step)
     all_axes = part.subplots(len(rows), n_columns, squeeze=False, height_ratios=heights)
@@ -237,23 +230,6 @@ def _map_grid(part, trajectories, rows, n_columns, heights) -> None:
     if scale.colours is not None:
         maps.depth_bar(part, list(all_axes.flat), views, scale)
     style.patch_key(part, maps.keys_of(views), 2, "outside lower center")
-
-
-def _panel_names(trajectories, rows, width_in: float) -> list[str]:
-    """Title of each map: the file where there are several, and the time or capacity."""
-    views = [view for row in rows for view in row]
-    whens = [view.title.partition(" at ")[2] for view in views]
-    if len(trajectories) == 1:
-        return whens
-    each = len(views) // len(trajectories)
-    names = [name for name in style.run_names(trajectories) for _ in range(each)]
-    if each == 1:
-        pairs = zip(names, whens, strict=True)
-        return [style.panel_title(name, when, width_in) for name, when in pairs]
-    return [
-        style.panel_title(name, when, width_in) if not i % each else when
-        for i, (name, when) in enumerate(zip(names, whens, strict=True))
-    ]
 
 
 def _labels(trajectories: Sequence[Trajectory]) -> list[str]:

@@ -34,7 +34,7 @@ def profiles_picture(
     page, body = page_of(runs, rows * _ROW_IN + 0.5, names or [""])
     axes = body.subplots(rows, 1)
     by_layer, by_time = axes[: rows // 2], axes[rows // 2 :]
-    x_key, _, _ = style.table_axis([profile.interface for profile in found])
+    x_key = style.table_axis([profile.interface for profile in found])[0]
     for i, profile in enumerate(found):
         table = profile.table
         frames = np.unique(table["frame"])
@@ -43,22 +43,18 @@ def profiles_picture(
         for frame, colour in zip(chosen, shades, strict=True):
             rows_of = table[table["frame"] == frame].sort_values("layer")
             options = {"color": colour, "label": style.moment_of(rows_of.iloc[0], x_key), "lw": 1.1}
-            if not one:
-                options |= style.run_style(i)
+            options |= {} if one else style.run_style(i)
             z = rows_of["z_nm"].to_numpy(float)
             by_layer[0].plot(z, 100 * rows_of["vacancy_fraction"], **options)
             if alloy and _has_mg(profile):
                 by_layer[1].plot(z, rows_of["mg_relative"], **options)
-    by_layer[0].set_ylabel("vacancies (%)")
-    by_layer[0].set_ylim(bottom=0)
+    by_layer[0].set(ylabel="vacancies (%)", ylim=(0, None))
     if one:
-        by_layer[0].legend(
-            loc="upper right", handlelength=1.6, title="at" if x_key == "time_s" else "after"
-        )
+        title = "at" if x_key == "time_s" else "after"
+        by_layer[0].legend(loc="upper right", handlelength=1.6, title=title)
     if alloy:
         by_layer[1].axhline(1, color=style.GREY, lw=0.6, ls=":")
-        by_layer[1].set_ylabel("Mg\n(relative to bulk)")
-        by_layer[1].set_ylim(bottom=0)
+        by_layer[1].set(ylabel="Mg\n(relative to bulk)", ylim=(0, None))
         by_layer[0].sharex(by_layer[1])
         by_layer[0].tick_params(labelbottom=False)
     by_layer[-1].set_xlabel("distance from the first layer (nm)")
@@ -73,20 +69,17 @@ def _has_mg(profile) -> bool:
 
 def _against_capacity(axes, found: Sequence, alloy: bool) -> None:
     tables = [profile.interface for profile in found]
-    x_key, scale, x_label = style.table_axis(tables)
-    last = max((table[x_key].max() / scale for table in tables), default=0.0)
+    x_key, scale, x_label, last = style.table_axis(tables)
     for i, (profile, table) in enumerate(zip(found, tables, strict=True)):
         x, with_mg = table[x_key].to_numpy(float) / scale, alloy and _has_mg(profile)
         columns = ("roughness_nm", "mg_coverage")[: 1 + with_mg]
         style.curves(axes[: 1 + with_mg], x, table, columns, **style.run_style(i))
     axes[0].set_ylabel("roughness (nm)")
     if alloy:
-        axes[1].set_ylabel("Mg coverage\nof L1")
-        axes[1].set_ylim(0, 1)
+        axes[1].set(ylabel="Mg coverage\nof L1", ylim=(0, 1))
         axes[0].sharex(axes[1])
         axes[0].tick_params(labelbottom=False)
-    axes[-1].set_xlabel(x_label)
-    axes[-1].set_xlim(0, last if last > 0 else 1)
+    axes[-1].set(xlabel=x_label, xlim=(0, last or 1))
 
 
 # --- Mg in plated lithium -------------------------------------------------------------------------
@@ -136,19 +129,12 @@ def _layers(panel: Axes, found: Sequence, names: Sequence[str]) -> None:
     for i, (profile, name) in enumerate(zip(found, names, strict=True)):
         frames = np.unique(profile.table["frame"])
         colour = style.run_colour(i)
-        for frame, moment, line, marker in (
-            (frames[0], "at the start", ":", ""),
-            (frames[-1], "at the end", "-", "o"),
-        ):
+        for frame, moment, dash in ((frames[0], "start", ":"), (frames[-1], "end", "-")):
             rows = profile.table[profile.table["frame"] == frame].sort_values("layer")
-            label = f"{name} {moment}" if len(found) > 1 else moment
-            share = 100 * rows["mg_per_site"]
-            panel.plot(
-                rows["layer"], share, color=colour, ls=line, marker=marker, ms=2.5, label=label
-            )
-    panel.set_xlabel("layer of the box (1 at the electrolyte)")
-    panel.set_ylabel("Mg (% of the sites)")
-    panel.set_ylim(bottom=0)
-    panel.set_xlim(left=0.5)
+            look: Any = {"ls": dash, "marker": "" if moment == "start" else "o", "ms": 2.5}
+            look |= {"color": colour, "label": f"{name} " * (len(found) > 1) + f"at the {moment}"}
+            panel.plot(rows["layer"], 100 * rows["mg_per_site"], **look)
+    panel.set(xlabel="layer of the box (1 at the electrolyte)", ylabel="Mg (% of the sites)")
+    panel.set(xlim=(0.5, None), ylim=(0, None))
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.legend(fontsize=6)

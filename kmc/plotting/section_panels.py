@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
-from matplotlib.image import AxesImage
 from matplotlib.patches import Patch, Rectangle
 
 from kmc.analysis import voids
@@ -23,11 +22,8 @@ from kmc.plotting import maps, style
 VOID, LONE, DEAD = "#5B2A86", "#B48BD0", "#C0392B"
 _LI, _MG, _LONE, _VOID, _DEAD = range(5)
 _COLOURS = np.array([to_rgba(c) for c in (style.METAL, style.MAGNESIUM, LONE, VOID, DEAD)])
-_ELECTROLYTE: dict[str, Any] = {
-    "facecolor": style.ELECTROLYTE,
-    "edgecolor": "#B8A860",
-    "hatch": "//////",
-}
+_HATCH: dict[str, Any] = {"edgecolor": "#B8A860", "hatch": "//////"}
+_ELECTROLYTE: dict[str, Any] = {"facecolor": style.ELECTROLYTE, **_HATCH}
 _BAND = 0.35  # height of the electrolyte drawn below, nm, for a box 10 nm wide
 
 
@@ -116,33 +112,24 @@ def draw_section(
     *,
     width_in: float = 2.7,
     nearest: np.ndarray | None = None,
-) -> AxesImage:
+) -> None:
     """Draw one cross-section, without title and key."""
     if nearest is None:
         nearest = nearest_site(cut, int(width_in * style.DPI))
     base, width = -cut.half_layer_nm, cut.size_nm[0]
-    image = axes.imshow(
-        pixels_of(cut, frame, lattice, nearest),
-        extent=(0, width, base, base + cut.size_nm[1]),
-        origin="lower",
-        interpolation="nearest",
-    )
+    low, high = base - cut.band_nm, base + cut.size_nm[1]
+    axes.imshow(pixels_of(cut, frame, lattice, nearest), extent=(0, width, base, high))
     if cut.has_electrolyte:
-        axes.add_patch(
-            Rectangle((0, base - cut.band_nm), width, cut.band_nm, linewidth=0.0, **_ELECTROLYTE)
-        )
+        band = Rectangle((0, low), width, cut.band_nm, linewidth=0.0, **_ELECTROLYTE)
+        axes.add_patch(band)
         axes.axhline(base, color=style.BLACK, lw=0.6)
-    axes.set_xlim(0, width)
-    axes.set_ylim(base - cut.band_nm, base + cut.size_nm[1])
-    axes.set_xlabel(f"{cut.axis} (nm)")
-    axes.set_ylabel("z (nm)")
+    axes.set(xlim=(0, width), ylim=(low, high), xlabel=f"{cut.axis} (nm)", ylabel="z (nm)")
     axes.spines[["top", "right"]].set_visible(True)
     axes.locator_params(axis="x", nbins=6)
     if cut.shape < 0.15:
         axes.set_yticks([0, float(f"{cut.size_nm[1] - cut.half_layer_nm:.1g}")])
     else:
         axes.locator_params(axis="y", nbins=4)
-    return image
 
 
 def keys_of(

@@ -34,8 +34,9 @@ def voids_picture(
     return page
 
 
-def history_picture(history) -> Figure:
-    """Numbers and lifelines of the voids of one run."""
+@style.styled()
+def plot_voids(history) -> Figure:
+    """Number, volume and lifelines of the voids of one run; `VoidHistory.plot`."""
     lives = _height(_lanes(history)) + 1.2
     page = style.new_figure(style.COLUMN_IN, 3.7 + lives)
     upper, lower = style.stack(page, [3.7, lives])
@@ -53,29 +54,24 @@ _NUMBERS = {
 
 def _draw_numbers(body, histories: Sequence) -> None:
     axes = body.subplots(3, 1, sharex=True)
-    moments = [_per_frame(history) for history in histories]
-    x_key, scale, x_label = style.table_axis(moments)
-    last = max((table[x_key].max() / scale for table in moments), default=0.0)
+    moments = []
+    for history in histories:
+        groups = history.table.groupby("frame")["volume_nm3"]
+        found = {"voids": groups.size(), "volume_nm3": groups.sum(), "largest_nm3": groups.max()}
+        frames = history.counts[["frame", "capacity_monolayers", "time_s"]].set_index("frame")
+        # A frame without voids has no group, but stands in the curves.
+        moments.append(frames.assign(**found).fillna(0.0))
+    x_key, scale, x_label, last = style.table_axis(moments)
     for i, table in enumerate(moments):
-        look = style.run_style(i)
-        style.curves(axes, table[x_key].to_numpy(float) / scale, table, tuple(_NUMBERS), **look)
+        x, look = table[x_key].to_numpy(float) / scale, style.run_style(i)
+        style.curves(axes, x, table, tuple(_NUMBERS), **look)
     for panel, label in zip(axes, _NUMBERS.values(), strict=True):
         panel.set_ylabel(label)
     for line in axes[0].lines:
         line.set_drawstyle("steps-post")
     axes[0].locator_params(axis="y", integer=True)
-    axes[-1].set_xlabel(x_label)
-    axes[-1].set_xlim(0, last if last > 0 else 1)
+    axes[-1].set(xlabel=x_label, xlim=(0, last or 1))
     body.align_ylabels(axes)
-
-
-def _per_frame(history):
-    """Number and volumes of the voids of each frame."""
-    counts = history.counts
-    moments = counts[["frame", "capacity_monolayers", "time_s"]].set_index("frame")
-    groups = history.table.groupby("frame")["volume_nm3"]
-    found = {"voids": groups.size(), "volume_nm3": groups.sum(), "largest_nm3": groups.max()}
-    return moments.assign(**found).fillna(0.0)
 
 
 # --- sizes ----------------------------------------------------------------------------------------
@@ -94,34 +90,30 @@ def sizes_picture(
     """
     names = list(names or [""] * len(histories))
     one = len(histories) == 1
-    x_key, _, _ = style.table_axis([history.counts for history in histories])
+    x_key = style.table_axis([history.counts for history in histories])[0]
     chosen = frames or [_moments(h, _MAX_MOMENTS if one else 1) for h in histories]
+    labels = [
+        [style.moment_of(h.counts.set_index("frame").loc[frame], x_key) for frame in some]
+        for h, some in zip(histories, chosen, strict=True)
+    ]
     if not one:
-        ends = [
-            style.moment_of(h.counts.set_index("frame").loc[c[-1]], x_key)
-            for h, c in zip(histories, chosen, strict=True)
-        ]
-        names = [f"{name}, {end}" for name, end in zip(names, ends, strict=True)]
+        names = [f"{name}, {of_run[-1]}" for name, of_run in zip(names, labels, strict=True)]
     page, body = page_of(runs, 2.85 if one else 2.5, [""] if one else names)
     axes = body.subplots(1, 1)
     drawn = 0
     for i, history in enumerate(histories):
-        counts = history.counts.set_index("frame")
         shades = style.ramp(len(chosen[i])) if one else [style.run_colour(i)] * len(chosen[i])
         dashes = {} if one else {"linestyle": style.run_style(i)["linestyle"]}
-        for frame, colour in zip(chosen[i], shades, strict=True):
+        for frame, colour, label in zip(chosen[i], shades, labels[i], strict=True):
             volumes = history.table.loc[history.table["frame"] == frame, "volume_nm3"]
             drawn += len(volumes) > 0
-            label = style.moment_of(counts.loc[frame], x_key)
             cumulative(axes, volumes.to_numpy(), colour, label, **dashes)
-    axes.set_xlabel("void volume V (nm³)")
-    axes.set_ylabel("voids of volume ≥ V\nin the box")
+    axes.set(xlabel="void volume V (nm³)", ylabel="voids of volume ≥ V\nin the box")
     if not drawn:
         style.empty(axes, "no voids")
         axes.set(xticks=[], yticks=[])
         return page
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    axes.set(xscale="log", yscale="log")
     for axis in (axes.xaxis, axes.yaxis):
         style.plain_log_axis(axis, *axis.get_view_interval())
     if one:
@@ -155,6 +147,13 @@ def cumulative(axes: Axes, sizes: np.ndarray, colour: Any, label: str, **look: A
 
 # --- lifelines ------------------------------------------------------------------------------------
 
+_EVENTS: dict[str, dict[str, Any]] = {
+    "nucleation": {"ls": "", "marker": "|", "ms": 5, "color": style.BLACK},
+    "collapse": {"ls": "", "marker": "x", "ms": 4, "color": style.VERMILLION},
+    "coalescence": {"color": style.GREY},
+    "split": {"color": style.PURPLE, "ls": "--"},
+}
+
 
 def lifelines_picture(
     histories: Sequence, names: Sequence[str] | None = None, runs: Sequence = ()
@@ -179,7 +178,7 @@ def _draw_lifelines(page, histories: Sequence, names: Sequence[str]) -> None:
     lanes = [_lanes(history) for history in histories]
     options: Any = {"sharex": True, "squeeze": False, "height_ratios": list(map(_height, lanes))}
     all_axes = page.subplots(len(histories), 1, **options)[:, 0]
-    x_key, scale, x_label = style.table_axis([history.counts for history in histories])
+    x_key, scale, x_label, last = style.table_axis([history.counts for history in histories])
     volumes = np.concatenate([h.table["volume_nm3"].to_numpy(float) for h in histories])
     low, high = (volumes.min(), volumes.max()) if len(volumes) else (0.1, 1.0)
     # A single volume has no range to take logarithms of.
@@ -192,21 +191,14 @@ def _draw_lifelines(page, histories: Sequence, names: Sequence[str]) -> None:
         if total > len(lane):
             text = f"the {len(lane)} largest of {text}"
         axes.set_title(f"{name}: {text}" if name else text, loc="left", pad=3)
-    last = max((h.counts[x_key].max() / scale for h in histories), default=0.0)
-    all_axes[-1].set_xlabel(x_label)
-    all_axes[-1].set_xlim(-0.01 * last if last > 0 else 0, 1.02 * last if last > 0 else 1.0)
+    all_axes[-1].set(xlabel=x_label, xlim=(-0.01 * last, 1.02 * last or 1.0))
     if len(volumes):
         place: Any = {"location": "bottom", "aspect": 28, "pad": 0.02, "shrink": 0.9}
         bar = page.colorbar(ScalarMappable(norm, colours), ax=list(all_axes), **place)
         bar.set_label("void volume (nm³)")
         style.plain_log_axis(bar.ax.xaxis, float(norm.vmin or 0), float(norm.vmax or 0))
         bar.outline.set_visible(False)
-    keys = [
-        Line2D([], [], ls="", marker="|", ms=5, color=style.BLACK, label="nucleation"),
-        Line2D([], [], ls="", marker="x", ms=4, color=style.VERMILLION, label="collapse"),
-        Line2D([], [], color=style.GREY, lw=0.8, label="coalescence"),
-        Line2D([], [], color=style.PURPLE, lw=0.8, ls="--", label="split"),
-    ]
+    keys = [Line2D([], [], label=kind, **{"lw": 0.8} | look) for kind, look in _EVENTS.items()]
     look: Any = {"ncols": 4, "handlelength": 1.4, "columnspacing": 1.0}
     page.legend(handles=keys, loc="outside lower center", **look)
 
@@ -228,24 +220,20 @@ def _lanes(history) -> dict[int, int]:
             into |= {c: p for p, c in pairs if c not in into}
     families: dict[int, list[int]] = {}
     for track in shown.index:
-        families.setdefault(_root(track, into), []).append(track)
+        root, seen = track, set()
+        while root in into and root not in seen:  # a split that coalesces again is a circle
+            seen.add(root)
+            root = into[root]
+        families.setdefault(root, []).append(track)
     order = [track for family in families.values() for track in family]
     return {track: place for place, track in enumerate(order)}
 
 
-def _root(track: int, into: dict[int, int]) -> int:
-    seen = set()
-    while track in into and track not in seen:
-        seen.add(track)
-        track = into[track]
-    return track
-
-
 def _draw_tracks(axes, history, lane, x_key, scale, colours, norm) -> None:
+    """The line of each void, and marks of its events."""
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    axes.set_ylim(max(8, len(lane)) - 0.3, -0.9)
-    axes.set_ylabel("voids")
+    axes.set(ylim=(max(8, len(lane)) - 0.3, -0.9), ylabel="voids")
     if not lane:
         style.empty(axes, "no voids")
         return
@@ -264,10 +252,6 @@ def _draw_tracks(axes, history, lane, x_key, scale, colours, norm) -> None:
         widths = 1.2 + 3.0 * np.cbrt(volume[1:] / largest)
         look: Any = {"linewidths": widths, "capstyle": "round"}
         axes.add_collection(LineCollection(list(parts), colors=colours(norm(volume[1:])), **look))
-    _draw_events(axes, history, lane, x_key, scale)
-
-
-def _draw_events(axes, history, lane, x_key, scale) -> None:
     first_x = history.counts[x_key].to_numpy(float)[0] / scale
     ends = history.table.sort_values("frame").groupby("track")[x_key].agg(["first", "last"]) / scale
     for row in history.events.itertuples():
@@ -276,17 +260,15 @@ def _draw_events(axes, history, lane, x_key, scale) -> None:
         children = [t for t in row.children if t in lane]
         # What the first frame holds may be older: only later voids are seen to nucleate.
         if row.kind == "nucleation" and x > first_x:
-            at = [lane[t] for t in children]
-            axes.plot([x] * len(at), at, "|", color=style.BLACK, ms=5)
+            axes.plot([x] * len(children), [lane[t] for t in children], **_EVENTS[row.kind])
         elif row.kind == "collapse":
             at = [ends.loc[t, "last"] for t in parents]
-            axes.plot(at, [lane[t] for t in parents], "x", color=style.VERMILLION, ms=3.5)
+            axes.plot(at, [lane[t] for t in parents], **_EVENTS[row.kind] | {"ms": 3.5})
         elif row.kind in ("coalescence", "split"):
             merges = row.kind == "coalescence"
             many, one = (parents, children[:1]) if merges else (children, parents[:1])
-            look = {"color": style.GREY} if merges else {"color": style.PURPLE, "ls": "--"}
             for track, other in ((a, b) for a in many for b in one if a != b):
-                begin = ends.loc[track, "last"] if merges else x
+                begin, look = ends.loc[track, "last"] if merges else x, _EVENTS[row.kind]
                 axes.plot([begin, x], [lane[track], lane[other]], lw=0.7, zorder=1, **look)
 
 
@@ -303,8 +285,7 @@ def ripening_picture(found) -> Figure:
     x = table["rest_s"].to_numpy() / scale
     times = np.concatenate([np.full(len(v), t) for t, v in zip(x, found.volumes, strict=True)])
     upper.plot(times, np.concatenate(found.volumes), ".", color=style.BLUE, ms=2.5, clip_on=False)
-    upper.set_yscale("log")
-    upper.set_ylabel("size of each void\n(vacancies)")
+    upper.set(yscale="log", ylabel="size of each void\n(vacancies)")
     style.line(lower, x, table["mean_radius_nm"], style.VERMILLION)
     lower.set_ylabel("mean radius (nm)", color=style.VERMILLION)
     lower.set_ylim(0, 1.15 * table["mean_radius_nm"].max())

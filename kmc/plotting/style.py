@@ -37,16 +37,9 @@ CHEMISTRIES = ("#F4CEDD", "#DCCDF0", "#E6DDB4")  # metal on the second, third, f
 OUTLINE = "#B0307A"
 
 # Of several trajectories; the dashes distinguish them without colour.
+_DASHED, _DOTTED, _DASH_DOT = (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.2, 1.2, 1.2))
 _RUN_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, BLACK, SKY)
-_RUN_DASHES = (
-    "-",
-    (0, (4, 1.5)),
-    (0, (1.2, 1.2)),
-    (0, (5, 1.2, 1.2, 1.2)),
-    "-",
-    (0, (4, 1.5)),
-    "-",
-)
+_RUN_DASHES = ("-", _DASHED, _DOTTED, _DASH_DOT, "-", _DASHED, "-")
 
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -75,6 +68,9 @@ STYLE: dict[Any, Any] = {
     "legend.fontsize": 7,
     "lines.linewidth": 1.3,
     "hatch.linewidth": 0.4,
+    "image.origin": "lower",
+    # A site, cell or pixel has one colour: none is blurred by interpolation.
+    "image.interpolation": "nearest",
     "savefig.dpi": DPI,
     "svg.fonttype": "none",
     "pdf.fonttype": 42,
@@ -171,15 +167,17 @@ def sheet(
     about: Sequence[str] = (),
     *,
     names: Sequence[Any] | None = None,
+    keys: Sequence[Any] = (),
     foot_in: float = 0.0,
     columns: int = 1,
-) -> tuple[Picture, SubFigure, SubFigure]:
-    """A page, its part for the panels, and a foot for a key (the part for the panels without one).
+) -> tuple[Picture, SubFigure]:
+    """A page and its part for the panels; below it the key of their colours, if there are `keys`.
 
     At its top stands the heading of one run (`about`: see `heading`), or the key of the curves of
     several, `names`: empty ones where panels carry the names.
     """
     names = run_names(runs) if names is None else names
+    foot_in = 0.25 if keys else foot_in
     head_in = 0.1 + 0.16 * -(-len(names) // columns) if any(names) else 0.08
     head_in = 0.4 if len(runs) == 1 else head_in
     page = new_figure(size_in[0], head_in + size_in[1] + foot_in)
@@ -188,7 +186,9 @@ def sheet(
         heading(head, runs[0], about)
     else:
         draw_key(head, names, columns)
-    return page, body, foot[0] if foot else body
+    if keys:
+        patch_key(foot[0], keys)
+    return page, body
 
 
 def draw_key(
@@ -197,8 +197,8 @@ def draw_key(
     """The names of the runs with the colours and dashes of their curves."""
     if any(names):
         keys = [Line2D([], [], lw=1.6, label=name, **run_style(i)) for i, name in enumerate(names)]
-        place: Any = {"loc": loc, "ncols": columns}
-        part.legend(handles=keys, handlelength=2.6, borderaxespad=0.3, **place)
+        place: Any = {"loc": loc, "ncols": columns, "borderaxespad": 0.3}
+        part.legend(handles=keys, handlelength=2.6, **place)
 
 
 def patch_key(
@@ -214,8 +214,7 @@ def curves(
 ) -> None:
     """Columns of a table in panels one below the other, with dots where there are few rows."""
     for panel, name in zip(axes, columns, strict=True):
-        few = {"marker": "o", "ms": 3} if len(x) < 4 else {}
-        panel.plot(x, np.asarray(table[name]), **{"clip_on": False, **look, **few})
+        line(panel, x, np.asarray(table[name]), **look)
         panel.set_ylim(bottom=0, auto=True)  # the curves of a further run may be higher
 
 
@@ -241,8 +240,8 @@ def write_over(write: Callable[..., Any], *where: Any, **look: Any) -> None:
     A white box would hide what lies below it. The outline is an artist of its own, as SVG and PDF
     turn a text with an effect into paths, which nobody can search or edit.
     """
-    effect = [withStroke(linewidth=1.6, foreground="white")]
-    write(*where, **look | {"color": "white"}, path_effects=effect)
+    outline = [withStroke(linewidth=1.6, foreground="white")]
+    write(*where, **look | {"color": "white"}, path_effects=outline)
     write(*where, **look)
 
 
@@ -262,11 +261,12 @@ def rest_starts_s(trajectory: Trajectory) -> float:
 
 def moment(trajectory: Trajectory, frame: Frame) -> str:
     """Capacity of a frame, or its time where no current flows."""
-    if rest_starts_s(trajectory) and frame.time_s > rest_starts_s(trajectory):
-        return f"{duration(frame.time_s - rest_starts_s(trajectory))} of rest"
-    if "step" in trajectory.samples and trajectory.samples["step"].any():
-        return f"t = {duration(frame.time_s)}"  # a capacity is passed several times
-    if trajectory.has_current:
+    start_s = rest_starts_s(trajectory)
+    if start_s and frame.time_s > start_s:
+        return f"{duration(frame.time_s - start_s)} of rest"
+    # Steps of a protocol pass a capacity several times: only the time is unique.
+    cycled = "step" in trajectory.samples and trajectory.samples["step"].any()
+    if trajectory.has_current and not cycled:
         return monolayers(frame.capacity_monolayers)
     return f"t = {duration(frame.time_s)}"
 
@@ -303,9 +303,8 @@ def plain(text: str) -> str:
 
     matplotlib would read what stands between two dollars as one.
     """
-    return "".join(c if c.isprintable() or c.isspace() else "\ufffd" for c in text).replace(
-        "$", r"\$"
-    )
+    shown = "".join(c if c.isprintable() or c.isspace() else "\ufffd" for c in text)
+    return shown.replace("$", r"\$")
 
 
 def panel_title(name: str, when: str, width_in: float) -> str:
@@ -324,15 +323,9 @@ def charge_axis(axes: Axes, mAh_cm2_per_monolayer: float, monolayers: float) -> 
     units = ((1.0, "mAh"), (1e3, "µAh"), (1e6, "nAh"))
     charge = mAh_cm2_per_monolayer * monolayers
     scale, unit = next((pair for pair in units if charge * pair[0] >= 1), units[-1])
-    per_monolayer = mAh_cm2_per_monolayer * scale
-
-    def charge_of(monolayers: Any) -> Any:
-        return monolayers * per_monolayer
-
-    def monolayers_of(charge: Any) -> Any:
-        return charge / per_monolayer
-
-    top = axes.secondary_xaxis("top", functions=(charge_of, monolayers_of))
+    each = mAh_cm2_per_monolayer * scale
+    functions = (lambda thickness: thickness * each, lambda charge: charge / each)
+    top = axes.secondary_xaxis("top", functions=functions)
     top.set_xlabel(f"capacity ({unit}/cm²)")
     axes.spines["top"].set_visible(True)
 
@@ -380,12 +373,10 @@ def log_axis(axis) -> None:
     plain_log_axis(axis, *axis.get_view_interval())
 
 
-def grid(part, rows: Sequence[Sequence[Any]], **options: Any) -> Iterator[tuple[Axes, Any]]:
+def grid(part, rows: Sequence[Sequence[Any]]) -> Iterator[tuple[Axes, Any]]:
     """Axes for what stands in rows, one at a time; where a row is shorter the place stays blank."""
-    wide = max(map(len, rows))
-    for line, row in zip(
-        part.subplots(len(rows), wide, squeeze=False, **options), rows, strict=True
-    ):
+    panels = part.subplots(len(rows), max(map(len, rows)), squeeze=False)
+    for line, row in zip(panels, rows, strict=True):
         yield from zip(line, row, strict=False)
         for axes in line[len(row) :]:
             axes.set_axis_off()
@@ -410,8 +401,8 @@ def layers(
 def empty(axes: Axes, text: str) -> None:
     """Print in an empty panel why nothing is drawn."""
     place: dict[str, Any] = {"ha": "center", "va": "center", "transform": axes.transAxes}
-    found = axes.text(0.5, 0.5, text, color=GREY, wrap=True, **place)
-    found.set_in_layout(False)  # a long one would push its panel away
+    # In the layout a long text would push its panel away.
+    axes.text(0.5, 0.5, text, color=GREY, wrap=True, **place).set_in_layout(False)
 
 
 def depths(share) -> np.ndarray:
@@ -431,20 +422,24 @@ def evenly(n: int, most: int) -> list[int]:
     return sorted({round(i) for i in np.linspace(0, n - 1, most)})
 
 
-def _rests(table) -> bool:
-    """Whether the capacity of a table stands still over a tenth of its time, or falls."""
-    moments = table[["time_s", "capacity_monolayers"]].drop_duplicates().sort_values("time_s")
-    steps_s = np.diff(moments["time_s"].to_numpy(float))
-    steps = np.diff(moments["capacity_monolayers"].to_numpy(float))
-    return bool((steps < 0).any() or steps_s[steps == 0].sum() > _RESTS * steps_s.sum())
+def table_axis(tables: Sequence) -> tuple[str, float, str, float]:
+    """Column, divisor and label of the x axis, and its last value over the divisor.
 
+    The capacity, or the time where that stands still over a tenth of it, or falls.
+    """
 
-def table_axis(tables: Sequence) -> tuple[str, float, str]:
-    """Column, divisor and label of the x axis: capacity, or time where it stands still or falls."""
+    def rests(table) -> bool:
+        moments = table[["time_s", "capacity_monolayers"]].drop_duplicates().sort_values("time_s")
+        steps_s = np.diff(moments["time_s"].to_numpy(float))
+        steps = np.diff(moments["capacity_monolayers"].to_numpy(float))
+        return bool((steps < 0).any() or steps_s[steps == 0].sum() > _RESTS * steps_s.sum())
+
+    def last(column: str) -> float:
+        return max((float(t[column].max()) for t in tables if len(t)), default=0.0)
+
     if any("time_s" not in t for t in tables):
-        return "frame", 1.0, "frame (1)"
-    strips = any(len(t) and t["capacity_monolayers"].max() > 0 for t in tables)
-    if strips and not any(_rests(t) for t in tables):
-        return "capacity_monolayers", 1.0, "capacity (monolayers)"
-    times = np.array([t["time_s"].max() for t in tables if len(t)])
-    return ("time_s", *scaled_axis(times, "time", "s"))
+        return "frame", 1.0, "frame (1)", last("frame")
+    if last("capacity_monolayers") > 0 and not any(map(rests, tables)):
+        return "capacity_monolayers", 1.0, "capacity (monolayers)", last("capacity_monolayers")
+    scale, label = scaled_axis(np.array([last("time_s")]), "time", "s")
+    return "time_s", scale, label, last("time_s") / scale

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,8 +64,8 @@ def sweep_table(
     import pandas as pd
     from scipy.stats import t as student
 
-    what = what or headline(ds, at)
-    mask, chosen = ds[what].attrs.get("censored", "") if what in ds else "", dict(where or {})
+    what, chosen = what or headline(ds, at), where or {}
+    mask = ds[what].attrs.get("censored", "") if what in ds else ""
     values = _values(ds, what, at)
     if mask:
         values = values.where(~ds[mask], ds[_charge_of(what)])
@@ -78,7 +79,15 @@ def sweep_table(
         return pd.DataFrame(np.where(np.isfinite(stacked), stacked, np.nan))
 
     numbers = rows_of(values)
-    grid = pd.MultiIndex.from_product([_settings(ds, name) for name in axes], names=axes)
+    settings = []
+    for name in axes:
+        own = list(ds[name].values)
+        # A value that stands twice is told apart by the keys that are zipped with it.
+        if len({str(value) for value in own}) < len(own):
+            rows = zip(own, *(ds[other].values for other in _zipped(ds, name)), strict=True)
+            own = [", ".join(map(_shown, row)) for row in rows]
+        settings.append(own)
+    grid = pd.MultiIndex.from_product(settings, names=axes)
     table = grid.to_frame(index=False)
     n, mean, std = numbers.count(axis=1), numbers.mean(axis=1), numbers.std(axis=1)
     half = student.ppf(0.5 + CONFIDENCE / 2, n - 1) * std / np.sqrt(n)
@@ -116,16 +125,8 @@ def _zipped(ds: xr.Dataset, name: str) -> list[str]:
     return [str(n) for n, c in ds.coords.items() if c.dims == (dim,) and n not in (name, dim)]
 
 
-def _settings(ds: xr.Dataset, name: str) -> list:
-    """Values of an axis; with those of the keys zipped with it where they would be ambiguous."""
-    own = list(ds[name].values)
-    if len({str(value) for value in own}) == len(own):
-        return own
-    rows = zip(own, *(ds[other].values for other in _zipped(ds, name)), strict=True)
-    return [", ".join(_shown(value, name) for value in row) for row in rows]
-
-
 def _values(ds: xr.Dataset, what: str, at: float | None) -> xr.DataArray:
+    """A number of every run, at a capacity where one is given."""
     numeric = [
         str(name)
         for name, values in ds.data_vars.items()
@@ -146,32 +147,42 @@ def _values(ds: xr.Dataset, what: str, at: float | None) -> xr.DataArray:
     return ds[f"{what}_at"].sel({_at_dim(ds): at})
 
 
-def _reduced(ds, values, x: str | None, y: str | None, where: dict):
+def _reduced(ds, values, x: str | None, y: str | None, where: Mapping[str, Any]):
     """Values with x, y and replica as their only dimensions, and the names of x and y."""
-    where = {axis_name(ds, name): value for name, value in where.items()}
-    x, y = (axis_name(ds, axis) if axis else None for axis in (x, y))
-    for name, value in where.items():
+
+    def choices(name: str) -> str:
+        return f"Values of {name}: {', '.join(str(item) for item in ds[name].values)}."
+
+    def dim_of(name: str | None) -> str | None:
+        return None if name is None else str(ds[name].dims[0])
+
+    def axis_of(dim: str) -> str:
+        # Keys that are zipped share a dimension without a key: the first of them stands for it.
+        named = (n for n, c in ds.coords.items() if c.dims == (dim,) and "key" in c.attrs)
+        return dim if "key" in ds[dim].attrs else str(next(named))
+
+    for name, value in ((axis_name(ds, name), value) for name, value in where.items()):
         fits = [i for i, item in enumerate(ds[name].values) if _same(item, value)]
         if not fits:
-            raise InputError(f"{name} = {value} is not in the sweep", advice=_choices(ds, name))
+            raise InputError(f"{name} = {value} is not in the sweep", advice=choices(name))
         values = values.isel({ds[name].dims[0]: fits[:1]})
+    x, y = (axis_name(ds, axis) if axis else None for axis in (x, y))
     dims = [str(dim) for dim in values.dims if dim not in ("replica", _at_dim(ds))]
-    varying = [dim for dim in dims if values.sizes[dim] > 1]
-    left = [dim for dim in varying if dim not in (_dim(ds, x), _dim(ds, y))]
+    left = [d for d in dims if values.sizes[d] > 1 and d not in (dim_of(x), dim_of(y))]
     if x is None:
-        x = _of_dim(ds, left.pop(0) if left else next(d for d in dims if d != _dim(ds, y)))
+        x = axis_of(left.pop(0) if left else next(d for d in dims if d != dim_of(y)))
     if y is None and left:
-        y = _of_dim(ds, left.pop(0))
-    if y is not None and _dim(ds, x) == _dim(ds, y):
+        y = axis_of(left.pop(0))
+    if y is not None and dim_of(x) == dim_of(y):
         raise InputError(f"{x} and {y} vary together: they are one axis", advice="Draw one.")
     if left:
-        name = _of_dim(ds, left[0])
+        name = axis_of(left[0])
         raise InputError(
             f"{name} varies as well, and a picture has two axes",
             advice=f"Choose one of its values, such as --where {name}={ds[name].values[0]}. "
-            + _choices(ds, name),
+            + choices(name),
         )
-    kept = {_dim(ds, x), _dim(ds, y), "replica"}
+    kept = {dim_of(x), dim_of(y), "replica"}
     return values.isel({dim: 0 for dim in dims if dim not in kept}), x, y
 
 
@@ -191,26 +202,11 @@ def axis_name(ds: xr.Dataset, name: str) -> str:
     )
 
 
-def _dim(ds, name: str | None) -> str | None:
-    return None if name is None else str(ds[name].dims[0])
-
-
-def _of_dim(ds, dim: str) -> str:
-    """The coordinate that stands for a dimension: of a zip, its first key."""
-    if "key" in ds[dim].attrs:
-        return dim
-    return next(str(n) for n, c in ds.coords.items() if c.dims == (dim,) and "key" in c.attrs)
-
-
 def _same(item: Any, value: Any) -> bool:
     try:
         return math.isclose(float(item), float(value), rel_tol=1e-9)
     except (TypeError, ValueError):
         return str(item) == str(value)
-
-
-def _choices(ds: xr.Dataset, name: str) -> str:
-    return f"Values of {name}: {', '.join(str(item) for item in ds[name].values)}."
 
 
 # --- pictures -------------------------------------------------------------------------------------
@@ -221,18 +217,16 @@ def sweep_picture(
     ds: xr.Dataset,
     what: str | None = None,
     *,
-    x: str | None = None,
-    y: str | None = None,
     at: float | None = None,
-    where: Mapping[str, Any] | None = None,
     heatmap: bool = False,
+    **axes: Any,
 ) -> Figure:
     """Lines with confidence bands, one for each value of y; or a heat map.
 
     See `sweep_table` for the parameters.
     """
     what = what or headline(ds, at)
-    table = sweep_table(ds, what, x=x, y=y, at=at, where=where)
+    table = sweep_table(ds, what, at=at, **axes)
     moment = charge_text(at, _at_dim(ds).removeprefix("at_")) if at is not None else ""
     if not table["n"].any():
         raise InputError(
@@ -240,22 +234,19 @@ def sweep_picture(
             advice="Runs may end before, or not be done: `kmc sweep` again runs what is missing.",
         )
     axes_names = [str(name) for name in table.columns[: list(table.columns).index("n")]]
-    unit, name = ds[what].attrs.get("units", "1"), quantity(what)[0]
-    if "label" in ds[what].attrs:
-        name, unit = ds[what].attrs["label"], _charge_of(what).removeprefix("capacity_")
-        unit = unit.replace("mAh_cm2", "mAh/cm²")
+    about = ds[what].attrs
+    unit, name = about.get("units", "1"), about.get("label", quantity(what)[0])
+    if "label" in about:  # of a charge, whose unit its name has
+        unit = _charge_of(what).removeprefix("capacity_").replace("mAh_cm2", "mAh/cm²")
     named = f"{name} ({unit})" if unit != "1" else label(what)
     moment = f"at {moment}" if moment else "at the end of the run"
     title = named if "censored" in table else f"{named}\n{moment}"
-    zipped = _zipped(ds, axes_names[-1])
     if heatmap:
         return _heat_map(table, axes_names, title)
-    return _lines(table, axes_names, title, what, zipped)
+    return _lines(table, axes_names, title, what, _zipped(ds, axes_names[-1]))
 
 
-def _lines(
-    table, names: Sequence[str], title: str, what: str, zipped: Sequence[str] = ()
-) -> Figure:
+def _lines(table, names: Sequence[str], title: str, what: str, zipped: Sequence[str]) -> Figure:
     """Points, joined along x where nothing else changes between them."""
     page = style.new_figure(style.COLUMN_IN, 2.5)
     axes = page.subplots()
@@ -276,10 +267,9 @@ def _lines(
         if not numeric or zipped:
             look = look | {"linestyle": ""}
         known = rows["mean"].notna().to_numpy()
-        text = "" if value == "" else _shown(value, names[0])
-        axes.plot(
-            at[known], rows["mean"][known], marker="o", ms=3, label=text, clip_on=False, **look
-        )
+        text = "" if value == "" else _shown(value)
+        dots: dict[str, Any] = {"marker": "o", "ms": 3, "label": text, "clip_on": False}
+        axes.plot(at[known], rows["mean"][known], **dots, **look)
         if "censored" in rows and (bound := known & (rows["censored"] > 0).to_numpy()).any():
             # Over the point, whose place it takes: the charge is at least this.
             mark = look | {"linestyle": "", "marker": "^", "ms": 5, "markerfacecolor": "white"}
@@ -305,27 +295,22 @@ def _lines(
         axes.set_ylim(0, None)
     axes.set_ylabel("\n".join(textwrap.fill(part, _LABEL) for part in title.split("\n")))
     if len(groups) > 1:
-        axes.legend(
-            title=label(names[0]), title_fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5)
-        )
+        place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+        axes.legend(title=label(names[0]), title_fontsize=7, **place)
         page.set_size_inches(style.COLUMN_IN + 1.0, 2.5)
-    note = _note(table)
+    early = int(table["censored"].sum()) if "censored" in table else 0
+    n = table["n"][table["n"] > 0]
+    note = "one run a point: no interval"
+    if n.max() > 1:
+        note = f"mean of {_runs(n)} runs a point;\n"
+        note += "band or bar: 95 % interval of the mean (Student's t)"
+        note += ", none where all runs agree" * bool(table["std"].eq(0).any())
+    if early:
+        note += f";\ntriangle: at least, as {plural(early, 'run')} ended before"
     if numeric and zipped:
         note += f";\nnot joined: {listed(zipped)} change too"
     style.note(page, note)
     return page
-
-
-def _note(table) -> str:
-    early = int(table["censored"].sum()) if "censored" in table else 0
-    left_out = f";\ntriangle: at least, as {plural(early, 'run')} ended before" if early else ""
-    n = table["n"][table["n"] > 0]
-    if n.max() < 2:
-        return f"one run a point: no interval{left_out}"
-    band = "band or bar: 95 % interval of the mean (Student's t)"
-    if table["std"].eq(0).any():
-        band += ", none where all runs agree"
-    return f"mean of {_runs(n)} runs a point;\n{band}{left_out}"
 
 
 def _runs(n) -> str:
@@ -348,14 +333,17 @@ def _heat_map(table, names: Sequence[str], title: str) -> Figure:
     xs, ys = (np.asarray(values, dtype=float) for values in (grid.columns, grid.index))
     values, half = grid.to_numpy(float), (top - grid).to_numpy(float)
     logarithmic = np.nanmin(values) > 0 and np.nanmax(values) / np.nanmin(values) > 100
-    norm = LogNorm() if logarithmic else _range_beyond_noise(values, half)
+    # Over four intervals at least: the scatter of equal settings would fill the whole scale.
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    least = 4 * float(np.nanmedian(half)) if np.isfinite(half).any() else 0.0
+    more = max(0.0, (least - (high - low)) / 2)
+    norm = LogNorm() if logarithmic else Normalize(low - more, high + more)
     look: dict[str, Any] = {"cmap": "YlGnBu_r", "edgecolors": "white", "linewidth": 0.4}
     mesh = axes.pcolormesh(_edges(xs), _edges(ys), np.ma.masked_invalid(values), norm=norm, **look)
     axes.set_facecolor("#DDDDDD")
     scale_axis(axes, "x", xs, _edges(xs))
     scale_axis(axes, "y", ys, _edges(ys))
-    axes.set_xlabel(label(x_name))
-    axes.set_ylabel(label(y_name))
+    axes.set(xlabel=label(x_name), ylabel=label(y_name))
     bar = page.colorbar(mesh, ax=axes, pad=0.02, aspect=25)
     bar.set_label(title)
     bar.outline.set_linewidth(0.5)
@@ -363,48 +351,29 @@ def _heat_map(table, names: Sequence[str], title: str) -> Figure:
     if np.isfinite(half).any():
         blank += f"; 95 % interval of a mean: ± {figure(float(np.nanmedian(half)))} (median)"
         if values.size <= _MAX_TEXTS:
-            _write_cells(axes, xs, ys, values, half, mesh)
+            middle_x, middle_y = (0.5 * (e[1:] + e[:-1]) for e in (_edges(xs), _edges(ys)))
+            places = product(np.where(ys == 0, middle_y, ys), np.where(xs == 0, middle_x, xs))
+            for (y, x), value, error in zip(places, values.flat, half.flat, strict=True):
+                if np.isfinite(value):
+                    scatter = f"\n± {figure(error, digits=1)}" if np.isfinite(error) else ""
+                    # Ink that shows on its cell: by the luminance of the colour.
+                    dark = np.dot(mesh.to_rgba(value)[:3], [0.299, 0.587, 0.114]) < 0.5
+                    ink: dict[str, Any] = {"color": "white" if dark else style.BLACK, "fontsize": 5}
+                    axes.text(x, y, figure(value) + scatter, ha="center", va="center", **ink)
     style.note(page, f"mean of {_runs(table['n'])} runs a point{blank}")
     return page
-
-
-def _range_beyond_noise(values: np.ndarray, half: np.ndarray) -> Normalize:
-    """Colours from the least to the largest mean, or over four intervals where these are wider.
-
-    Otherwise the scatter of equal settings would fill the whole scale.
-    """
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    least = 4 * float(np.nanmedian(half)) if np.isfinite(half).any() else 0.0
-    more = max(0.0, (least - (high - low)) / 2)
-    return Normalize(low - more, high + more)
-
-
-def _write_cells(axes: Axes, xs, ys, values: np.ndarray, half: np.ndarray, mesh: Any) -> None:
-    """Mean and half interval in each cell of a heat map."""
-    middle_x, middle_y = (0.5 * (e[1:] + e[:-1]) for e in (_edges(xs), _edges(ys)))
-    for row, y in enumerate(np.where(ys == 0, middle_y, ys)):
-        for column, x in enumerate(np.where(xs == 0, middle_x, xs)):
-            value, error = values[row, column], half[row, column]
-            if np.isfinite(value):
-                scatter = f"\n± {figure(error, digits=1)}" if np.isfinite(error) else ""
-                dark = np.dot(mesh.to_rgba(value)[:3], [0.299, 0.587, 0.114]) < 0.5
-                ink = "white" if dark else style.BLACK
-                place: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 5}
-                axes.text(x, y, figure(value) + scatter, color=ink, **place)
 
 
 def _edges(values: np.ndarray) -> np.ndarray:
     """Borders of the cells around some ascending values, halfway between them."""
     if len(values) == 1:
         pad = 0.05 * abs(values[0]) or 0.5
-        if not values[0]:
-            return np.array([0.0, pad])
-        return np.array([values[0] - pad, values[0] + pad])
-    scaled = np.log(values) if spans_decades(values) else values
+        return np.array([values[0] - pad if values[0] else 0.0, values[0] + pad])
+    decades = spans_decades(values)
+    scaled = np.log(values) if decades else values
     middle = 0.5 * (scaled[1:] + scaled[:-1])
-    ends = [2 * scaled[0] - middle[0]], middle, [2 * scaled[-1] - middle[-1]]
-    edges = np.concatenate(ends)
-    if spans_decades(values):
+    edges = np.concatenate([[2 * scaled[0] - middle[0]], middle, [2 * scaled[-1] - middle[-1]]])
+    if decades:
         return np.exp(edges)
     # Of a quantity that cannot be negative, such as a pressure, the axis begins at 0.
     return np.maximum(edges, 0.0) if values.min() >= 0 else edges
@@ -428,5 +397,5 @@ def _numeric(column) -> bool:
     return column.dtype.kind in "if"
 
 
-def _shown(value: Any, name: str) -> str:
+def _shown(value: Any) -> str:
     return figure(float(value), digits=5) if isinstance(value, int | float) else str(value)

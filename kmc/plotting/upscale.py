@@ -38,19 +38,19 @@ def _chosen(run: PopulationRun, frames: Sequence[int] | None, most: int) -> list
     resting = samples["phase"][run.frames["sample"][first]] > 0
     if resting.any():
         rest, ended = first[resting], first[~resting][-1:]
-        some = [int(rest[i]) for i in style.evenly(len(rest), most - len(ended))]
-        return [*(int(i) for i in ended), *some]
+        return [*ended.tolist(), *rest[style.evenly(len(rest), most - len(ended))].tolist()]
     loss = 1 - samples["contact_fraction"][run.frames["sample"][first]]
-    shown = [int(first[np.argmin(np.abs(loss - share))]) for share in np.linspace(0.05, 0.95, most)]
-    picked = sorted(dict.fromkeys(shown))
+    shares = np.linspace(0.05, 0.95, most)
+    picked = np.unique([first[np.argmin(np.abs(loss - share))] for share in shares])
     # Under pressure contact hardly changes: frames along the charge show more than a single one.
     enough = len(picked) >= min(most, len(first))
-    return picked if enough else [int(first[i]) for i in style.evenly(len(first), most)]
+    return (picked if enough else first[style.evenly(len(first), most)]).tolist()
 
 
-def _sheet(runs: Sequence[PopulationRun], size_in: tuple[float, float], foot_in: float = 0.01):
+def _sheet(runs: Sequence[PopulationRun], width_in: float, height_in: float, foot_in=0.01):
     """A page whose panels carry the names of several runs."""
-    return style.sheet(runs, size_in, describe(runs[0]), names=[""], foot_in=foot_in)
+    about = describe(runs[0])
+    return style.sheet(runs, (width_in, height_in), about, names=[""], foot_in=foot_in)
 
 
 def _maps(
@@ -63,8 +63,7 @@ def _maps(
         raise InputError("there is no frame to draw", advice="Wait for the run to go on.")
     columns = min(3, len(panels))
     rows = [panels[i : i + columns] for i in range(0, len(panels), columns)]
-    size = (max(0.6, columns / 3) * style.PAGE_IN, 2.45 * len(rows))
-    page, body = _sheet(runs, size)[:2]
+    page, body = _sheet(runs, max(0.6, columns / 3) * style.PAGE_IN, 2.45 * len(rows))
     for panel, (run, frame) in style.grid(body, rows):
         draw_map(panel, run, frame)
         if len(runs) > 1:
@@ -81,36 +80,23 @@ def draw_map(panel: Axes, run: PopulationRun, frame: int, highest_um: float | No
     edge, h = run.edge_um, run.gap_um(frame)
     highest = max(h.max() if highest_um is None else highest_um, 1e-9)
     panel.set_facecolor(style.METAL)
-    panel.imshow(
-        np.ma.masked_equal(h, 0.0),
-        cmap=_DEPTH,
-        vmin=0,
-        vmax=highest,
-        origin="lower",
-        extent=(0, edge, 0, edge),
-        interpolation="nearest",
-    )
+    look: dict[str, Any] = {"cmap": _DEPTH, "vmin": 0, "vmax": highest}
+    panel.imshow(np.ma.masked_equal(h, 0.0), extent=(0, edge, 0, edge), **look)
     mine = run.points["frame"] == frame
     x, y = run.points["x_um"][mine], run.points["y_um"][mine]
     panel.scatter(x, y, s=0.6, color=style.BLUE, lw=0, clip_on=True)
     panel.set(xlim=(0, edge), ylim=(0, edge), aspect="equal", xticks=[], yticks=[])
     panel.spines[:].set_visible(True)
     panel.set_title(f"{when(run, frame)}: contact {contact_percent(run, frame):.3g} %", pad=3)
-    scale_bar(panel, edge, edge)
+    # A bar of a round length in the lower left corner; the size of the gap in the other one.
+    bar, inset = _nice(edge / 4), 0.05 * edge
+    white = [withStroke(linewidth=3.5, foreground="white")]
+    panel.plot([inset, inset + bar], [inset, inset], color=style.BLACK, lw=2, path_effects=white)
+    middle = inset + bar / 2, inset + 0.025 * edge
+    style.write_over(panel.text, *middle, f"{bar:g} µm", ha="center", va="bottom")
     if h.any():
         text = f"gap up to {figure(h.max(), 'µm')}"
-        at = (0.95 * edge, 0.05 * edge)
-        style.write_over(panel.text, *at, text, ha="right", va="bottom", fontsize=6)
-
-
-def scale_bar(panel: Axes, width_um: float, height_um: float) -> None:
-    """A bar of a round length in the lower left corner."""
-    bar = _nice(width_um / 4)
-    x, y = 0.05 * width_um, 0.05 * height_um
-    white = [withStroke(linewidth=3.5, foreground="white")]
-    panel.plot([x, x + bar], [y, y], color=style.BLACK, lw=2, path_effects=white)
-    middle = x + bar / 2, y + 0.025 * height_um
-    style.write_over(panel.text, *middle, f"{bar:g} µm", ha="center", va="bottom")
+        style.write_over(panel.text, 0.95 * edge, inset, text, ha="right", va="bottom", fontsize=6)
 
 
 def _nice(length: float) -> float:
@@ -129,6 +115,7 @@ _FEW = 8
 
 def section_line(run: PopulationRun) -> int:
     """Row of the grid whose contact is nearest to that of the whole square in all frames."""
+    run.gap_um(0)  # refuses the files of an earlier kmc, which hold no gap
     own = np.flatnonzero(run.frames["replica"] == 0)
     lost = run.frames["h_um"][own] > 0
     # A line through one void alone would show more, or less, than the contact of the square.
@@ -163,25 +150,25 @@ def _section_page(
     if not panels:
         raise InputError("there is no frame to draw", advice="Wait for the run to go on.")
     width = style.PAGE_IN / len(runs) - 0.7
-    highest, heights = [], []
-    for run, some in zip(runs, shown, strict=True):
-        row = section_line(run)
-        highest.append(max((run.gap_um(f)[row].max() for f in some), default=0.0))
-        heights.append(width * (highest[-1] + 5.0) / _SECTION_um + 0.06)
-    page, body = _sheet(runs, (style.PAGE_IN, 0.2 + panels * max(*heights, 0.28) + 0.4))[:2]
+    lines = [section_line(run) for run in runs]
+    highest = [
+        max((run.gap_um(f)[line].max() for f in some), default=0.0)
+        for run, line, some in zip(runs, lines, shown, strict=True)
+    ]
+    # The tallest section decides: all panels have one scale, for height as for width.
+    each_in = max(0.28, *(width * (high + 5.0) / _SECTION_um + 0.06 for high in highest))
+    page, body = _sheet(runs, style.PAGE_IN, 0.2 + panels * each_in + 0.4)
     axes = body.subplots(panels, len(runs), squeeze=False)
     for column, (run, some, name) in enumerate(zip(runs, shown, names, strict=True)):
-        row = section_line(run)
         for panel, frame in zip(axes[:, column], some, strict=False):
-            draw_section(panel, run, frame, row, highest[column])
+            draw_section(panel, run, frame, lines[column], highest[column])
             panel.set_ylabel(when(run, frame), rotation=0, ha="right", va="center", fontsize=6.5)
         for panel in axes[len(some) :, column]:
             panel.set_axis_off()
         if len(runs) > 1:
             axes[0, column].set_title(name, loc="left")
         last = axes[min(panels, len(some)) - 1, column]
-        bar = _nice(last.get_xlim()[1] / 8)
-        y = last.get_ylim()[0] / 2
+        bar, y = _nice(last.get_xlim()[1] / 8), last.get_ylim()[0] / 2
         last.plot([2, 2 + bar], [y, y], color="white", lw=1.6)
         last.text(2.8 + bar, y, f"{bar:g} µm", color="white", va="center", fontsize=6)
     note = "metal light, voids black, electrolyte dark; height and width on one scale"
@@ -223,7 +210,7 @@ def _two_panels_each(
     **shared: Any,
 ) -> Figure:
     """A row of two panels for each run."""
-    page, body = _sheet(runs, (style.PAGE_IN, height_in * len(runs) + 0.2))[:2]
+    page, body = _sheet(runs, style.PAGE_IN, height_in * len(runs) + 0.2)
     axes = body.subplots(len(runs), 2, squeeze=False, **shared)
     for (left, right), run, name in zip(axes, runs, names, strict=True):
         draw(run, left, right)
@@ -296,25 +283,25 @@ def _sizes(
     return _two_panels_each(runs, names, 2.4, label, draw, sharex="row")
 
 
-def _row(run: PopulationRun, frame: int) -> tuple[Mapping[str, np.ndarray], int]:
-    """Samples of the replica of a frame, and the row of the same time."""
-    return run.replicas[int(run.frames["replica"][frame])], int(run.frames["sample"][frame])
+def _at(run: PopulationRun, frame: int, column: str) -> float:
+    """Column of the samples at the time of a frame, of its own replica."""
+    samples = run.replicas[int(run.frames["replica"][frame])]
+    return float(samples[column][int(run.frames["sample"][frame])])
 
 
 def contact_percent(run: PopulationRun, frame: int) -> float:
-    samples, row = _row(run, frame)
-    return float(100 * samples["contact_fraction"][row])
+    return 100 * _at(run, frame, "contact_fraction")
 
 
 def when(run: PopulationRun, frame: int) -> str:
     """Charge of a frame, or how long the current has been off."""
-    samples, row = _row(run, frame)
-    if samples["step"][row]:
-        current = samples["current_density_mA_cm2"][row]
+    if _at(run, frame, "step"):
+        current = _at(run, frame, "current_density_mA_cm2")
         did = "stripped" if current > 0 else "plated" if current < 0 else "rested"
-        return f"cycle {samples['cycle'][row]:.0f}, {did}"
-    if samples["phase"][row] == 0:
+        return f"cycle {_at(run, frame, 'cycle'):.0f}, {did}"
+    if _at(run, frame, "phase") == 0:
         return figure(run.frames["capacity_mAh_cm2"][frame], "mAh/cm²")
+    samples = run.replicas[int(run.frames["replica"][frame])]
     switched_s = samples["time_s"][samples["phase"] == 0][-1]
     return f"{duration(run.frames['time_s'][frame] - switched_s)} of rest"
 
@@ -338,7 +325,6 @@ _VOLUMES = (
     ("dead_um", "cut off", style.VERMILLION, "--"),
     ("pushed_back_um", "metal pushed back", style.GREEN, ":"),
 )
-_S_PER_H = 3600.0
 
 
 def _summary(runs: Sequence[PopulationRun], *_: object) -> Figure:
@@ -347,7 +333,8 @@ def _summary(runs: Sequence[PopulationRun], *_: object) -> Figure:
     Against the charge; against the time where current rests or changes its sign.
     """
     run = runs[0]
-    page, top, bottom = _sheet([run], (style.PAGE_IN, 2.25), 2.7)
+    page, body = _sheet([run], style.PAGE_IN, 2.25 + 2.7, 0.0)
+    top, bottom = style.stack(body, [2.25, 2.7])
     shown = _chosen(run, None, 3)
     maps = top.subplots(1, max(1, len(shown)), squeeze=False)[0]
     for panel, frame in zip(maps, shown, strict=False):
@@ -360,40 +347,45 @@ def _summary(runs: Sequence[PopulationRun], *_: object) -> Figure:
     s = run.samples if cycled or rested else stripping(run)
     x, label = s["capacity_mAh_cm2"], "capacity (mAh/cm²)"
     if cycled:
-        x, label = s["time_s"] / _S_PER_H, "time (h)"
+        x, label = s["time_s"] / 3600.0, "time (h)"
     elif rested:
         x, label = s["time_s"], "time (s)"
     some = np.ones(len(x), bool) if cycled else x > 0
     x, s = x[some], {name: values[some] for name, values in s.items()}
+    contact, lines, voltage, metal = panels = axes.ravel()
     if not len(x):
-        for panel in axes.ravel():
+        for panel in panels:
             panel.set_axis_off()
-        style.empty(axes[0, 0], NOTHING)
+        style.empty(contact, NOTHING)
         return page
-    contact, lines, voltage, metal = axes.ravel()
     contact.plot(x, 100 * s["contact_fraction"], color=style.BLUE)
-    contact.set_ylim(0, 101)
-    contact.set_ylabel("contact (%)")
-    _voids_on_lines(lines, x, s)
+    contact.set(ylim=(0, 101), ylabel="contact (%)")
+    lines.plot(x, s["voids_per_100um"], color=style.BLUE)
+    lines.set_ylim(bottom=0)
+    lines.set_ylabel("voids per 100 µm", color=style.BLUE)
+    # Number and width differ by orders: the mean width has an axis of its own.
+    width = lines.twinx()
+    width.plot(x, s["mean_width_um"], color=style.VERMILLION, ls="--")
+    width.set_ylabel("mean width (µm)", color=style.VERMILLION)
+    width.spines["right"].set_visible(True)
+    style.log_axis(width.yaxis)
     if cycled:
         voltage.plot(x, 1e3 * s["overpotential_V"], color=style.BLUE)
         voltage.axhline(0, color=style.GREY, lw=0.6, ls=":")
         for name, text, colour, dash in _VOLUMES:
             metal.plot(x, s[name], color=colour, ls=dash, label=text)
-        metal.set_ylim(bottom=0)
-        metal.set_ylabel("height (µm)")
-        style.shade_steps(axes.ravel(), x, s["current_density_mA_cm2"])
+        metal.set(ylim=(0, None), ylabel="height (µm)")
+        style.shade_steps(panels, x, s["current_density_mA_cm2"])
     else:
         volts = {name: np.nan_to_num(1e3 * s[name], posinf=1e3) for name, *_ in _TERMS}
-        top = style.layers(voltage, x, volts, _TERMS, 0.5)
-        voltage.set_ylim(0, min(500.0, 1.1 * max(top, 1.0)))
+        most = style.layers(voltage, x, volts, _TERMS, 0.5)
+        voltage.set_ylim(0, min(500.0, 1.1 * max(most, 1.0)))
         # Flaws are there before the first atom is stripped and share the same balance.
         made = np.maximum(s["stripped_um"] + s["initial_um"], 1e-30)
         shares = {name: 100 * s[name] / made for name, *_ in _SHARES}
         style.layers(metal, x, shares, _SHARES, 0.1)
-        metal.set_ylim(0, 100)
-        metal.set_ylabel("stripped volume (%)")
-        for panel in axes.ravel():
+        metal.set(ylim=(0, 100), ylabel="stripped volume (%)")
+        for panel in panels:
             panel.set_xscale("log")
     voltage.set_ylabel("overpotential (mV)")
     for panel in (voltage, metal):
@@ -408,18 +400,6 @@ def _summary(runs: Sequence[PopulationRun], *_: object) -> Figure:
     return page
 
 
-def _voids_on_lines(panel: Axes, x: np.ndarray, s: Mapping[str, np.ndarray]) -> None:
-    """Number of voids on a line, and their mean width on an axis of its own."""
-    panel.plot(x, s["voids_per_100um"], color=style.BLUE)
-    panel.set_ylim(bottom=0)
-    panel.set_ylabel("voids per 100 µm", color=style.BLUE)
-    twin = panel.twinx()
-    twin.plot(x, s["mean_width_um"], color=style.VERMILLION, ls="--")
-    twin.set_ylabel("mean width (µm)", color=style.VERMILLION)
-    twin.spines["right"].set_visible(True)
-    style.log_axis(twin.yaxis)
-
-
 def ends_of_steps(run: PopulationRun) -> list[int]:
     """Frames at the ends of the first strip, of the first plate after it, and of the last strip."""
     frames, samples = run.frames, run.replicas[0]
@@ -427,7 +407,7 @@ def ends_of_steps(run: PopulationRun) -> list[int]:
     if not len(own):
         return []
     step = samples["step"][frames["sample"][own]]
-    last_of = {int(n): int(own[np.flatnonzero(step == n)[-1]]) for n in np.unique(step)}
+    last_of = {int(n): int(own[step == n][-1]) for n in np.unique(step)}
     sign = {n: samples["current_density_mA_cm2"][frames["sample"][f]] for n, f in last_of.items()}
     strips = [n for n in last_of if sign[n] > 0]
     plates = [n for n in last_of if sign[n] < 0 and strips and n > strips[0]]

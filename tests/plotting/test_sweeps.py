@@ -12,8 +12,8 @@ from kmc.campaign.critical.question import Critical, Question
 from kmc.campaign.critical.threshold import Scale, Search, fit
 from kmc.errors import InputError
 from kmc.plotting import sweep_picture
+from kmc.plotting.studies import threshold_map_picture, threshold_picture, wilson
 from kmc.plotting.sweep_panels import _edges, sweep_table
-from kmc.plotting.thresholds import threshold_map_picture, threshold_picture, wilson
 
 
 def dataset(shape=(4, 3, 5), seed=1) -> xr.Dataset:

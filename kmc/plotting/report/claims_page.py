@@ -1,4 +1,4 @@
-"""The report of a study: its claims, its figures and its steps."""
+"""Reports of studies, with their claims, figures and steps, and of calibrations."""
 
 from __future__ import annotations
 
@@ -8,13 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from kmc import plotting
+from kmc.campaign.calibration.calibrate import load_calibration
 from kmc.campaign.convergence.outcome import read_study
 from kmc.campaign.folder import SweepFolder, open_folder
-from kmc.common.formatting import figure, label
+from kmc.campaign.points import Point
+from kmc.common.formatting import figure, label, quantity
 from kmc.common.json_files import read_json
 from kmc.errors import InputError, KmcError
-from kmc.plotting.report import common
-from kmc.plotting.report.page import Badge, Page, Table, Text
+from kmc.plotting.report.page import (
+    Badge,
+    Listing,
+    Page,
+    Table,
+    Text,
+    add_parameters,
+    add_versions,
+    number,
+    picture,
+    settings_table,
+)
 from kmc.systems.run import load
 
 # How each is shown, in the order of `kmc.papers.claims.VERDICTS`; a strange file may have others.
@@ -38,62 +50,60 @@ def study_page(folder: Path) -> Page:
         raise InputError(f"{found} is not a table of claims")
     claims = [claim for claim in content["claims"] if isinstance(claim, dict)]
     if claims:
-        page.add("Claims", _tally(claims), _overview(claims))
+        verdicts = [str(claim.get("verdict")) for claim in claims]
+        ordered = [v for v in dict.fromkeys((*_VERDICTS, *verdicts)) if v in verdicts]
+        counts = ", ".join(f"{verdicts.count(v)} {v}" for v in ordered)
+        tally = Text([f"{len(claims)} claims: {counts}.", _RULE])
+        page.add("Claims", tally, _overview(claims))
     page.add("Figures", *_figures(folder, content.get("pictures", [])))
-    page.add("Conditions", *_conditions(content))
+    means = [
+        Table(
+            [[_value(value) for value in row.values()] for row in rows],
+            [label(str(key)) for key in rows[0]],
+            f"{title}: means at each condition",
+        )
+        for title, rows in dict(content.get("conditions", {})).items()
+        if rows
+    ]
+    page.add("Conditions", *means)
     for paper in dict.fromkeys(str(claim.get("paper")) for claim in claims):
         chosen = [claim for claim in claims if str(claim.get("paper")) == paper]
         page.add(f"One by one: {paper}", *map(claim_part, chosen))
     page.add("Convergence", *_convergence(folder))
-    names = [str(step.get("name", "")) for step in head.get("steps", [])]
-    rows = [
-        (name, _state(folder, name), step.get("command", ""), step.get("what", ""))
-        for name, step in zip(names, head.get("steps", []), strict=True)
-    ]
+    steps = {str(step.get("name", "")): step for step in head.get("steps", [])}
+    opened = {name: _opened(folder, name) for name in steps}
+    rows = []
+    for name, step in steps.items():
+        state, sweep = "not run", opened[name]
+        if sweep is not None:
+            state = f"{len(sweep.done())} of {len(sweep.plan.points)} runs"
+        elif Path(name).name == name and (folder / f"{name}.json").is_file():
+            state = "done"
+        rows.append((name, state, step.get("command", ""), step.get("what", "")))
     page.add("Steps", Table(rows, ("step", "state", "by hand, in the folder", "what"), notes=True))
-    _inputs(page, folder, names)
-    common.add_versions(page, {"study by": f"kmc {head.get('kmc', 'unknown')}"})
+    # Settings of the first sweep, and the parameters of every set that one of them takes.
+    sweeps = [sweep for sweep in opened.values() if sweep is not None]
+    if sweeps:
+        page.add(f"Settings of {sweeps[0].path.name}", settings_table(sweeps[0].plan.tables))
+    for name in dict.fromkeys(_set_of(s, point) for s in sweeps for point in s.plan.points):
+        add_parameters(page, name, f"Parameters and sources: {name}")
+    add_versions(page, {"study by": f"kmc {head.get('kmc', 'unknown')}"})
     return page
 
 
-def _conditions(content: Mapping[str, Any]) -> list[Table]:
-    """Means at each condition, a table for each kind of run."""
-    tables = []
-    for title, rows in dict(content.get("conditions", {})).items():
-        if rows:
-            head = [label(str(key)) for key in rows[0]]
-            cells = [[_value(value) for value in row.values()] for row in rows]
-            tables.append(Table(cells, head, f"{title}: means at each condition"))
-    return tables
-
-
-def _tally(claims: Sequence[Mapping[str, Any]]) -> Text:
-    verdicts = [str(claim.get("verdict")) for claim in claims]
-    ordered = [v for v in dict.fromkeys((*_VERDICTS, *verdicts)) if v in verdicts]
-    counts = ", ".join(f"{verdicts.count(v)} {v}" for v in ordered)
-    return Text(
-        [
-            f"{len(claims)} claims: {counts}.",
-            "A verdict follows from the figures by a rule: reproduced where each figure meets the "
-            "paper's range and each order holds, rank only where the orders alone hold "
-            "or the paper gives no range, by input or by definition where the answer was put in.",
-        ]
-    )
+_RULE = (
+    "A verdict follows from the figures by a rule: reproduced where each figure meets the paper's "
+    "range and each order holds, rank only where the orders alone hold or the paper gives no "
+    "range, by input or by definition where the answer was put in."
+)
 
 
 def _overview(claims: Sequence[Mapping[str, Any]]) -> Table:
-    calibrated = any(map(calibrated_text, claims))
-    rows = [
-        (
-            claim.get("title", ""),
-            badge(claim),
-            claim.get("statement", ""),
-            _runs(claim),
-            *((calibrated_text(claim),) if calibrated else ()),
-        )
-        for claim in claims
-    ]
-    head = ("claim", "verdict", "paper", "runs", *(("calibrated",) if calibrated else ()))
+    head = ["claim", "verdict", "paper", "runs"]
+    rows = [[c.get("title", ""), badge(c), c.get("statement", ""), _runs(c)] for c in claims]
+    if any(map(calibrated_text, claims)):
+        head.append("calibrated")
+        rows = [[*row, calibrated_text(claim)] for row, claim in zip(rows, claims, strict=True)]
     return Table(rows, head, notes=True)
 
 
@@ -142,12 +152,13 @@ def claim_part(claim: Mapping[str, Any]) -> Table:
     ]
     inputs = claim.get("inputs", [])
     carrying = [entry for entry in inputs if entry.get("carries")]
+    changed = [f"{e.get('input')}: {e.get('verdict')} ({_runs(e)})" for e in carrying]
     rows = [
         ("paper", claim.get("statement", "")),
         ("where", claim.get("where", "")),
         ("runs", _runs(claim)),
         ("order", "; ".join(orders)),
-        ("inputs that change the verdict", "; ".join(map(_carried, carrying))),
+        ("inputs that change the verdict", "; ".join(changed)),
         ("inputs that do not", ", ".join(str(e.get("input")) for e in inputs if e not in carrying)),
         ("shown by", claim.get("command", "")),
         ("calibrated, median and 90 %", calibrated_text(claim)),
@@ -158,36 +169,31 @@ def claim_part(claim: Mapping[str, Any]) -> Table:
     return Table([row for row in rows if row[1]], caption=title, verdict=badge(claim))
 
 
-def _carried(entry: Mapping[str, Any]) -> str:
-    return f"{entry.get('input')}: {entry.get('verdict')} ({_runs(entry)})"
-
-
 def _figures(folder: Path, pictures: Sequence[Mapping[str, Any]]) -> list[Any]:
     """Pictures that the paper's file asks for, of the first run of each of their names."""
+
+    def draw(runs: Mapping[str, Any], what: str) -> Any:
+        # All are of one kind: a picture of a paper's file names runs of one step, or equal ones.
+        shown, names = list(runs.values()), list(runs)
+        return shown[0].system.plot(shown, what, names=names, paper=what == "microscope")
+
     parts = []
     for wanted in pictures:
         found = {name: _first(folder, *place) for name, place in wanted["runs"].items()}
         runs = {name: run for name, run in found.items() if run is not None}
         if runs:
-            parts.append(common.picture(partial(_draw, runs, wanted["what"]), wanted["text"]))
+            parts.append(picture(partial(draw, runs, wanted["what"]), wanted["text"]))
     return parts
-
-
-def _draw(runs: Mapping[str, Any], what: str) -> Any:
-    # All are of one kind: a picture of the paper's file names runs of one step, or of equal ones.
-    shown, names = list(runs.values()), list(runs)
-    return shown[0].system.plot(shown, what, names=names, paper=what == "microscope")
 
 
 def _first(folder: Path, step: str, params: str) -> Any:
     """The first run of a step with a parameter set; None where it is not done."""
     opened = _opened(folder, step)
-    if opened is None:
-        return None
-    done, base = opened.done(), _base_set(opened)
-    for point in opened.plan.points:
-        if point.name in done and point.settings.get("system.params", base) == params:
-            return load(opened.trajectory_path(point))
+    if opened is not None:
+        done = opened.done()
+        for point in opened.plan.points:
+            if point.name in done and _set_of(opened, point) == params:
+                return load(opened.trajectory_path(point))
     return None
 
 
@@ -198,8 +204,10 @@ def _opened(folder: Path, step: str) -> SweepFolder | None:
     return open_folder(folder / step)
 
 
-def _base_set(opened: SweepFolder) -> Any:
-    return dict(opened.plan.tables).get("system", {}).get("params")
+def _set_of(opened: SweepFolder, point: Point) -> Any:
+    """Parameter set of a point: its own, or that of the sweep."""
+    base = dict(opened.plan.tables).get("system", {}).get("params")
+    return point.settings.get("system.params", base)
 
 
 def _convergence(folder: Path) -> list[Any]:
@@ -212,29 +220,74 @@ def _convergence(folder: Path) -> list[Any]:
             parts.append(Text([f"{name}: {problem.message}"]))
             continue
         text = f"{name}: each number against the ratio of hops to stripped atoms"
-        drawn = common.picture(partial(plotting.convergence_picture, found), text)
+        drawn = picture(partial(plotting.convergence_picture, found), text)
         parts += [Text([f"{name}:", *found.lines()]), drawn]
     return parts
 
 
-def _state(folder: Path, name: str) -> str:
-    """How far a step is."""
-    opened = _opened(folder, name)
-    if opened is not None:
-        return f"{len(opened.done())} of {len(opened.plan.points)} runs"
-    there = Path(name).name == name and (folder / f"{name}.json").is_file()
-    return "done" if there else "not run"
+# --- calibrations ---------------------------------------------------------------------------------
+
+_KINDS = {"within": "good", "outside": "bad", "not judged": "none"}
+_ROWS = 12  # measurements that are listed
 
 
-def _inputs(page: Page, folder: Path, steps: Sequence[str]) -> None:
-    """Settings of the first sweep, and the parameters of every set that a sweep takes."""
-    sweeps = [opened for opened in (_opened(folder, step) for step in steps) if opened is not None]
-    sets = dict.fromkeys(
-        point.settings.get("system.params", _base_set(opened))
-        for opened in sweeps
-        for point in opened.plan.points
+def calibration_page(folder: Path) -> Page:
+    """The page of a folder of `kmc calibrate`: inputs left, predictions, what to measure."""
+    found = load_calibration(folder)
+    content, inputs = found.content, found.inputs
+    page = Page(content["title"], "Calibration (kmc calibrate)")
+    page.add("Summary", Text([line.strip() for line in found.lines() if line]))
+    if found.plausible:
+        head = ("input", "prior", "median", "90 % interval", "width left")
+        table = Table([_input(row, content) for row in content["posterior"]], head)
+        text = "Posterior of every input and pair of inputs"
+        page.add("Inputs", table, picture(found.plot, text))
+    if content["predictions"]:
+        text = "Runs at samples of the posterior over the data"
+        drawn = picture(partial(found.plot, "predictions"), text)
+        head = ("quantity", "measured", "90 % of runs", "", "source")
+        page.add("Predictions", drawn, Table(list(map(_prediction, content["predictions"])), head))
+    if content["next"]:
+        rows = []
+        for one in content["next"][:_ROWS]:
+            left = (f"{100 * one['left'][name]:.0f} %" for name in inputs)
+            rows.append((f"{one['measure']}, to {one['to']}", *left))
+        caption = "Share of the variance of an input that one more measurement leaves"
+        page.add("What to measure next", Table(rows, ("measurement", *inputs), caption))
+    errors = []
+    for one in content["emulators"]:
+        misfit = (number(one[k] and round(one[k], 2)) for k in ("rms_error", "beyond_2"))
+        errors.append((one["quantity"], one["settings"], *misfit))
+    caption = "Left-one-out errors over their standard deviation: 1 and 0.05 are right"
+    found_by = Table(errors, ("quantity", "settings", "rms of errors", "beyond 2"), caption)
+    sobol = [(name, *(f"{row[n]:.2f}" for n in inputs)) for name, row in content["sobol"].items()]
+    indices = Table(sobol, ("quantity", *inputs), "Total Sobol indices over the priors")
+    page.add("Emulators", found_by, indices)
+    stated = [(quantity(key)[0], str(value)) for key, value in content["discrepancy"].items()]
+    page.add("Stated discrepancies", Table(stated, ("column", "one standard deviation")))
+    if content["text"]:
+        page.add("Calibration file", Listing(content["file"], content["text"]))
+    add_versions(page, {"written by": f"kmc {content['kmc']}"})
+    return page
+
+
+def _input(row: Mapping[str, Any], content: Mapping[str, Any]) -> tuple[str, ...]:
+    about = content["inputs"][row["input"]]
+    kind = next(key for key in ("uniform", "log_uniform", "normal") if about.get(key))
+    unit = quantity(about["keys"][0])[1]
+    prior = f"{kind.replace('_', '-')} {about[kind][0]:g}, {about[kind][1]:g}"
+    interval = f"{figure(row['low'])} to {figure(row['high'], unit)}"
+    left = f"{100 * row['width_left']:.0f} %"
+    left += ", no effect" if row["input"] in content["idle"] else ""
+    return row["input"], prior, figure(row["median"]), interval, left
+
+
+def _prediction(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    # An end may be the word "never".
+    low, high = (
+        v if isinstance(v, str) else number(v and float(f"{v:.3g}"))
+        for v in (row["low"], row["high"])
     )
-    if sweeps:
-        page.add(f"Settings of {sweeps[0].path.name}", common.settings_table(sweeps[0].plan.tables))
-    for name in sets:
-        common.add_parameters(page, name, f"Parameters and sources: {name}")
+    verdict = Badge("held out: " * row["held_out"] + row["verdict"], _KINDS[row["verdict"]])
+    where = f"{row['experiment']}, {row['quantity']}"
+    return where, row["measured"], f"{low} to {high}", verdict, row["source"]

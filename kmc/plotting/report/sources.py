@@ -21,16 +21,19 @@ from kmc.common.formatting import figure, label, quantity
 from kmc.common.json_files import read_json
 from kmc.common.outputs import check_output, replacing
 from kmc.errors import InputError
-from kmc.plotting.report.calibration_page import calibration_page
-from kmc.plotting.report.claims_page import study_page
-from kmc.plotting.report.common import (
+from kmc.plotting.nucleation_panels import file_picture
+from kmc.plotting.report.claims_page import calibration_page, study_page
+from kmc.plotting.report.page import (
+    Listing,
+    Page,
+    Table,
+    Text,
     add_inputs,
     add_versions,
     number,
     picture,
     picture_file,
 )
-from kmc.plotting.report.page import Listing, Page, Table, Text
 from kmc.runfile.kinds import BOX
 from kmc.systems.run import load
 
@@ -81,8 +84,7 @@ def default_output(path: Path) -> Path:
     """NAME_report.html beside a file or a folder."""
     full = path.resolve()
     name = f"{full.name if full.is_dir() else full.stem}_report.html"
-    beside = path.with_name(name) if path.name not in ("", ".", "..") else full.with_name(name)
-    return beside
+    return (full if path.name in ("", ".", "..") else path).with_name(name)
 
 
 def page_of(path: Path) -> Page:
@@ -135,7 +137,13 @@ def _file_page(found: Any) -> Page:
     columns, frames = system.columns(found), found.frames
     n_frames = len(next(iter(frames.values())) if isinstance(frames, Mapping) else frames)
     rows = system.summed_up(found, full=True)
-    drawn = _drawn(found, n_frames) if n_frames and len(columns["time_s"]) else []
+    drawn = []
+    if n_frames and len(columns["time_s"]):
+        named = _SHOWN.get(found.kind, tuple(system.pictures))
+        for what in named if n_frames > 1 else named[:1]:  # events need a second frame
+            text = system.pictures[what]
+            draw = partial(system.plot, [found], what, paper=what == "microscope")
+            drawn.append(picture(draw, text[:1].upper() + text[1:]))
     lead = page.add("Summary", Table(rows[:_LINES]), *drawn[:1])
     lead.beside = bool(drawn)
     page.add("More numbers", Table(rows[_LINES:]) if len(rows) > _LINES else None)
@@ -147,7 +155,8 @@ def _file_page(found: Any) -> Page:
     page.add("What follows from the input", table if facts else None)
     last = [(label(k), number(float(columns[k][-1]), 4)) for k in system.samples if k in columns]
     page.add("Last sample", Table(last) if len(columns["time_s"]) else None)
-    add_inputs(page, found.run, resolved_parameters(found), Listing("The run file", found.run_file))
+    parameters = found.resolved.get("parameters", {})
+    add_inputs(page, found.run, parameters, Listing("The run file", found.run_file))
     versions = {"written by": f"kmc {found.kmc_version}", "seed": found.seed}
     of_run = getattr(found, "provenance", {})
     versions |= {key: value for key, value in of_run.items() if isinstance(value, str)}
@@ -155,35 +164,14 @@ def _file_page(found: Any) -> Page:
     return page
 
 
-def resolved_parameters(found: Any) -> Mapping[str, Any]:
-    """Parameters of a run of any kind, with units and sources."""
-    return found.resolved.get("parameters", {})
-
-
-def _drawn(found: Any, n_frames: int) -> list[Any]:
-    """Pictures of a run, each with its caption; events need a second frame."""
-    named = _SHOWN.get(found.kind, tuple(found.system.pictures))
-    return [
-        picture(
-            partial(found.system.plot, [found], what, paper=what == "microscope"),
-            found.system.pictures[what][:1].upper() + found.system.pictures[what][1:],
-        )
-        for what in (named if n_frames > 1 else named[:1])
-    ]
-
-
 def _slowing(acceleration: Mapping[str, Any]) -> list[Any]:
     """How far hops were slowed, and what that leaves open."""
     classes = [c for c in acceleration.get("classes", []) if c.get("slowed_by", 1.0) > 1.001]
     if not classes:
         return [Text(["No barrier was raised: the kinetics are exact for the parameter set."])]
+    columns = {"barrier_eV": "eV", "floored_barrier_eV": "eV", "slowed_by": ""}
     rows = [
-        (
-            str(c["name"]).replace("_", " "),
-            figure(c["barrier_eV"], "eV"),
-            figure(c["floored_barrier_eV"], "eV"),
-            figure(c["slowed_by"]),
-        )
+        (str(c["name"]).replace("_", " "), *(figure(c[k], unit) for k, unit in columns.items()))
         for c in classes
     ]
     text = (
@@ -220,25 +208,20 @@ def _sweep_page(folder: Path) -> Page:
     first = load(done[0]) if len(done) else None
     if study and first is not None:
         found = read_study(folder)
-        page.add(
-            "Convergence",
-            Text(found.lines()),
-            picture(
-                lambda: plotting.convergence_picture(found),
-                "Each number against the ratio of hops to stripped atoms, with 95 % intervals",
-            ),
-        )
+        text = "Each number against the ratio of hops to stripped atoms, with 95 % intervals"
+        drawn = picture(partial(plotting.convergence_picture, found), text)
+        page.add("Convergence", Text(found.lines()), drawn)
     if first is not None:
         critical = picture_file(folder / "critical.png", "Where runs begin to fail (kmc critical)")
         page.add("Figures", *_sweep_pictures(ds), critical)
         page.add("Results", _sweep_table(ds))
-    failures = [(row["error"], row["seed"]) for _, row in ds.sweep.status().iterrows()
-                if row["state"] == "failed"]  # fmt: skip
+    status = ds.sweep.status()
+    failures = status.loc[status["state"] == "failed", ["error", "seed"]].to_numpy().tolist()
     if failures:
         page.add("Failures", Table(failures[:_MAX_ROWS], ("error", "seed")))
     if first is not None and not study and hasattr(first, "acceleration"):
         page.add("Convergence", *_slowing(first.acceleration))
-    parameters = {} if first is None else resolved_parameters(first)
+    parameters = {} if first is None else first.resolved.get("parameters", {})
     add_inputs(page, plan.tables, parameters, Listing("The sweep file", plan.text))
     made = "unknown" if first is None else f"kmc {first.kmc_version}"
     add_versions(page, {"first run written by": made, "seed of the sweep": plan.seed})
@@ -253,11 +236,9 @@ def _sweep_pictures(ds: Any) -> list[Any]:
     x, y = [*varying, None][:2]
     where = {name: ds[name].values[0] for name in varying[2:]}
     held = "".join(f"; {name} = {value}" for name, value in where.items())
+    draw = partial(plotting.sweep_picture, ds, x=x, y=y, where=where)
     return [
-        picture(
-            partial(plotting.sweep_picture, ds, name, x=x, y=y, where=where),
-            f"{_named(ds, name)}, means and 95 % intervals{held}",
-        )
+        picture(partial(draw, name), f"{_named(ds, name)}, means and 95 % intervals{held}")
         for name in _numbers(ds)
     ]
 
@@ -278,13 +259,10 @@ def _sweep_table(ds: Any) -> Table:
     dims = [str(d) for d in ds.path.dims if d != "replica"]
     means = ds[names].mean("replica")
     found = means.to_dataframe().reset_index() if dims else means.expand_dims("all").to_dataframe()
-    rows = [
-        (
-            ", ".join(f"{d} = {number(row[d])}" for d in dims) or "all runs",
-            *(figure(float(row[name])) for name in names),
-        )
-        for row in found[:_MAX_ROWS].to_dict("records")
-    ]
+    rows = []
+    for row in found[:_MAX_ROWS].to_dict("records"):
+        setting = ", ".join(f"{d} = {number(row[d])}" for d in dims) or "all runs"
+        rows.append((setting, *(figure(float(row[name])) for name in names)))
     heads = ("setting", *(_named(ds, name) for name in names))
     return Table(rows, heads, "Means over the replicas")
 
@@ -293,8 +271,6 @@ def _sweep_table(ds: Any) -> Table:
 
 
 def _nucleation_page(path: Path) -> Page:
-    from kmc.plotting.nucleation_panels import file_picture
-
     found = read_json(path)
     if not isinstance(found, dict) or not {"ln_Z", "burst", "law"} <= set(found):
         raise InputError(
@@ -313,25 +289,17 @@ def _nucleation_page(path: Path) -> Page:
         ("γ of the cap law", _some(found["law"]["gamma_J_m2"], "J/m²")),
     ]
     page.add("Summary", Table(rows), Text(list(found.get("statements", []))))
-    shown = picture(
-        partial(file_picture, found),
-        "ln Z_n against the size of a cluster; voids per µm² against the current, with the "
-        "band of γ ± 10 % and a prefactor times and over ten",
-    )
-    page.add("Figures", shown)
+    text = "ln Z_n against the size of a cluster; voids per µm² against the current, with the band "
+    text += "of γ ± 10 % and a prefactor times and over ten"
+    page.add("Figures", picture(partial(file_picture, found), text))
     barriers = [
         (S, *(_some(found[key].get(S)) for key in ("critical_size", "barrier_kT")))
         for S in found["barrier_kT"]
     ]
     columns = ("current_mA_cm2", "density_per_um2", "S", "time_s")
-    bursts = [
-        tuple(_some(one[key]) for key in columns) for one in found.get("burst_by_current", [])
-    ]
-    page.add(
-        "Results",
-        Table(barriers, ("S", "critical size", "W (kT)")),
-        Table(bursts, ("mA/cm²", "voids per µm²", "largest S", "at (s)")),
-    )
+    bursts = [[_some(one[key]) for key in columns] for one in found.get("burst_by_current", [])]
+    by_current = Table(bursts, ("mA/cm²", "voids per µm²", "largest S", "at (s)"))
+    page.add("Results", Table(barriers, ("S", "critical size", "W (kT)")), by_current)
     scalars = {k: v for k, v in found.items() if isinstance(v, str | int | float | bool)}
     page.add("Settings", Table([(key, number(value)) for key, value in scalars.items()]))
     add_versions(page, {"written by": f"kmc {found.get('kmc_version', 'unknown')}"})
