@@ -13,8 +13,7 @@ from kmc.campaign.plan import read_plan
 from kmc.common.version import __version__
 from kmc.files import table_file
 from kmc.papers import judge, paper
-from kmc.papers.run import STUDY_FILE
-from kmc.papers.steps import sweep_text
+from kmc.papers.run import STUDY_FILE, sweep_text
 from kmc.systems.population.columns import EVENTS, POINTS, TABLES
 
 HOSTILE = "<script>alert(1)</script>\"'&$\\frac{x$\u202e\x00<img src=x onerror=alert(2)>"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -55,13 +55,10 @@ class Figure:
     def plain(self) -> dict[str, Any]:
         """As JSON, in claims.json."""
         m = self.measured
-        value, low, high = (None, None, None) if m is None else (m.value, m.low, m.high)
-        return {
-            **{"label": self.label, "unit": self.unit, "value": number_of(value)},
-            **{"low": number_of(low), "high": number_of(high), "runs": 0 if m is None else m.n},
-            "paper": None if self.paper is None else [number_of(x) for x in self.paper],
-            "inside": self.inside,
-        }
+        ends = {key: number_of(m and getattr(m, key)) for key in ("value", "low", "high")}
+        paper = None if self.paper is None else [number_of(x) for x in self.paper]
+        about = {"label": self.label, "unit": self.unit, **ends, "runs": m.n if m else 0}
+        return {**about, "paper": paper, "inside": self.inside}
 
 
 @dataclass(frozen=True)
@@ -93,8 +90,8 @@ class Evidence:
 
     def plain(self) -> dict[str, Any]:
         """As JSON, in claims.json."""
-        orders = [{"text": order.text, "holds": order.holds} for order in self.orders]
-        return {"figures": [figure.plain() for figure in self.figures], "orders": orders}
+        figures = [figure.plain() for figure in self.figures]
+        return {"figures": figures, "orders": [asdict(order) for order in self.orders]}
 
 
 @dataclass(frozen=True)
@@ -130,16 +127,10 @@ class Claim:
 
     def texts(self, verdict: str) -> dict[str, str]:
         """The texts of claims.json: the reason is that of the verdict."""
-        parts = (self.note, self.why.get(verdict, ""))
-        return {
-            "name": self.name,
-            "title": self.title,
-            "statement": self.statement,
-            "where": self.where,
-            "command": self.command,
-            "analysis": " ".join(part for part in parts if part),
-            "rule_after": self.rule_after,
-        }
+        analysis = " ".join(filter(None, (self.note, self.why.get(verdict, ""))))
+        kept = {key: getattr(self, key) for key in ("name", "title", "statement", "where")}
+        more = {"command": self.command, "analysis": analysis, "rule_after": self.rule_after}
+        return {**kept, **more, "verdict": verdict}
 
     def evidence(self, runs: Runs | Sample, variant: str | None = None) -> Evidence:
         """What the runs say, with an input changed where one is named."""
@@ -165,17 +156,14 @@ class Claim:
             if measured is not None or not given.get("optional"):
                 figures.append(Figure(label, unit, measured, range_of(given.get("paper"))))
         shares = np.mean([[o.holds for o in one.orders] for one in every], axis=0)
-        orders = [
-            Order(o["text"], bool(share >= MIN_SHARE))
-            for o, share in zip(self.orders, shares, strict=True)
-        ]
+        pairs = zip(self.orders, shares, strict=True)
+        orders = [Order(o["text"], bool(share >= MIN_SHARE)) for o, share in pairs]
         return Evidence(figures, orders, BY_FIT if self.fitted else self.follows)
 
     def judged(self, runs: Runs) -> dict[str, Any]:
         """The claim with its verdict, as plain data for claims.json."""
         if not self.figures:
-            nothing: dict[str, Any] = {"figures": [], "orders": [], "inputs": []}
-            return {**self.texts(NOT_ADDRESSABLE), "verdict": NOT_ADDRESSABLE, **nothing}
+            return {**self.texts(NOT_ADDRESSABLE), "figures": [], "orders": [], "inputs": []}
         base = self.evidence(runs)
         inputs = []
         for name in runs.study.inputs if "all" in self.variants else self.variants:
@@ -183,10 +171,9 @@ class Claim:
             # An input that belongs to none of the claim's rows leaves its figures as they are.
             if changed.verdict != NOT_RUN and changed != base:
                 carries = changed.verdict != base.verdict
-                inputs.append({"input": name, "verdict": changed.verdict, "carries": carries,
-                               **changed.plain()})  # fmt: skip
-        verdict = base.verdict
-        return {**self.texts(verdict), "verdict": verdict, **base.plain(), "inputs": inputs}
+                about = {"input": name, "verdict": changed.verdict, "carries": carries}
+                inputs.append({**about, **changed.plain()})
+        return {**self.texts(base.verdict), **base.plain(), "inputs": inputs}
 
 
 def holds(order: Mapping[str, Any], found: Mapping[str, Figure]) -> bool:

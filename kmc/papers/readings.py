@@ -350,16 +350,18 @@ def deposition_of(run: TableRun) -> dict[str, float]:
             return math.nan
         return float(np.interp(monolayers, thickness, s[column][first]))
 
+    def lost(efficiency: float | None) -> float:
+        return math.nan if efficiency is None else 100 * (1 - efficiency)
+
     found = aurbach_of(run) if "protocol" in run.run else None
-    formed = None if found is None else found.formation
     out = {
         "coverage_1": at(1.0, "coverage"),
         "coverage_3": at(3.0, "coverage"),
         "roughness_3": at(3.0, "roughness_layers"),
         "highest_3": at(3.0, "max_height_layers"),
         "dead_percent": 100 * float(s["dead_per_plated"][-1]),
-        "lost_percent": math.nan if found is None else 100 * (1 - found.efficiency),
-        "formation_lost_percent": math.nan if formed is None else 100 * (1 - formed),
+        "lost_percent": lost(found and found.efficiency),
+        "formation_lost_percent": lost(found and found.formation),
     }
     islands = run.constants["substrate"] == 1
     if islands.any():

@@ -21,7 +21,7 @@ from kmc.papers import NAMES, paper, run_study
 from kmc.papers import run as run_module
 from kmc.papers.claims import BY_FIT, NOT_ADDRESSABLE, NOT_RUN, VERDICTS, Evidence, Figure, Order
 from kmc.papers.readings import Measured
-from kmc.papers.steps import steps_of
+from kmc.papers.run import steps_of
 from kmc.plotting.report.claims_page import figure_text, verdict_text
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

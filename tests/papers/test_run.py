@@ -12,7 +12,7 @@ from kmc.cli.app import main
 from kmc.errors import InputError
 from kmc.papers import NAMES, paper, plan_of, run_study
 from kmc.papers import run as run_module
-from kmc.papers.steps import Step, steps_of, sweep_text
+from kmc.papers.run import Step, steps_of, sweep_text
 
 SWEEPS = [
     (name, step["name"])
