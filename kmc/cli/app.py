@@ -10,7 +10,7 @@ import contextlib
 import errno
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -198,9 +198,47 @@ def bench(cases: tuple[str, ...], json_file: Path | None) -> None:
     fixed loop of arithmetic and memory reads, for comparison between machines. Takes about half a
     minute.
     """
-    from kmc.cli.event_cost import run_and_print
+    import json
 
-    run_and_print(cases, json_file, ui.console())
+    from kmc.common import catalogue
+    from kmc.common.outputs import check_output
+    from kmc.systems.electrode import benchmark
+
+    for name in cases:
+        if name not in benchmark.CASES:
+            raise InputError(
+                f"{name!r} is not a case of kmc bench",
+                advice=f"{catalogue.nearest(name, benchmark.CASES)}"
+                f"Cases: {', '.join(benchmark.CASES)}.",
+            )
+    if json_file is not None:
+        check_output(json_file, overwrite=True)
+    console = ui.console()
+    results: list[benchmark.CaseCost] = []
+    with console.status("preparing (the first run compiles the event loop)") as status:
+        yardstick = benchmark.yardstick_ns()
+        for name in cases or benchmark.CASES:
+            status.update(f"{name}: {benchmark.CASES[name][0]}")
+            results += benchmark.run_cases([name])
+    console.print(cost_table(results, yardstick))
+    what = "a multiplication and a random read from 8 MB"
+    console.print(f"One yardstick ({what}): {yardstick:.2f} ns")
+    ui.write(json.dumps(benchmark.as_json(results, yardstick), indent=2), json_file)
+    ui.say_written(json_file)
+
+
+def cost_table(results: Sequence[Any], yardstick: float) -> Any:
+    """Costs of the cases of `kmc bench`, in ns and in yardsticks."""
+    columns: dict[str, Callable[[Any], str]] = {
+        "case": lambda r: r.name,
+        "ns per\nevent": lambda r: f"{r.ns_per_event:.0f}",
+        "range\nof five": lambda r: f"{r.ns_lowest:.0f}-{r.ns_highest:.0f}",
+        "yard-\nsticks": lambda r: f"{r.ns_per_event / yardstick:.1f}",
+        "draws per\nevent": lambda r: f"{r.attempts_per_event:.2f}",
+        "sites": lambda r: f"{r.sites:,}".replace(",", " "),
+        "vacancies": lambda r: f"{r.vacancies:,}".replace(",", " "),
+    }
+    return ui.table(columns, results, "Cost of an event, one core", padding=(0, 1, 0, 0))
 
 
 @main.group()

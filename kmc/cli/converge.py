@@ -10,7 +10,6 @@ import click
 
 from kmc.cli import shared as ui
 from kmc.common.outputs import PICTURE_ENDINGS, check_ending, check_output
-from kmc.errors import InputError
 
 _EPILOG = """\
 \b
@@ -111,21 +110,21 @@ def converge(
     ratio, of Aurbach's protocol also its loss (1 − efficiency), marks the numbers that have
     converged, and fits power laws to the others.
     """
-    if ratios is not None and levels is not None:
-        raise InputError("--ratios and --levels exclude each other", advice="Give one.")
-    if picture is not None and no_plot:
-        raise InputError("--plot and --no-plot exclude each other", advice="Give one.")
-    outputs = {picture: PICTURE_ENDINGS, csv: (".csv",), json_file: (".json",)}
+    ui.refuse(
+        (ratios and levels is not None, "--ratios and --levels exclude each other", "Give one."),
+        (picture and no_plot, "--plot and --no-plot exclude each other", "Give one."),
+    )
+    endings_of = {picture: PICTURE_ENDINGS, csv: (".csv",), json_file: (".json",)}
+    outputs = {file: endings for file, endings in endings_of.items() if file is not None}
+    # Endings first: whether a file can be written is known where the folder of the runs is.
     for file, endings in outputs.items():
-        if file is not None:
-            check_ending(file, endings)
+        check_ending(file, endings)
 
     from kmc.campaign.convergence import levels as study
     from kmc.campaign.convergence.outcome import check_reading, read_study
     from kmc.campaign.execute import run_plan
     from kmc.campaign.folder import check_folder
     from kmc.cli.sweeps import print_costs, print_failures
-    from kmc.common.formatting import plural
 
     check_reading(at, tolerance)
     asked = study.Levels(
@@ -138,7 +137,7 @@ def converge(
     )
     folder = output or Path(f"{asked.check()[0].name}_converge")
     for file in outputs:
-        if file is not None and file.parent.resolve() != folder.resolve():  # which is made below
+        if file.parent.resolve() != folder.resolve():  # which is made below
             check_output(file, True)
     plan = asked.plan(folder)
     existing = check_folder(folder, plan)
@@ -156,10 +155,8 @@ def converge(
     ui.write(found.table(), csv)
     ui.write(found.to_json(), json_file)
     if not quiet:
-        each = f", {plural(_runs_each(found), 'run')} a level" if _runs_each(found) else ""
         click.echo(f"{found.base}: contact and voids {found.moment}")
-        click.echo(f"Means with 95 % intervals (Student's t){each}")
-        ui.console().print(_table(found))
+        _print_table(found)
         for line in found.lines():
             click.echo(f"\n{ui.paragraph(line)}")
         click.echo()
@@ -173,54 +170,48 @@ def converge(
         sys.exit(1)
 
 
-def _table(found: Any) -> Any:
+def _print_table(found: Any) -> None:
     """A line for each level, and one for the physical ratio where a number has converged."""
-    from kmc.campaign.convergence.findings import ratio_text
+    from kmc.campaign.convergence.findings import ratio_text, short
+    from kmc.common.formatting import plural
 
     findings = list(found.findings.values())
-    each = bool(_runs_each(found))
-    heads = ["ratio", *["runs"] * (not each)]
+    runs = [max(one.levels[i].n for one in findings) for i in range(len(found.ratios))]
+    # Where all levels have as many runs, a column of them would say the same in every line.
+    alike = len(set(runs)) == 1 and runs[0] > 0
+    each = f", {plural(runs[0], 'run')} a level" if alike else ""
+    click.echo(f"Means with 95 % intervals (Student's t){each}")
+    heads = ["ratio", *["runs"] * (not alike)]
     for one in findings:
         unit = "%" if one.observable.percent else one.observable.unit
         heads.append(f"{one.observable.label}\n{unit}")
     rows = []
     for i, ratio in enumerate(found.ratios):
-        runs = str(max(one.levels[i].n for one in findings))
         cells = [_cell(one.levels[i], one.observable.scale) for one in findings]
-        rows.append([ratio_text(ratio), *[runs] * (not each), *cells])
-    if any(one.physical for one in findings):
-        ends = [_end(one.physical, one.observable.scale) for one in findings]
-        rows.append([f"{ratio_text(found.physical_ratio)}\nphysical", *["–"] * (not each), *ends])
+        rows.append([ratio_text(ratio), *[str(runs[i])] * (not alike), *cells])
+    if physical := any(one.physical for one in findings):
+        ends = []
+        for one in findings:
+            scale, end = one.observable.scale, one.physical
+            if end is None:
+                ends.append("open")
+                continue
+            low, high = short(scale * end.widest_low), short(scale * end.widest_high)
+            ends.append(f"{short(scale * end.value)}\n{low} – {high}")
+        rows.append([f"{ratio_text(found.physical_ratio)}\nphysical", *["–"] * (not alike), *ends])
     levels = [level for one in findings for level in one.levels]
-    marks = ["✓ converged"] * any(level.converged for level in levels)
-    marks += ["≥ some runs ended before the onset"] * any(level.censored for level in levels)
-    if any(one.physical for one in findings):
-        marks.append("physical: of the levels that agree, with the tolerance for every decade")
-    marks.append(
-        "the ratio slows hops at the interface and at voids, lone vacancies in the metal less"
-    )
-    return ui.table(heads, rows, caption="; ".join(marks))
-
-
-def _end(end: Any, scale: float) -> str:
-    """The number at the physical ratio and its widest interval."""
-    from kmc.campaign.convergence.findings import short
-
-    if end is None:
-        return "open"
-    low, high = short(scale * end.widest_low), short(scale * end.widest_high)
-    return f"{short(scale * end.value)}\n{low} – {high}"
-
-
-def _runs_each(found: Any) -> int:
-    """Runs at every level; 0 where levels differ in their number."""
-    counts = {
-        max(one.levels[i].n for one in found.findings.values()) for i in range(len(found.ratios))
+    marks = {
+        "✓ converged": any(level.converged for level in levels),
+        "≥ some runs ended before the onset": any(level.censored for level in levels),
+        "physical: of the levels that agree, with the tolerance for every decade": physical,
     }
-    return counts.pop() if len(counts) == 1 else 0
+    slowed = "the ratio slows hops at the interface and at voids, lone vacancies in the metal less"
+    caption = "; ".join([*(text for text, shown in marks.items() if shown), slowed])
+    ui.console().print(ui.table(heads, rows, caption=caption))
 
 
 def _cell(level: Any, scale: float) -> str:
+    """The mean of a level and half of its interval; none is known of a single run."""
     from kmc.campaign.convergence.findings import short
 
     if not level.n:

@@ -144,9 +144,8 @@ def _each(
             try:
                 found.append(measure(path))
             except InputError as problem:
-                text = problem.message
-                named = text if str(path) in text else f"{path}: {text}"
-                raise InputError(named, advice=problem.advice) from None
+                named = "" if str(path) in problem.message else f"{path}: "
+                raise InputError(named + problem.message, advice=problem.advice) from None
             progress(number, len(files))
     return found
 
@@ -163,6 +162,7 @@ def _plans(
 ) -> tuple[Any, Any]:
     """Tables of the views and of the voids of images from above and of frames of runs."""
     from kmc.analysis import measured, plan_view, segmented_image
+    from kmc.common.formatting import figure, plural
     from kmc.systems.run import load
 
     def measure(path: Path) -> list[tuple[str, float, plan_view.PlanView]]:
@@ -175,7 +175,16 @@ def _plans(
     found = _each(files, measure, "plan views", quiet)
     for path, views in zip(files, found, strict=True):
         for _, charge, view in views if not quiet else ():
-            click.echo(f"{path}{_plan_summary(charge, view)}")
+            row = view.row
+            text = f", {figure(charge, 'mAh/cm²')}" if charge == charge else ""
+            text += f": {plural(len(view.voids), 'void')} ({figure(row['voids_per_mm2'])} per mm²)"
+            text += f", contact loss {row['contact_loss_percent']:.1f} %"
+            if len(view.voids):
+                text += f", diameter {figure(row['diameter_um'], 'µm')}"
+            if len(view.voids) > 1:  # a single void has no neighbour
+                text += f", neighbours {figure(row['neighbour_um'], 'µm')} apart, "
+                text += f"{row['neighbour_ratio']:.2f} times that of random places"
+            click.echo(f"{path}{text}")
     views = [view for of_file in found for view in of_file]
     rows = [(name, charge, view.row) for name, charge, view in views]
     each = [view.voids.assign(series=name, **{measured.CAPACITY: c}) for name, c, view in views]
@@ -186,22 +195,6 @@ def _plans(
         runs = [path.stem for path in files if path not in charges]
         ui.write(plotting.plan_picture(table, runs), picture)
     return table, voids
-
-
-def _plan_summary(charge: float, view: Any) -> str:
-    """Number, contact loss, diameter and distance of the voids of a view in a line."""
-    from kmc.common.formatting import figure, plural
-
-    row = view.row
-    text = f", {figure(charge, 'mAh/cm²')}" if charge == charge else ""
-    text += f": {plural(len(view.voids), 'void')} ({figure(row['voids_per_mm2'])} per mm²), "
-    text += f"contact loss {row['contact_loss_percent']:.1f} %"
-    if len(view.voids):
-        text += f", diameter {figure(row['diameter_um'], 'µm')}"
-    if len(view.voids) > 1:
-        text += f", neighbours {figure(row['neighbour_um'], 'µm')} apart, "
-        text += f"{row['neighbour_ratio']:.2f} times that of random places"
-    return text
 
 
 def _summary(one: Any) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,6 @@ from kmc.cli import shared as ui
 from kmc.common.outputs import PICTURE_ENDINGS
 
 if TYPE_CHECKING:
-    from kmc.nuclei.conditions import Conditions
     from kmc.nuclei.report import Nucleation
 
 _EPILOG = """\
@@ -144,51 +145,32 @@ def nucleation(
 # --- what is printed ------------------------------------------------------------------------------
 
 
-def _sinks(c: Conditions) -> str:
-    """Where vacancies end: ``100 µm of metal, λ = 5 µm``."""
-    from kmc.common.formatting import figure
-
-    words = {"{} of metal": c.thickness_um, "λ = {}": c.sink_length_um, "1/κ = {}": c.sink_depth_um}
-    return ", ".join(
-        text.format(figure(value, "µm")) for text, value in words.items() if value != float("inf")
-    )
-
-
 def print_nucleation(found: Nucleation) -> None:
     """Tables of ln Z_n, of the work by S and of the burst, and their assumptions."""
     from kmc.common.formatting import count, duration, figure
 
     out = ui.console()
-    c, model, free = found.conditions, found.model, found.free
-    mg = (
-        f", Mg: {c.mg_coverage:g} of L1, {c.mg_fraction:g} elsewhere" if free.surface.has_mg else ""
-    )
+    c, model, free, maps = found.conditions, found.model, found.free, found.quenched
+    mg = f", Mg: {c.mg_coverage:g} of L1, {c.mg_fraction:g} elsewhere" * free.surface.has_mg
     out.print(f"[bold]{c.name}[/bold]  {c.lattice}, {c.temperature_K:g} K{mg}")
     out.print(
         f"ln Z_n per L1 site: n ≤ {free.enumerated} enumerated, n ≤ {free.n_max} sampled by "
         f"{free.walkers} walks of {count(free.steps)} steps"
     )
-    shown = [n for n in (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 60, 80, 100) if n <= free.n_max]
-    if free.n_max not in shown:
-        shown.append(free.n_max)
-    columns = ["n", "ln Z_n", "error", "S_eq(n)", "vacancies in L1"]
-    maps = found.quenched
+    sizes = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 60, 80, 100)
+    shown = dict.fromkeys([*(n for n in sizes if n <= free.n_max), free.n_max])
+    clusters: dict[str, Callable[[int], str]] = {
+        "n": str,
+        "ln Z_n": lambda n: f"{free.ln_Z[n - 1]:.3f}",
+        # All clusters of an enumerated size are counted: they have no error of sampling.
+        "error": lambda n: f"{free.ln_Z_error[n - 1]:.3f}" if n > free.enumerated else "exact",
+        "S_eq(n)": lambda n: figure(float(model.S_eq(n))),
+        "vacancies in L1": lambda n: f"{free.footprint[n - 1]:.1f}",
+    }
     if maps is not None:
-        columns += ["on single maps", "spread"]
-    rows = []
-    for n in shown:
-        error = free.ln_Z_error[n - 1]
-        row = [
-            str(n),
-            f"{free.ln_Z[n - 1]:.3f}",
-            f"{error:.3f}" if n > free.enumerated else "exact",
-            figure(float(model.S_eq(n))),
-            f"{free.footprint[n - 1]:.1f}",
-        ]
-        if maps is not None:
-            row += [f"{maps.mean[n - 1]:.2f}", f"{maps.spread[n - 1]:.2f}"]
-        rows.append(row)
-    out.print(ui.table(columns, rows, "Clusters"))
+        clusters["on single maps"] = lambda n: f"{maps.mean[n - 1]:.2f}"
+        clusters["spread"] = lambda n: f"{maps.spread[n - 1]:.2f}"
+    out.print(ui.table(clusters, shown, "Clusters"))
     cap = model.cap
     out.print(
         f"As caps: γ = {cap.gamma_J_m2:.3f} J/m², height over width {cap.aspect:.2f}, angle inside "
@@ -197,33 +179,32 @@ def print_nucleation(found: Nucleation) -> None:
         f"scatter {model.law.rms:.2f}). Beyond n = {free.n_max} this law goes on."
     )
     out.print()
-    heads = ("S", "n*", "W (kT)", "I (1/µm² s)", "lag", "kT ln S/e")
-    rows = [
-        [
-            f"{S}",
-            figure(model.critical_size(S)),
-            figure(model.barrier_kT(S)),
-            figure(1e-8 * model.rate_per_cm2_s(S)),
-            duration(model.time_lag_s(S)),
-            f"{1e3 * model.voltage_V(S):.0f} mV",
-        ]
-        for S in (10, 15, 20, 30, 50, 70, 100, 200)
-    ]
-    out.print(ui.table(heads, rows, "Nucleation at the true rates"))
-    heads = ("mA/cm²", "voids per µm²", "band", "largest S", "at", "n* there")
+    rates: dict[str, Callable[[float], str]] = {
+        "S": str,
+        "n*": lambda S: figure(model.critical_size(S)),
+        "W (kT)": lambda S: figure(model.barrier_kT(S)),
+        "I (1/µm² s)": lambda S: figure(1e-8 * model.rate_per_cm2_s(S)),
+        "lag": lambda S: duration(model.time_lag_s(S)),
+        "kT ln S/e": lambda S: f"{1e3 * model.voltage_V(S):.0f} mV",
+    }
+    supersaturations = (10, 15, 20, 30, 50, 70, 100, 200)
+    out.print(ui.table(rates, supersaturations, "Nucleation at the true rates"))
     scan = found.scan
-    rows = [
-        [
-            figure(burst.current_mA_cm2),
-            figure(burst.density_per_um2, digits=2),
-            f"{figure(low, digits=2)} – {figure(high, digits=2)}",
-            figure(burst.S),
-            duration(burst.time_s),
-            figure(burst.critical_size),
-        ]
-        for burst, low, high in zip(scan.bursts, scan.density_low, scan.density_high, strict=True)
-    ]
-    out.print(ui.table(heads, rows, f"The burst, {_sinks(c)}"))
+    by_current: dict[str, Callable[[Any], str]] = {
+        "mA/cm²": lambda row: figure(row[0].current_mA_cm2),
+        "voids per µm²": lambda row: figure(row[0].density_per_um2, digits=2),
+        "band": lambda row: f"{figure(row[1], digits=2)} – {figure(row[2], digits=2)}",
+        "largest S": lambda row: figure(row[0].S),
+        "at": lambda row: duration(row[0].time_s),
+        "n* there": lambda row: figure(row[0].critical_size),
+    }
+    # Where vacancies end: "100 µm of metal, λ = 5 µm".
+    sinks = {"{} of metal": c.thickness_um, "λ = {}": c.sink_length_um, "1/κ = {}": c.sink_depth_um}
+    ends = ", ".join(
+        text.format(figure(um, "µm")) for text, um in sinks.items() if um != float("inf")
+    )
+    bursts = zip(scan.bursts, scan.density_low, scan.density_high, strict=True)
+    out.print(ui.table(by_current, bursts, f"The burst, {ends}"))
     burst = found.burst
     out.print(
         f"At {figure(burst.current_mA_cm2, 'mA/cm²')}: "
@@ -234,7 +215,21 @@ def print_nucleation(found: Nucleation) -> None:
         "than one void per cm² nucleates in an hour. "
         "Band: γ ± 10 %, prefactor times and over 10."
     )
-    _print_others(out, found)
+    for key, others, column in (
+        ("Mg in L1", found.by_coverage, "mg_coverage"),
+        ("K", found.by_temperature, "temperature_K"),
+    ):
+        states: dict[str, Callable[[Any], str]] = {
+            key: lambda row: f"{row[0]:g}",
+            "W(50) (kT)": lambda row: figure(row[1].model.barrier_kT(50)),
+            "n*(50)": lambda row: figure(row[1].model.critical_size(50)),
+            "voids per µm²": lambda row: figure(row[1].burst.density_per_um2, digits=2),
+            "largest S": lambda row: figure(row[1].burst.S),
+            "threshold mA/cm²": lambda row: figure(row[1].threshold_mA_cm2, digits=2),
+        }
+        ordered = [(getattr(one.conditions, column), one) for one in (found, *others)]
+        if others:
+            out.print(ui.table(states, sorted(ordered, key=itemgetter(0))))
     if maps is not None:
         out.print(
             "\nMg: ln Z_n is that of the mean of Z_n over all places and arrangements of Mg; Mg in "
@@ -247,28 +242,3 @@ def print_nucleation(found: Nucleation) -> None:
     out.print()
     for line in found.statements():
         out.print(f"• {line}")
-
-
-def _print_others(out: Any, found: Nucleation) -> None:
-    """Other coverages and temperatures, one row each."""
-    from kmc.common.formatting import figure
-
-    for key, others, column in (
-        ("Mg in L1", found.by_coverage, "mg_coverage"),
-        ("K", found.by_temperature, "temperature_K"),
-    ):
-        if not others:
-            continue
-        heads = (key, "W(50) (kT)", "n*(50)", "voids per µm²", "largest S", "threshold mA/cm²")
-        rows = [
-            [
-                f"{getattr(one.conditions, column):g}",
-                figure(one.model.barrier_kT(50)),
-                figure(one.model.critical_size(50)),
-                figure(one.burst.density_per_um2, digits=2),
-                figure(one.burst.S),
-                figure(one.threshold_mA_cm2, digits=2),
-            ]
-            for one in sorted([found, *others], key=lambda s: getattr(s.conditions, column))
-        ]
-        out.print(ui.table(heads, rows))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,9 +113,31 @@ def show(name: str, notes: bool) -> None:
 
     NAME is a shipped set or the path of a parameter file.
     """
-    from kmc.model.parameters import load_parameters
+    from rich.text import Text
 
-    _show(load_parameters(name), notes)
+    from kmc.model.parameters import load_parameters
+    from kmc.model.quantities import QUANTITIES
+
+    parameters, out = load_parameters(name), ui.console()
+    out.print(f"[bold]{parameters.name}[/bold]: {parameters.description}")
+    out.print(f"Species: {', '.join(parameters.species)}")
+    if parameters.base:
+        out.print(f"Based on {parameters.base}, which supplies the other values")
+    for role, title in (("input", "Inputs of the model"), ("target", "Reference values")):
+        every = parameters.quantities.items()
+        chosen = {key: quantity for key, quantity in every if QUANTITIES[key].role == role}
+        if chosen:
+            out.print(f"\n[bold underline]{title}[/bold underline]")
+            _print_values(out, chosen, parameters.metal, notes)
+    if parameters.sources:
+        out.print("\n[bold underline]Sources[/bold underline]")
+    for key, cited in parameters.sources.items():
+        # Not as markup: a citation of somebody's file may hold brackets.
+        out.print(Text.assemble((key, "cyan"), f": {cited.citation}"))
+    out.print(
+        f"\n{_assumed(parameters)} of {len(parameters.quantities)} values are "
+        f"[bold yellow]assumed[/bold yellow]. References: kmc params cite {parameters.name}"
+    )
 
 
 @params.command("check")
@@ -183,19 +205,13 @@ _target_options = ui.with_options(
 class _Target:
     """Where a set is written and what it is based on; checked before anything is computed."""
 
-    def __init__(
-        self,
-        output: Path,
-        base: str | None,
-        citation: str | None,
-        doi: str | None,
-        force: bool,
-        quiet: bool,
-    ):
-        check_output(output, force, (".toml",), "parameter file")
+    def __init__(self, given: dict[str, Any]):
+        """Takes the options of a target out of those that were given to a command."""
+        self.output, self.force, self.quiet = (given.pop(k) for k in ("output", "force", "quiet"))
+        self._base, citation, doi = (given.pop(key) for key in ("base", "citation", "doi"))
+        check_output(self.output, self.force, (".toml",), "parameter file")
         if bool(citation) != bool(doi):
             raise InputError("a reference needs both --citation and --doi")
-        self.output, self._base, self.force, self.quiet = output, base, force, quiet
         source = {"citation": citation, "title": citation, "doi": doi}
         self.sources: Any = {"own": source} if citation else None
 
@@ -218,22 +234,17 @@ class _Target:
 
         if self.sources:
             found = {key: entry | {"source": "own"} for key, entry in found.items()}
-        parameters = write_parameters(
-            self.output,
-            found,
-            base=base,
-            metal=metal,
-            description=f"{base} with the energies of {what}",
-            sources=self.sources,
-            overwrite=self.force,
-        )
+        about: Any = {"metal": metal, "description": f"{base} with the energies of {what}"}
+        about |= {"sources": self.sources, "overwrite": self.force}
+        parameters = write_parameters(self.output, found, base=base, **about)
         if self.quiet:
             return
-        rows = [
-            (shown_key(key, parameters.metal), f"{entry['value']:.4f}", entry["note"])
-            for key, entry in found.items()
-        ]
-        ui.console().print(ui.table(("Quantity", "Value", "From"), rows, left=(0, 2), **_LOOK))
+        columns: dict[str, Callable[[Any], str]] = {
+            "Quantity": lambda row: shown_key(row[0], parameters.metal),
+            "Value": lambda row: f"{row[1]['value']:.4f}",
+            "From": lambda row: row[1]["note"],
+        }
+        ui.console().print(ui.table(columns, found.items(), left=(0, 2), **_LOOK))
         click.echo(f"\nWrote {self.output}; everything else is that of {base}\n")
         print_check(check_rows(parameters), "Computed")
         file, run = ui.quoted(self.output), _RUNS.get(parameters.metal, "strip_li")
@@ -285,36 +296,26 @@ _lattice_option = ui.option("--lattice", default="bcc_100", help="Face at the in
 )
 @click.option("--relax/--no-relax", default=True, help="Perfect places alone; then no barriers.")
 @_target_options
-def from_ase(
-    slab: Path,
-    calculator: str,
-    output: Path,
-    base: str | None,
-    citation: str | None,
-    doi: str | None,
-    force: bool,
-    quiet: bool,
-    **given: Any,
-) -> None:
+def from_ase(slab: Path, calculator: str, **given: Any) -> None:
     """Compute a parameter set from SLAB with an ASE calculator, write it and check it.
 
     Formation energies of vacancies in the bulk, L1 and L2, bonds from pairs of vacancies, and
     barriers, each relaxed and in two sizes. A configuration that relaxes into another is refused.
     """
-    target = _Target(output, base, citation, doi, force, quiet)
+    target = _Target(given)
     from kmc.common.progress import display_for
     from kmc.model import ase_energies
     from kmc.model.ase_configurations import Settings
     from kmc.model.dft_energies import read_structure
 
     atoms, settings = read_structure(slab), Settings(**given)
-    base = target.base(settings.metal, settings.solute)
+    base, output = target.base(settings.metal, settings.solute), target.output
     made = ase_energies.load_calculator(calculator)
+    # Each relaxed configuration is kept there, so that the same command goes on after a crash.
     folder = output.with_name(f"{output.stem}_configurations")
-    with display_for(output.stem, not quiet) as display, ui.notes():
-        found = ase_energies.Configurations(
-            atoms, made, calculator, settings, folder, display.update
-        ).run()
+    with display_for(output.stem, not target.quiet) as display, ui.notes():
+        asked = (atoms, made, calculator, settings, folder, display.update)
+        found = ase_energies.Configurations(*asked).run()
     target.write(found, base, settings.metal, f"{slab.name} with {calculator}")
 
 
@@ -326,7 +327,7 @@ def from_ase(
 @_target_options
 def from_ce(file: Path, tolerance: float, slab: Path | None, lattice: str, **given: Any) -> None:
     """Write a parameter set from FILE, a cluster expansion (icet .ce, smol .json) of a metal."""
-    target = _Target(**given)
+    target = _Target(given)
     from kmc.model.cluster_expansion import read_expansion, reduce_expansion
 
     expansion = read_expansion(file)
@@ -342,7 +343,7 @@ def from_ce(file: Path, tolerance: float, slab: Path | None, lattice: str, **giv
 @_target_options
 def from_dft(table: Path, **options: Any) -> None:
     """Write a parameter set from the finished calculations that TABLE names, and check it."""
-    target = _Target(**options)
+    target = _Target(options)
     from kmc.model.dft_energies import configuration, metal_of, quantities_of, read_configurations
 
     given = read_configurations(table)
@@ -361,36 +362,6 @@ def _assumed(parameters: ParameterSet) -> int:
     return sum(quantity.assumed for quantity in parameters.quantities.values())
 
 
-def _show(parameters: ParameterSet, notes: bool) -> None:
-    """Print every quantity with its value, unit and source; below them the notes."""
-    from rich.text import Text
-
-    from kmc.model.quantities import QUANTITIES
-
-    out = ui.console()
-    out.print(f"[bold]{parameters.name}[/bold]: {parameters.description}")
-    out.print(f"Species: {', '.join(parameters.species)}")
-    if parameters.base:
-        out.print(f"Based on {parameters.base}, which supplies the other values")
-    for role, title in (("input", "Inputs of the model"), ("target", "Reference values")):
-        chosen = {
-            key: quantity
-            for key, quantity in parameters.quantities.items()
-            if QUANTITIES[key].role == role
-        }
-        if chosen:
-            out.print(f"\n[bold underline]{title}[/bold underline]")
-            _print_values(out, chosen, parameters.metal, notes)
-    if parameters.sources:
-        out.print("\n[bold underline]Sources[/bold underline]")
-    for key, cited in parameters.sources.items():
-        out.print(Text.assemble((key, "cyan"), f": {cited.citation}"))
-    out.print(
-        f"\n{_assumed(parameters)} of {len(parameters.quantities)} values are "
-        f"[bold yellow]assumed[/bold yellow]. References: kmc params cite {parameters.name}"
-    )
-
-
 def _print_values(out: Any, chosen: Mapping[str, Quantity], metal: str, notes: bool) -> None:
     from rich.padding import Padding
     from rich.text import Text
@@ -399,14 +370,18 @@ def _print_values(out: Any, chosen: Mapping[str, Quantity], metal: str, notes: b
     from kmc.model.quantities import QUANTITIES
 
     assumed = Text("assumed", style="bold yellow")
-    rows = []
-    for key, quantity in chosen.items():
+
+    def source_of(quantity: Quantity) -> Text:
         source = Text(", ").join([*map(Text, quantity.source), *[assumed] * quantity.assumed])
-        source.append(", from memory" * quantity.from_memory)
-        value = f"{quantity.value:g}".replace("e+", "e")
-        rows.append((shown_key(key, metal), value, quantity.unit, source))
-    heads = ("Quantity", "Value", "Unit", "Source")
-    out.print(ui.table(heads, rows, left=(0, 2, 3), **_LOOK))
+        return source.append(", from memory" * quantity.from_memory)
+
+    columns: dict[str, Callable[[Any], str | Text]] = {
+        "Quantity": lambda row: shown_key(row[0], metal),
+        "Value": lambda row: f"{row[1].value:g}".replace("e+", "e"),
+        "Unit": lambda row: row[1].unit,
+        "Source": lambda row: source_of(row[1]),
+    }
+    out.print(ui.table(columns, chosen.items(), left=(0, 2, 3), **_LOOK))
     if notes:
         out.print()
         for key, quantity in chosen.items():
@@ -421,21 +396,20 @@ def print_check(rows: Sequence[Row], reference: str) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
+    from kmc.common.formatting import plural
+    from kmc.model.dft_check import TOLERANCE_eV
+
     marks = {True: ("ok", "green"), False: ("MISS", "bold red"), None: ("–", "")}
-    cells = [
-        (
-            row.name,
-            row.unit,
-            number(row.dft, row.unit),
-            row.instead or number(row.model, row.unit),
-            number(row.difference, row.unit, signed=True),
-            Text.assemble(marks[row.ok], (", assumed" * row.assumed, "yellow")),
-        )
-        for row in rows
-    ]
+    columns: dict[str, Callable[[Row], str | Text]] = {
+        "Configuration": lambda row: row.name,
+        "Unit": lambda row: row.unit,
+        reference: lambda row: number(row.dft, row.unit),
+        "Model": lambda row: row.instead or number(row.model, row.unit),
+        "Difference": lambda row: number(row.difference, row.unit, signed=True),
+        "": lambda row: Text.assemble(marks[row.ok], (", assumed" * row.assumed, "yellow")),
+    }
     out = ui.console()
-    heads = ("Configuration", "Unit", reference, "Model", "Difference", "")
-    out.print(ui.table(heads, cells, left=(0, 1, 5), **_LOOK))
+    out.print(ui.table(columns, rows, left=(0, 1, 5), **_LOOK))
     misses = [row for row in rows if row.ok is False]
     remarks = [row for row in rows if row.ok is not False and row.note]
     for title, chosen, style in (("Misses", misses, "bold red"), ("Notes", remarks, "cyan")):
@@ -444,13 +418,7 @@ def print_check(rows: Sequence[Row], reference: str) -> None:
         for row in chosen:
             note = Padding(Text(row.note), (0, 0, 0, 4), expand=False)
             out.print(Text(row.name, style=style), note, sep="\n")
-    out.print(f"\n{_verdict(rows)}", markup=False)
-
-
-def _verdict(rows: Sequence[Row]) -> str:
-    """How many rows agree, in one sentence."""
-    from kmc.model.dft_check import TOLERANCE_eV
-
+    # How many rows agree, in one sentence: energies by themselves, as they have one tolerance.
     compared = [row for row in rows if row.ok is not None]
     energies = [row for row in compared if row.unit == "eV"]
     others = [row for row in compared if row.unit != "eV"]
@@ -464,12 +432,10 @@ def _verdict(rows: Sequence[Row]) -> str:
         noun = "other rows" if energies else "rows"
         parts.append(f"{sum(bool(row.ok) for row in others)} of {len(others)} {noun} agree")
     text = "; ".join(parts) or "Nothing was compared"
-    misses = sum(row.ok is False for row in rows)
-    text += f". {misses or 'No'} miss{'' if misses == 1 else 'es'}"
-    alone = len(rows) - len(compared)
-    if alone:
-        text += f"; {alone} row{'' if alone == 1 else 's'} (–) with nothing to compare"
-    return f"{text}."
+    text += f". {len(misses) or 'No'} miss{'' if len(misses) == 1 else 'es'}"
+    if alone := len(rows) - len(compared):
+        text += f"; {plural(alone, 'row')} (–) with nothing to compare"
+    out.print(f"\n{text}.", markup=False)
 
 
 _FORMATS = {"eV": ".4f", "°": ".1f", "cm³/mol": ".2f", "cm²/s": ".2e"}

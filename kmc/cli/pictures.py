@@ -113,23 +113,17 @@ def plot(
 ) -> None:
     """Draw a picture of one or several trajectories FILE..."""
     what = what.lower()
-    if (options["paper"] or options["data"]) and what != "microscope":
-        raise InputError(
-            f"{'--paper' if options['paper'] else '--data'} has no meaning for the picture "
-            f"{what!r}",
-            advice="It belongs to --what microscope.",
-        )
+    given = "--paper" if options["paper"] else "--data" if options["data"] else ""
+    message = f"{given} has no meaning for the picture {what!r}"
+    ui.refuse((given and what != "microscope", message, "It belongs to --what microscope."))
     path = check_output(output or _beside(files, what, ".png"), force, PICTURE_ENDINGS)
     from kmc.systems.run import load
 
     while True:
         runs = [load(file) for file in files]
-        kinds = {run.system.noun for run in runs}
-        if len(kinds) > 1:
-            raise InputError(
-                f"the files are of different kinds: {', '.join(sorted(kinds))}",
-                advice="Draw the kinds by themselves.",
-            )
+        kinds = sorted({run.system.noun for run in runs})
+        message = f"the files are of different kinds: {', '.join(kinds)}"
+        ui.refuse((len(kinds) > 1, message, "Draw the kinds by themselves."))
         with frame_progress(what, not quiet) as progress:
             ui.write(runs[0].system.plot(runs, what, progress=progress, **options), path)
         if not follow or all(run.finished for run in runs):
@@ -283,9 +277,8 @@ def impedance(
     ui.check_outputs(force, (picture, PICTURE_ENDINGS), (output, TABLE_ENDINGS))
     found = load(file)
     chosen = None if frames is None else choose_frames(frames, _n_frames(found))
-    table = impedances(
-        found, chosen, double_layer_uF_cm2=double_layer, relative_permittivity=permittivity
-    )
+    layer: Any = {"double_layer_uF_cm2": double_layer, "relative_permittivity": permittivity}
+    table = impedances(found, chosen, **layer)
     from kmc import plotting
 
     ui.write(plotting.impedance_picture(table), picture)
@@ -344,10 +337,10 @@ def _n_frames(found: Any) -> int:
 def _beside(files: Any, what: str, ending: str) -> Path:
     """Default name of an output: in the folder of the first file, by the first three files."""
     stems = list(dict.fromkeys(Path(file).stem for file in files))
-    more = [f"{len(stems) - 3}_more"] if len(stems) > 3 else []
-    return Path(files[0]).with_name(
-        "_".join([*stems[:3], *more, *([what] if what else [])]) + ending
-    )
+    more = f"{len(stems) - 3}_more" if len(stems) > 3 else ""
+    # A name of all files may be longer than the file system takes.
+    name = "_".join(filter(None, (*stems[:3], more, what)))
+    return Path(files[0]).with_name(name + ending)
 
 
 def _frames(n: int) -> str:

@@ -73,13 +73,10 @@ class _WithKinds(click.Command):
         from kmc.runfile.kinds import KINDS, find_more
 
         find_more()
+        sections = [f"[{k.section}]" if k.section else "none of these" for k in KINDS.values()]
+        nouns = [kind.noun for kind in KINDS.values()]
         with formatter.section("Kinds of run, by a section of the run file"):
-            formatter.write_dl(
-                [
-                    (f"[{kind.section}]" if kind.section else "none of these", kind.noun)
-                    for kind in KINDS.values()
-                ]
-            )
+            formatter.write_dl(list(zip(sections, nouns, strict=True)))
         super().format_epilog(ctx, formatter)
 
 
@@ -138,29 +135,25 @@ def _run(
     check_trajectory_name(path)
     check_output(path, force)
     check_output(picture, force, what="picture")
-    if not quiet:
-        _announce(run_file)
     from kmc.systems.run import run_to_file
-    from kmc.systems.slowing import warn_of_another_drive
 
     if not quiet:
+        from kmc.campaign.estimate import seconds_of
+        from kmc.common.formatting import duration
+        from kmc.runfile.ends import ends
+        from kmc.runfile.run_file import from_resolved
+        from kmc.systems.slowing import warn_of_another_drive
+
+        # Before the first event: where the run will end, and about how long it takes.
+        seconds = seconds_of(from_resolved(run_file.resolved()))
+        known = seconds == seconds  # NaN where no stop gives the number of events
+        cost = f"; about {duration(max(seconds, 1.0), 2)} of processor" if known else ""
+        click.echo(f"{run_file.name} ends {ends(run_file)}{cost}", err=True)
         warn_of_another_drive(name_or_path, overrides)
     found = run_to_file(
         run_file, path, kind=kind, overwrite=force, progress=not quiet, check_every=check_every
     )
     ui.finish(found, quiet=quiet, checked=check_every)
-
-
-def _announce(run_file: Any) -> None:
-    """Say where the run will end and about how long it takes, before its first event."""
-    from kmc.campaign.estimate import seconds_of
-    from kmc.common.formatting import duration
-    from kmc.runfile.ends import ends
-    from kmc.runfile.run_file import from_resolved
-
-    seconds = seconds_of(from_resolved(run_file.resolved()))
-    cost = f"; about {duration(max(seconds, 1.0), 2)} of processor" if seconds == seconds else ""
-    click.echo(f"{run_file.name} ends {ends(run_file)}{cost}", err=True)
 
 
 # --- files of runs --------------------------------------------------------------------------------

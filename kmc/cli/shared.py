@@ -7,7 +7,7 @@ import shlex
 import sys
 import textwrap
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +160,13 @@ def numbers_of(name: str, text: str | None, example: str) -> tuple[float, ...]:
         ) from None
 
 
+def refuse(*rules: tuple[Any, str, str]) -> None:
+    """Raise `InputError` for the first rule that options break: whether, message, advice."""
+    for broken, message, advice in rules:
+        if broken:
+            raise InputError(message, advice=advice)
+
+
 # --- outputs --------------------------------------------------------------------------------------
 
 
@@ -253,8 +260,8 @@ def console() -> Any:
 
 
 def table(
-    columns: Sequence[str],
-    rows: Iterable[Sequence[Any]],
+    columns: Sequence[str] | Mapping[str, Callable[[Any], Any]],
+    rows: Iterable[Any],
     title: str = "",
     caption: str = "",
     *,
@@ -264,7 +271,8 @@ def table(
 ) -> Any:
     """A table for the terminal: numbers to the right, the columns numbered in `left` to the left.
 
-    A cell is text, or a `rich.text.Text` with colours.
+    A cell is text, or a `rich.text.Text` with colours; where `columns` has functions, that of a
+    column makes its cell from a row.
     """
     from rich import box
     from rich.table import Table
@@ -276,6 +284,8 @@ def table(
     for i, column in enumerate(columns):
         justify: Any = "left" if i in left else "right"
         made.add_column(column, justify=justify, vertical=vertical, overflow="fold")
+    if isinstance(columns, Mapping):
+        rows = ([cell(row) for cell in columns.values()] for row in rows)
     for row in rows:  # a stranger's file may say what is in a cell
         made.add_row(*(c if isinstance(c, Text) else Text(printable(c)) for c in row))
     return made

@@ -172,9 +172,9 @@ def _print_costs(problem: Any, folder: Path, workers: int | None) -> None:
     left, total_s = runs_left(problem, folder), 0.0
     width = max(map(len, left))
     for place, (done, runs, seconds) in left.items():
-        total_s += (runs - done) * seconds
-        took = duration((runs - done) * seconds, 2)
-        click.echo(f"{place:{width}} {done:4} of {runs:4} runs done, {took} of processor time left")
+        total_s += (todo_s := (runs - done) * seconds)
+        took = f"{duration(todo_s, 2)} of processor time left"
+        click.echo(f"{place:{width}} {done:4} of {runs:4} runs done, {took}")
     count = workers or cores()
     took = duration(total_s / count, 2)
     click.echo(f"At most {took} with {plural(count, 'worker')}, in {folder}.")

@@ -159,7 +159,19 @@ def sweep(
 
     folder = make_folder(path, plan)
     if job_array:
-        _write_job_array(folder, workers, jobs, quiet)
+        points = len(folder.plan.points) - len(folder.done())
+        if not points:
+            click.echo("Nothing to run.")
+            return
+        from kmc.campaign.array import write_script
+
+        tasks = min(points, workers or _MAX_TASKS)
+        script = write_script(folder, tasks, jobs)
+        if not quiet:
+            click.echo(f"Wrote {script}: {plural(tasks, 'task')} for {plural(points, 'point')}")
+            _describe_jobs(None, jobs)
+            again = f"sbatch {ui.quoted(script)}      again: what is missing then"
+            ui.print_next(again, _in_python(folder.path))
         return
     tally = run_sweep(folder, make(folder.path), display_for(path.name, not quiet))
     print_failures(tally, path)
@@ -198,31 +210,15 @@ def workers_of(
 
     Raises `InputError`: options that exclude or need each other.
     """
-    for wrong, text, advice in (
-        (address and queue, "--dask and --dask-jobqueue exclude each other", "Give one."),
-        (
-            options and not queue,
-            "--cluster-option needs --dask-jobqueue or --job-array",
-            "Name the queueing system.",
-        ),
-        (
-            queue and not workers,
-            "--dask-jobqueue needs --workers",
-            "Give the number of jobs to submit.",
-        ),
-        (
-            tls and not address,
-            "--dask-tls needs --dask",
-            "--dask-jobqueue makes certificates of its own.",
-        ),
-        (
-            tls and trusted_network,
-            "--dask-tls and --trusted-network exclude each other",
-            "Give one.",
-        ),
-    ):
-        if wrong:
-            raise InputError(text, advice=advice)
+    job, one = "--dask-jobqueue", "Give one."
+    own, name = f"{job} makes certificates of its own.", "Name the queueing system."
+    ui.refuse(
+        (address and queue, f"--dask and {job} exclude each other", one),
+        (options and not queue, f"--cluster-option needs {job} or --job-array", name),
+        (queue and not workers, f"{job} needs --workers", "Give the number of jobs to submit."),
+        (tls and not address, "--dask-tls needs --dask", own),
+        (tls and trusted_network, "--dask-tls and --trusted-network exclude each other", one),
+    )
     given = _job_options(options)
 
     def for_folder(folder: Path) -> Callable[[int], Any]:
@@ -240,14 +236,9 @@ def workers_of(
             assert queue is not None
             assert workers is not None  # checked above
             count = min(points, workers)
-            jobs = cluster.queue_cluster(
-                _QUEUES[queue],
-                count,
-                given,
-                shared=folder / "running",
-                logs=folder / "logs",
-                trusted_network=trusted_network,
-            )
+            places: dict[str, Any] = {"shared": folder / "running", "logs": folder / "logs"}
+            asked = (_QUEUES[queue], count, given)
+            jobs = cluster.queue_cluster(*asked, **places, trusted_network=trusted_network)
             return cluster.DaskWorkers(jobs.get_client(), cluster=jobs, jobs=count)
 
         return start
@@ -268,24 +259,6 @@ def _describe_jobs(queue: str | None, options: dict) -> None:
         asked = {k: f"{v} (default)" for k, v in DEFAULTS.items()}
     asked |= {key: str(value) for key, value in options.items()}
     click.echo("Jobs    " + ", ".join(f"{key} {value}" for key, value in asked.items()))
-
-
-def _write_job_array(folder: Any, workers: int | None, options: dict, quiet: bool) -> None:
-    """Write the script of a job array, and say how to submit it."""
-    from kmc.campaign.array import write_script
-    from kmc.common.formatting import plural
-
-    points = len(folder.plan.points) - len(folder.done())
-    if not points:
-        click.echo("Nothing to run.")
-        return
-    tasks = min(points, workers or _MAX_TASKS)
-    script = write_script(folder, tasks, options)
-    if not quiet:
-        click.echo(f"Wrote {script}: {plural(tasks, 'task')} for {plural(points, 'point')}")
-        _describe_jobs(None, options)
-        again = f"sbatch {ui.quoted(script)}      again: what is missing then"
-        ui.print_next(again, _in_python(folder.path))
 
 
 def print_costs(plan: Any, existing: Any, path: Path, workers: int | None) -> None:

@@ -11,8 +11,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from kmc.cli.app import main
-from kmc.cli.event_cost import _table
+from kmc.cli.app import cost_table, main
 from kmc.systems.electrode import benchmark
 
 PROMISED = ("bulk_dilute", "bulk_1pct", "bulk_5pct", "bulk_1pct_1M", "strip_li", "strip_limg")
@@ -88,7 +87,7 @@ def test_one_case_alone(short, call):
 def test_the_longest_figures_fit_80_columns(monkeypatch):
     row = benchmark.CaseCost("bulk_1pct_1M", 9999, 9999, 9999, 1, 16_000_000, 3_200_000, 1.25, 9.0)
     console = Console(width=80, record=True)
-    console.print(_table([row], 1.0))
+    console.print(cost_table([row], 1.0))
     text = console.export_text()
     assert max(map(len, text.splitlines())) <= 80
     assert "16 000 000" in text
