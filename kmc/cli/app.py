@@ -80,6 +80,7 @@ class _Group(click.Group):
         except MemoryError:
             _print_error(KmcError("not enough memory", advice="Use a smaller size in [system]."))
             sys.exit(1)
+        # A damaged file may make any of its readers fail: the file is at fault, not the command.
         except Exception as problem:
             reason = _reason_of(problem, (args or [kwargs.get("args")])[0] or sys.argv[1:])
             if reason is None:
@@ -162,6 +163,7 @@ def init(file: Path, scale: str, force: bool) -> None:
     from kmc.runfile.template import template
 
     ui.write_template(file, partial(template, scale=scale), force, "run file", "kmc run")
+    # A file that is printed goes into a pipe: nothing else may be in it.
     if str(file) != "-":
         other = {"atoms": "cell, in micrometres and mAh/cm²", "cell": "atoms, in nanometres"}[scale]
         click.echo(f"The other scale is --scale {other}.")
@@ -183,6 +185,7 @@ def info(file: Path, full: bool, as_json: bool) -> None:
     if as_json:
         import json
 
+        # JSON has no NaN, and ASCII is read whatever the encoding of the reader.
         click.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=True, allow_nan=False))
     else:
         ui.print_panel(found, found.summary(full), ui.console())
@@ -204,6 +207,7 @@ def bench(cases: tuple[str, ...], json_file: Path | None) -> None:
     from kmc.common.outputs import check_output
     from kmc.systems.electrode import benchmark
 
+    # Before the event loop is compiled for nothing.
     for name in cases:
         if name not in benchmark.CASES:
             raise InputError(
@@ -257,6 +261,7 @@ def runs_list() -> None:
             click.echo(f"{name:22s} {first.lstrip('# ')}")
 
 
+# Each command imports what it needs when it runs, so that this list costs nothing.
 for _command in (
     *(params, run, resume, extend, verify, repair),
     *(plot, movie, export, image, impedance),

@@ -139,6 +139,7 @@ def converge(
     for file in outputs:
         if file.parent.resolve() != folder.resolve():  # which is made below
             check_output(file, True)
+    # Levels and replicas of earlier calls in the folder stay part of the study.
     plan = asked.plan(folder)
     existing = check_folder(folder, plan)
     if dry_run:
@@ -146,8 +147,10 @@ def converge(
         return
     tally = run_plan(plan, folder, workers=workers, progress=not quiet)
     print_failures(tally, folder)
+    # Levels that are not complete would look converged, or not, by chance.
     if tally.interrupted:
         sys.exit(ui.INTERRUPTED)
+    # Reading is apart from running: `--at` reads runs that are there at another charge.
     found = read_study(folder, at=at, tolerance=tolerance, workers=workers)
     picture = None if no_plot else picture or folder / "converge.png"
     if picture is not None:
@@ -161,6 +164,7 @@ def converge(
             click.echo(f"\n{ui.paragraph(line)}")
         click.echo()
         ui.say_written(picture, csv, json_file, folder)
+        # The picture of the same moment, which --at decides, not that of the end.
         what = "voids" + ("" if found.at is None else f" --at {found.at:g}")
         ui.print_next(
             f"kmc sweep-plot {ui.quoted(folder)} --what {what}",

@@ -80,6 +80,7 @@ def image(
     quiet: bool,
 ) -> None:
     """Measure voids along the interface of the segmented images FILE..."""
+    # Runs have a scale and a charge of their own; images want both.
     pictures = [path for path in files if not (plan and path.suffix.lower() in (".h5", ".hdf5"))]
     if scale is None and pictures:
         raise InputError("images have no scale of their own", advice="Give --scale in nm a pixel.")
@@ -87,6 +88,7 @@ def image(
         raise InputError("--threshold, --bright and --picture belong to --plan")
     if plan and electrolyte is not None:
         raise InputError("--electrolyte has no meaning for a plan view")
+    # A picture is drawn against the charge, so there each image needs one.
     if (picture or capacities) and len(capacities) != len(pictures):
         raise InputError(
             f"--capacity was given {len(capacities)} times for {len(pictures)} images",
@@ -166,6 +168,7 @@ def _plans(
     from kmc.systems.run import load
 
     def measure(path: Path) -> list[tuple[str, float, plan_view.PlanView]]:
+        # A run: each of its frames is a plan view.
         if path not in charges:
             return plan_view.plans_of_run(load(path), min_size=min_size)
         mask = plan_view.voids_of_image(segmented_image.read_image(path), **options)
@@ -210,6 +213,7 @@ def _summary(one: Any) -> str:
         for name in ("width", "height"):
             mean, most = (one.row[f"{name}_{what}_nm"] / 1e3 for what in ("mean", "max"))
             text += f"\n  {name} {figure(mean, 'µm')} on average, {figure(most, 'µm')} at most"
+    # A void that the frame cuts has no width, only a bound.
     if edges := int(one.voids["at_edge"].sum()):
         verb = "reaches" if edges == 1 else "reach"
         text += f"\n  {edges} of them {verb} the edge of the image and may be wider than seen"

@@ -126,6 +126,7 @@ def nucleation(
 
     keys = ("current_mA_cm2", "thickness_um", "sink_length_um", "sink_depth_um")
     name = conditions_of(run_or_params, **{key: options[key] for key in keys}).name
+    # Checked before the minutes that the sampling takes.
     picture = output or Path(f"{name}_nucleation.png")
     ui.check_outputs(force, (picture, PICTURE_ENDINGS), (json_file, (".json",)))
     if not quiet:
@@ -170,6 +171,7 @@ def print_nucleation(found: Nucleation) -> None:
     if maps is not None:
         clusters["on single maps"] = lambda n: f"{maps.mean[n - 1]:.2f}"
         clusters["spread"] = lambda n: f"{maps.spread[n - 1]:.2f}"
+    # S_eq is the supersaturation at which a cluster of this size neither grows nor dissolves.
     out.print(ui.table(clusters, shown, "Clusters"))
     cap = model.cap
     out.print(

@@ -155,6 +155,7 @@ def check(name: str, lattice: str) -> None:
     from kmc.model.parameters import load_parameters
 
     parameters, reference = load_parameters(name), "Given"
+    # Each kind of model has its own reference configurations.
     if parameters.has("adsorption_energy_eV"):  # of a substrate: no vacancies at an interface
         where, rows = "the simple cubic lattice of a deposition", adatom_rows(parameters)
     elif parameters.has("youngs_modulus_GPa"):
@@ -185,6 +186,7 @@ def cite(name: str, bibtex: bool) -> None:
             f"    for: {', '.join(parameters.cited_by(key))}"
             for key, source in parameters.sources.items()
         ]
+        # A number without a source must not look as if the references covered it.
         own = [key for key, quantity in parameters.quantities.items() if not quantity.source]
         blocks += [f"Assumed, without a reference: {', '.join(own)}"] * bool(own)
     click.echo("\n\n".join(blocks))
@@ -210,6 +212,7 @@ class _Target:
         self.output, self.force, self.quiet = (given.pop(k) for k in ("output", "force", "quiet"))
         self._base, citation, doi = (given.pop(key) for key in ("base", "citation", "doi"))
         check_output(self.output, self.force, (".toml",), "parameter file")
+        # A citation that nobody can look up is no source, and a bare DOI says nothing.
         if bool(citation) != bool(doi):
             raise InputError("a reference needs both --citation and --doi")
         source = {"citation": citation, "title": citation, "doi": doi}
@@ -232,6 +235,7 @@ class _Target:
         from kmc.model.dft_check import check_rows
         from kmc.model.parameter_file import write_parameters
 
+        # With a reference of their own the numbers are no longer assumed.
         if self.sources:
             found = {key: entry | {"source": "own"} for key, entry in found.items()}
         about: Any = {"metal": metal, "description": f"{base} with the energies of {what}"}
@@ -246,6 +250,7 @@ class _Target:
         }
         ui.console().print(ui.table(columns, found.items(), left=(0, 2), **_LOOK))
         click.echo(f"\nWrote {self.output}; everything else is that of {base}\n")
+        # Whether pairs and points of the model give back what they were made from.
         print_check(check_rows(parameters), "Computed")
         file, run = ui.quoted(self.output), _RUNS.get(parameters.metal, "strip_li")
         ui.print_next(f"kmc run {run} --set system.params={file}", f"kmc nucleation {file}")
@@ -308,6 +313,7 @@ def from_ase(slab: Path, calculator: str, **given: Any) -> None:
     from kmc.model.ase_configurations import Settings
     from kmc.model.dft_energies import read_structure
 
+    # The slab and the calculator are read before the first relaxation, which may take days.
     atoms, settings = read_structure(slab), Settings(**given)
     base, output = target.base(settings.metal, settings.solute), target.output
     made = ase_energies.load_calculator(calculator)
@@ -349,6 +355,7 @@ def from_dft(table: Path, **options: Any) -> None:
     given = read_configurations(table)
     with ui.notes():
         found = quantities_of(given)
+    # An alloy if any of the calculations has Mg: its base set must have Mg, too.
     elements = {e for name, atoms in given.items() for e in configuration(name, atoms).atoms}
     metal = metal_of(given)
     base = target.base(metal or "Li", "Mg" if "Mg" in elements else "")
@@ -412,6 +419,7 @@ def print_check(rows: Sequence[Row], reference: str) -> None:
     out.print(ui.table(columns, rows, left=(0, 1, 5), **_LOOK))
     misses = [row for row in rows if row.ok is False]
     remarks = [row for row in rows if row.ok is not False and row.note]
+    # A miss without its reason would look like an error of the program.
     for title, chosen, style in (("Misses", misses, "bold red"), ("Notes", remarks, "cyan")):
         if chosen:
             out.print(f"\n[bold underline]{title}[/bold underline]")

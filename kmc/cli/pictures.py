@@ -119,6 +119,7 @@ def plot(
     path = check_output(output or _beside(files, what, ".png"), force, PICTURE_ENDINGS)
     from kmc.systems.run import load
 
+    # Loaded anew each time: with --follow the files grow between two pictures.
     while True:
         runs = [load(file) for file in files]
         kinds = sorted({run.system.noun for run in runs})
@@ -130,6 +131,7 @@ def plot(
             break
         time.sleep(_FOLLOW_S)
     ui.say_written(path, quiet=quiet)
+    # Voids are tracked from frame to frame: with few frames they seem to come and go.
     if what in ("voids", "lifelines") and not quiet:
         for run in runs:
             _hint_at_frames(run)
@@ -154,6 +156,7 @@ def movie(
     from kmc.systems.run import load
 
     found = load(file)
+    # Asked of the registry, so that a new kind of run needs no change here.
     if found.system.movie is None:
         raise InputError(
             f"{file} is {found.system.noun}, of which there are no movies",
@@ -229,6 +232,7 @@ def export(
             f"{found.path} is {found.system.noun}: it holds no {what}",
             advice=f"Use {' or '.join(f'--what {name}' for name in allowed)}.",
         )
+    # pyarrow may be missing: said before the frames are analysed, not after.
     if path.suffix.lower() == ".parquet":
         exporting.check_parquet(path)
     options: dict[str, Any] = {"frames": frames, "min_size": min_size}
@@ -284,6 +288,7 @@ def impedance(
     ui.write(plotting.impedance_picture(table), picture)
     if output is not None:
         export_table(table, output, overwrite=True)
+    # Resistances do not depend on the frequency: one line a frame says all.
     for _, rows in table.groupby("frame") if not quiet else ():
         row = rows.iloc[0]
         click.echo(
@@ -320,6 +325,7 @@ def report(source: Path, output: Path | None, force: bool, quiet: bool) -> None:
 def _hint_at_frames(found: Any) -> None:
     """Name the key that gives a run more frames, where it has few."""
     count = _n_frames(found)
+    # Of some kinds the frames follow from the run itself: no key gives more.
     if count >= _FEW_FRAMES or not found.system.more_frames:
         return
     output = found.run.get("output") or {}

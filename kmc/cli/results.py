@@ -105,6 +105,7 @@ def sweep_plot(
     """
     from kmc.campaign.dataset import charge_of, headline_of, load_sweep
 
+    # What is drawn by default depends on the kind of run: of a population a charge.
     what = what or headline_of(folder, at)
     beside = folder.resolve()
     beside = beside.with_name(f"{beside.name}_{what}.png")
@@ -127,6 +128,7 @@ def sweep_plot(
     if quiet:
         return
     states = ds.state.values.ravel().tolist()
+    # A picture of half a sweep must not pass for the whole.
     if gaps := sorted(set(states) - {"done"}):
         missing = ", ".join(f"{states.count(state)} {state}" for state in gaps)
         click.echo(
@@ -164,11 +166,13 @@ def compare(
 
     found = lay_side_by_side(*files, at=at)
     names = list(found.names)
+    # Columns as wide as long names would leave no room for the numbers.
     if max(map(len, names)) > _LONGEST_NAME:
         names = [f"run {i}" for i in range(1, len(names) + 1)]
         for short, name in zip(names, found.names, strict=True):
             click.echo(f"{short}: {name}")
     for what, title in (("input", "Inputs"), ("result", f"Results {found.moment}")):
+        # How many rows agree is printed, as the table leaves them out.
         every = [row for row in found.rows(everything=True) if row[0] == what]
         rows = [row for row in found.rows(everything=everything) if row[0] == what]
         units = what == "result"  # inputs have theirs in their names
@@ -260,6 +264,7 @@ def critical(
     from kmc.campaign.critical.threshold import Scale
     from kmc.plotting.studies import threshold_map_picture, threshold_picture
 
+    # Runs at a value are samples of the posterior: four would not span it.
     replicas = replicas or (12 if calibration else 4)
     question = Question(
         base=name_or_path,
@@ -271,6 +276,7 @@ def critical(
         samples=study.posterior_samples(calibration, experiment, replicas),
     )
     name = question.check().name
+    # A ratio of hops to strips follows the current: it may hide what is searched for.
     question.warn_of_hidden_effects()
     folder = output or Path(f"{name}_critical")
     report = (lambda text: None) if quiet else click.echo

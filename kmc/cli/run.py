@@ -127,11 +127,13 @@ def _run(
     run_file = load_run(name_or_path, overrides, origins=origins)
     path = Path(f"{run_file.name}.h5") if output is None else output
     picture = ui.picture_of(path)
+    # Endings other than .h5 are allowed, and .png would be overwritten by the picture.
     if path == picture:
         raise InputError(
             f"{path} would be both the file of the run and its picture",
             advice="Give the file a name that ends in .h5; the picture goes beside it.",
         )
+    # All of it before the run, whose hours a name that cannot be written would waste.
     check_trajectory_name(path)
     check_output(path, force)
     check_output(picture, force, what="picture")
@@ -200,6 +202,7 @@ def extend(
     from kmc.systems.run import extend as continue_run
 
     overrides, origins = ui.read_settings(settings)
+    # Zero cycles more is no change: the new end is then that of --set.
     options: dict[str, Any] = {"cycles": cycles or 0, "check_every": check_every}
     with ui.notes():
         found = continue_run(file, overrides, origins=origins, progress=not quiet, **options)
@@ -219,6 +222,7 @@ def verify(files: tuple[Path, ...], quiet: bool) -> None:
     """
     from kmc.systems.run import verify as check
 
+    # One bad file of many must not hide the others: the worst exit code counts.
     codes = []
     for file in files:
         try:
@@ -254,6 +258,7 @@ def repair(file: Path, output: Path | None, force: bool) -> None:
     from kmc.systems.run import needed
 
     save = needed(file, "repair")
+    # The damaged file is the only copy: the repaired one never takes its name.
     output = output or file.parent / f"{file.stem}.repaired{file.suffix}"
     done = save(file, output, overwrite=force)
     for problem in done.problems:

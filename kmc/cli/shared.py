@@ -27,6 +27,7 @@ _TEXT_WIDTH = 100
 
 def option(*names: str, **about: Any) -> Callable:
     """An option of a command; its default is shown in the help, where it has one."""
+    # A flag is off unless it is given: its default is no news.
     shown = not about.get("is_flag") and about.get("default") is not None
     return click.option(*names, **({"show_default": shown} | about))
 
@@ -71,6 +72,7 @@ def with_options(*options: Callable) -> Callable:
     """Several options as one decorator."""
 
     def decorate(command: Callable) -> Callable:
+        # As decorators stand: the last one is applied first, and help keeps the order.
         for one in reversed(options):
             command = one(command)
         return command
@@ -179,6 +181,7 @@ def check_outputs(force: bool, *outputs: tuple[Path | None, Sequence[str]]) -> N
 
 def write(content: Any, path: Path | None) -> None:
     """Write a figure, a table or a text, where a path is given for it."""
+    # Commands pass every output, given or not: the test stands here once.
     if path is None:
         return
     if isinstance(content, str):
@@ -197,6 +200,7 @@ def write_template(
     file: Path, template: Callable[..., str], force: bool, what: str, then: str
 ) -> None:
     """Write a file to start from, or print it where its name is -; say how to go on with it."""
+    # As other programs take it: - is the standard output.
     if str(file) == "-":
         click.echo(template(), nl=False)
         return
@@ -248,6 +252,7 @@ def notes() -> Iterator[None]:
             else:
                 default(message, category, *place)
 
+        # Python shows an equal warning once: in a session of several runs each counts.
         warnings.simplefilter("always", KmcWarning)
         warnings.showwarning = show  # type: ignore[assignment]
         yield
@@ -256,6 +261,7 @@ def notes() -> Iterator[None]:
 def console() -> Any:
     from rich.console import Console
 
+    # rich would colour every number and path.
     return Console(highlight=False)
 
 
@@ -344,6 +350,7 @@ def finish(found: Any, *, quiet: bool, checked: int | None = None) -> None:
         if checked:
             click.echo(f"\nSelf-check  every {checked} events and at the end: no difference")
         click.echo(f"\n{'Trajectory' if found.kind == 'electrode' else 'File':10}  {path}")
+        # A picture that failed is said above: its name here would look like success.
         if drawn:
             click.echo(f"Picture     {picture}")
         print_next(

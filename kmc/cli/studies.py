@@ -144,6 +144,7 @@ def calibrate(
 
     problem = read_problem(file, waves)
     folder = output or Path(problem.name)
+    # Calibrations take hours: the cost is said before they begin.
     if dry_run or not quiet:
         _print_costs(problem, folder, workers)
     if dry_run:
@@ -153,6 +154,7 @@ def calibrate(
         found = run(file, folder, **options, progress=not quiet, report=ui.reporter(quiet))
     except KeyboardInterrupt:
         ui.interrupted()
+    # Where no input is left there is no posterior to draw; that is a result.
     if found.plausible:
         ui.write(found.plot("corner"), folder / "corner.png")
     if found.content["predictions"]:
@@ -233,6 +235,7 @@ def _run(
     """Run a study, or judge what its folder has, and print the claims."""
     from kmc.papers import judge, missing, plan_of, planned_lines, run_study
 
+    # A folder goes on with its own plan: steps of two plans would not be one study.
     plan = plan or plan_of(output)
     if dry_run:
         click.echo("\n".join(planned_lines(output, plan, study=name, workers=workers)))
@@ -283,6 +286,7 @@ def print_claims(claims: list[dict[str, Any]]) -> None:
             if text:
                 table.add_row(Text(name), Text(text))
         out.print(Padding(table, (0, 0, 1, 2)))
+    # A tally, as a reader counts verdicts before reading them.
     verdicts = [claim["verdict"] for claim in claims]
     counts = ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
     out.print(f"{len(claims)} claims: {counts}")

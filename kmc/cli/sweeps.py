@@ -145,7 +145,9 @@ def sweep(
 
     plan = read_plan(file)
     path = Path(plan.name) if output is None else output
+    # A ratio of hops to strips may follow what is varied, and hide its effect.
     warn_of_hidden_effects(plan.tables, combinations(plan.axes))
+    # A folder of another sweep is refused before anything is written.
     existing = check_folder(path, plan)
     if dry_run:
         print_costs(plan, existing, path, workers)
@@ -229,12 +231,14 @@ def workers_of(
                 return local_workers(folder, workers)(points)
             from kmc.campaign import cluster
 
+            # Dask prints a traceback wherever a connection ends, between the lines of the progress.
             cluster.silence()
             if address is not None:
                 client = cluster.connect(address, tls=tls, trusted_network=trusted_network)
                 return cluster.DaskWorkers(client, most=workers)
             assert queue is not None
             assert workers is not None  # checked above
+            # A job without a point would wait in the queue for nothing.
             count = min(points, workers)
             places: dict[str, Any] = {"shared": folder / "running", "logs": folder / "logs"}
             asked = (_QUEUES[queue], count, given)
@@ -294,6 +298,7 @@ def print_failures(tally: Any, path: Path) -> None:
     """Print the failed and the missing points on standard error."""
     from kmc.common.formatting import plural
 
+    # On standard error: the output of a sweep may be parsed.
     for note in tally.notes:
         click.echo(f"Note: {note}", err=True)
     if tally.failures:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import math
 import sys
 import warnings
+from pathlib import Path
 from types import SimpleNamespace
 
 import fake
@@ -16,6 +18,7 @@ from matplotlib.contour import ContourSet
 from matplotlib.text import Text
 from PIL import Image
 
+import kmc
 from kmc import plotting
 from kmc.analysis import voids
 from kmc.errors import InputError, KmcError
@@ -306,6 +309,15 @@ def test_runs_of_one_name_are_told_apart(tmp_path):
         (tmp_path / folder).mkdir()
         made.append(load(fake.write(tmp_path / folder / "run.h5", n_frames=1)))
     assert style.run_names(made) == ["cold/run", "warm/run"]
+
+
+def test_a_population_of_discs_has_no_section_and_says_so(tmp_path):
+    packed = Path(__file__).parents[1] / "data" / "golden" / "136ba7f.population.h5.gz"
+    (tmp_path / "old.h5").write_bytes(gzip.decompress(packed.read_bytes()))
+    run = kmc.load(tmp_path / "old.h5")
+    with pytest.raises(InputError, match="it has no gap") as caught:
+        plotting.draw("section", run)
+    assert "--what microscope" in caught.value.advice
 
 
 def test_pictures_show_themselves_in_a_notebook(pair):
