@@ -403,7 +403,6 @@ def print_check(rows: Sequence[Row], reference: str) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    from kmc.common.formatting import plural
     from kmc.model.dft_check import TOLERANCE_eV
 
     marks = {True: ("ok", "green"), False: ("MISS", "bold red"), None: ("–", "")}
@@ -442,7 +441,7 @@ def print_check(rows: Sequence[Row], reference: str) -> None:
     text = "; ".join(parts) or "Nothing was compared"
     text += f". {len(misses) or 'No'} miss{'' if len(misses) == 1 else 'es'}"
     if alone := len(rows) - len(compared):
-        text += f"; {plural(alone, 'row')} (–) with nothing to compare"
+        text += f"; {alone} row{'s' * (alone != 1)} (–) with nothing to compare"
     out.print(f"\n{text}.", markup=False)
 
 

@@ -166,15 +166,7 @@ def _of_boxes(
         for i, (t, used) in enumerate(zip(runs, some, strict=True))
     ]
     if what == "microscope":
-        x_key = style.table_axis([section.table for section in found])[0]
-        volts = [
-            (t.samples[x_key], t.samples["overpotential_V"])
-            for t in runs
-            if x_key in t.samples and "overpotential_V" in t.samples
-        ]
-        more: dict[str, Any] = {"measured": measured, "overpotentials": volts}
-        metals = ["-".join(t.species) for t in runs]
-        return microscope.sections_picture(found, names, metals, runs, **more)
+        return microscope.sections_picture(found, names, runs, measured)
     if what == "sizes":
         only = [indices for indices in some if indices is not None]
         return statistics.sizes_picture(found, names, runs, only or None)

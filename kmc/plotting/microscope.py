@@ -22,6 +22,7 @@ from kmc.plotting.pages import about
 
 if TYPE_CHECKING:
     from kmc.analysis.cross_section import CrossSection
+    from kmc.files.reader import Trajectory
     from kmc.systems.population.result import PopulationRun
 
 LEFT_mAh_cm2 = 1e-5
@@ -67,25 +68,26 @@ class Seen:
 
 def sections_picture(
     sections: Sequence[CrossSection],
-    names: Sequence[str] | None = None,
-    metals: Sequence[str] | None = None,
-    runs: Sequence[Any] = (),
-    *,
+    names: Sequence[str] = (),
+    runs: Sequence[Trajectory] = (),
     measured: Sequence[Measured] = (),
-    overpotentials: Sequence[tuple] = (),
 ) -> Figure:
     """Contact loss, voids on a line, and box charts of width and height of boxes of atoms.
 
-    Measured data have a second column, on their own scales. Overpotentials, in V against monolayers
-    or s, are drawn where measured data have one.
+    Measured data have a second column, on their own scales. Overpotentials are drawn where measured
+    data have one.
     """
-    names, metals = (list(texts or [""] * len(sections)) for texts in (names, metals))
+    names = names or [""] * len(sections)
+    metals = ["-".join(t.species) for t in runs] or [""] * len(sections)
     x_key, scale, x_label, _ = style.table_axis([section.table for section in sections])
     lengths = {section.line_length_nm for section in sections}
     # A box is nanometres wide: its count for 100 µm would be one void times ten thousand.
     length_nm = lengths.pop() if len(lengths) == 1 else 10.0
     of_line = f"voids on {figure(length_nm, 'nm')}\nof line"
-    volts = [[(x / scale, 1e3 * v)] for x, v in overpotentials] or [[] for _ in sections]
+    volts: list[list[tuple]] = [[] for _ in sections]
+    for t, pairs in zip(runs, volts, strict=False) if has(measured, "overpotential") else ():
+        if x_key in t.samples and "overpotential_V" in t.samples:
+            pairs.append((t.samples[x_key] / scale, 1e3 * t.samples["overpotential_V"]))
     seen = []
     for section, name, metal, pairs in zip(sections, names, metals, volts, strict=True):
         table, last = section.table, section.table.iloc[-1]
@@ -102,10 +104,8 @@ def sections_picture(
         x, loss, density = (
             table[column].to_numpy(float) for column in (x_key, "contact_loss", "voids_per_nm")
         )
-        shown = pairs if has(measured, "overpotential") else []
-        seen.append(
-            Seen(name, metal, note, x / scale, 100 * loss, density * length_nm, sizes, shown)
-        )
+        on_line = density * length_nm
+        seen.append(Seen(name, metal, note, x / scale, 100 * loss, on_line, sizes, pairs))
     own = {"voids": of_line, "width": "void width (nm)", "height": "void height (nm)"}
     head = (runs[0], about(runs[0])) if len(runs) == 1 else None
     return _page(seen, _LABELS | own, x_label, measured, beside=True, head=head)

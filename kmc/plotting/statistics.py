@@ -25,11 +25,9 @@ _LIGHT, _DARK = 0.42, 1.0
 # --- number and volume ----------------------------------------------------------------------------
 
 
-def voids_picture(
-    histories: Sequence, names: Sequence[str] | None = None, runs: Sequence = ()
-) -> Figure:
+def voids_picture(histories: Sequence, names: Sequence[str], runs: Sequence) -> Figure:
     """Number of voids, their share of the vacancies' volume and the largest, frame by frame."""
-    page, body = page_of(runs, 3.7, names or [""])
+    page, body = page_of(runs, 3.7, names)
     _draw_numbers(body, histories)
     return page
 
@@ -79,16 +77,15 @@ def _draw_numbers(body, histories: Sequence) -> None:
 
 def sizes_picture(
     histories: Sequence,
-    names: Sequence[str] | None = None,
-    runs: Sequence = (),
-    frames: Sequence[Sequence[int]] | None = None,
+    names: Sequence[str],
+    runs: Sequence,
+    frames: Sequence[Sequence[int]] | None,
 ) -> Figure:
     """Cumulative size distribution of the voids of a box, at several times of each run.
 
     A cumulative distribution needs no bins, which few voids would not fill. For one run four times
     are shown, for several the last frame of each.
     """
-    names = list(names or [""] * len(histories))
     one = len(histories) == 1
     x_key = style.table_axis([history.counts for history in histories])[0]
     chosen = frames or [_moments(h, _MAX_MOMENTS if one else 1) for h in histories]
@@ -122,6 +119,7 @@ def sizes_picture(
 
 
 def _moments(history, most: int) -> list[int]:
+    """Frames with voids, spread over the run; the last one where none has any."""
     frames = history.counts["frame"].to_numpy()
     with_voids = frames[np.isin(frames, history.table["frame"].unique())]
     if not len(with_voids):
@@ -155,15 +153,13 @@ _EVENTS: dict[str, dict[str, Any]] = {
 }
 
 
-def lifelines_picture(
-    histories: Sequence, names: Sequence[str] | None = None, runs: Sequence = ()
-) -> Figure:
+def lifelines_picture(histories: Sequence, names: Sequence[str], runs: Sequence) -> Figure:
     """Each void as a line from its first to its last frame, with its volume as colour and width.
 
     Thin lines connect voids that coalesce or split. Of more than forty voids those with the largest
     maximum volume are shown.
     """
-    names = list(names or [""] * len(histories)) if len(histories) > 1 else [""]
+    names = names if len(histories) > 1 else [""]
     page, body = page_of(runs, 1.2 + sum(_height(_lanes(h)) for h in histories), [""])
     _draw_lifelines(body, histories, names)
     return page
