@@ -80,6 +80,7 @@ class Evidence:
     @property
     def verdict(self) -> str:
         """See the head of this module."""
+        # A claim is judged by all of its figures: those that were run may be the easy ones.
         if any(figure.measured is None for figure in self.figures):
             return NOT_RUN
         compared = [figure.inside for figure in self.figures if figure.inside is not None]
@@ -166,6 +167,7 @@ class Claim:
             return {**self.texts(NOT_ADDRESSABLE), "figures": [], "orders": [], "inputs": []}
         base = self.evidence(runs)
         inputs = []
+        # One input at a time: of two changed together neither could be said to carry it.
         for name in runs.study.inputs if "all" in self.variants else self.variants:
             changed = self.evidence(runs, name)
             # An input that belongs to none of the claim's rows leaves its figures as they are.
@@ -185,6 +187,7 @@ def holds(order: Mapping[str, Any], found: Mapping[str, Figure]) -> bool:
         return Measured.exact(float(one))
 
     (rule, given), *_ = ((key, order[key]) for key in ("less", "not_less", "same") if key in order)
+    # A bare number stands for what the paper states without an error.
     low, high = map(value, given)
     if low is None or high is None:
         return False  # what was not run shows nothing

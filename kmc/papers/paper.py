@@ -59,6 +59,7 @@ class Paper:
         steps = []
         for step in self.steps:
             change = changed.get("steps", {}).get(step["name"], {})
+            # A plan changes keys of a step, it does not replace them.
             fixed = {**step.get("set", {}), **change.get("set", {})}
             steps.append({**step, **change, "set": fixed})
         defaults = {**self.defaults, **changed.get("defaults", {})}
@@ -83,6 +84,7 @@ class Paper:
         """Rows of a step, without doubles."""
         rows = [self.row(parts) for parts in step.get("rows", [[]])]
         if "inputs" in step:
+            # Inputs are laid beside the unchanged runs of the same family.
             (family,) = (n for n, steps in self.families.items() if step["name"] in steps)
             rows = [
                 self.row([*parts, self.inputs[name]["settings"]])

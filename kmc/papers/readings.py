@@ -162,6 +162,7 @@ def read_samples(study: Any, calibration: Calibration) -> list[Sample]:
             advice="kmc study operando --calibration FOLDER takes one.",
         )
     last = calibration.folder / f"posterior_{len(calibration.content['waves'])}"
+    # Experiments of a user's own stand for no row of the paper.
     names = [n for n in calibration.content["experiments"] if n in study.calibrated.values()]
     sweeps = {n: open_folder(last / n) for n in names if (last / n / "index.json").is_file()}
     if not sweeps:
@@ -301,6 +302,7 @@ def _steepness(charge: np.ndarray, loss: np.ndarray, volts: np.ndarray) -> float
 
     NaN where nine tenths are not lost, or nothing follows them.
     """
+    # From a tenth on: before, the overpotential is that of full contact.
     start, middle = crossing(charge, loss, 0.1), crossing(charge, loss, LOST)
     if not math.isfinite(middle) or charge[-1] <= middle or middle <= start:
         return math.nan
@@ -341,6 +343,7 @@ def deposition_of(run: TableRun) -> dict[str, float]:
     them covered at the end. NaN where a run ends before.
     """
     s = run.samples
+    # Later platings begin on what was left behind: the paper's images are of the first.
     first = s["step"] == s["step"][0]
     thickness = s["capacity_monolayers"][first]
 
@@ -395,6 +398,7 @@ def cathode_of(run: TableRun) -> dict[str, float]:
     frames = [int(np.flatnonzero(run.frames["sample"] == row)[0]) for row in rows]
     opened = np.stack([run.frames["open_area"][frame] for frame in frames])
     cut = run.run["cathode"].get("refinement", 1)
+    # A refined pore is one pore still: its sites are counted together.
     full, empty = single_pores(run.constants["material"], opened, cut)
     before, after = (float(s["pore_area"][row]) for row in rows)
     if "thickness" in s:

@@ -265,6 +265,7 @@ def judge(
         "pictures": study.pictures,
         "conditions": {table["title"]: _means(runs, table) for table in study.tables},
     }
+    # JSON has no NaN: what was not run is null, what never came is "never".
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     write_text(path / CLAIMS_FILE, text + "\n")
     return found

@@ -104,6 +104,7 @@ def view_of(trajectory: Trajectory, frame: Frame) -> View:
             "nothing": "no vacancies",
         }
     first = across(lattice)
+    # Along the longer edge of the box, as a page is wider than high in a column.
     order = [first, 1 - first]
     places = lattice.positions_A[:n, order] / A_per_nm
     size = lattice.box_A[order] / A_per_nm

@@ -188,6 +188,7 @@ def _page(
     colours = [style.run_colour(i) for i in range(len(seen))]
     metals = [one.metal for one in seen]
     shown = [what for what in labels if what != "overpotential" or any(o.volts_mV for o in seen)]
+    # Boxes and images share no scale: side by side, not on top of each other.
     two = beside and bool(measured)
     # A single run beside data needs its name, too: both have the colour of the metal.
     several = len(seen) > 1

@@ -61,6 +61,7 @@ def save_movie(
     path = check_output(path, True, MOVIE_ENDINGS)
     if not 0.1 <= per_second <= 60:
         raise InputError(f"{per_second:g} frames per second", advice="Allowed: 0.1 to 60.")
+    # What is missing is said before minutes of drawing.
     gif = path.suffix.lower() == ".gif"
     if not gif and shutil.which("ffmpeg") is None:
         raise InputError(
@@ -225,6 +226,7 @@ def _cathode(run: Any, frames: Sequence[int]) -> Scene:
         (s["contact_active_active"], "contact\nactive–active"),
         (s["pore_area"], "open pores"),
     )
+    # Charge goes up and down in every cycle: only the time goes on.
     hours = s["time_s"] / 3600
     at, keys = hours[run.frames["sample"][list(frames)]], cathode_panels.keys()
     when = partial(cathode_panels.moment, run)
@@ -261,6 +263,7 @@ class _Movie:
         if self._scene.keys:
             style.patch_key(foot, self._scene.keys)
         self._curves(lower)
+        # The last frame has most to show: the layout that holds it holds the others.
         self._draw(self.frames[-1], first=True)
         self.canvas.draw()
         page.set_layout_engine("none")  # that of the frame drawn last is kept for all
@@ -336,6 +339,7 @@ def _palette(picture: Image.Image) -> Image.Image:
 
 def _write_mp4(movie: _Movie, path: Path, per_second: float, progress) -> None:
     width, height = movie.canvas.get_width_height()
+    # Raw frames go through a pipe: no folder of pictures is left when it fails.
     command = [
         *("ffmpeg", "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24"),
         *("-s", f"{width}x{height}", "-r", f"{per_second:g}", "-i", "-", "-an"),

@@ -133,6 +133,7 @@ def section_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
     for t, some, name in zip(trajectories, chosen, style.run_names(trajectories), strict=True):
         cut = section_panels.cut_through(t.lattice, some)
         panels += [(t, cut, frame, name) for frame in some]
+    # Panels of one length share an axis; others need a scale each.
     alike = len({(cut.axis, cut.size_nm[0]) for _, cut, _, _ in panels}) == 1
     heights = [max(0.4, 2.75 * cut.shape) + (0.27 if alike else 0.5) for _, cut, _, _ in panels]
     page, body = page_of(trajectories, sum(heights) + 0.75, [""])

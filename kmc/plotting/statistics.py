@@ -205,6 +205,7 @@ def _lanes(history) -> dict[int, int]:
     if not len(table):
         return {}
     lives = table.groupby("track").agg(first=("frame", "min"), most=("volume_sites", "max"))
+    # By the largest volume that a void had, not its last: a collapsed one may matter most.
     largest = lives.nlargest(_MAX_LINES, "most")
     shown = largest.sort_values(["first", "most"], ascending=[True, False])
     into: dict[int, int] = {}
@@ -249,6 +250,7 @@ def _draw_tracks(axes, history, lane, x_key, scale, colours, norm) -> None:
         look: Any = {"linewidths": widths, "capstyle": "round"}
         axes.add_collection(LineCollection(list(parts), colors=colours(norm(volume[1:])), **look))
     first_x = history.counts[x_key].to_numpy(float)[0] / scale
+    # Where the line of a void ends: its event is placed between two frames.
     ends = history.table.sort_values("frame").groupby("track")[x_key].agg(["first", "last"]) / scale
     for row in history.events.itertuples():
         x = getattr(row, x_key) / scale

@@ -46,6 +46,7 @@ def convergence_picture(found: Convergence) -> Figure:
         _panel(axes, one, found.physical_ratio)
     for axes in panels.flat[len(found.findings) :]:
         axes.set_visible(False)
+    # The physical ratio is orders beyond the levels: shown where a number reaches it.
     plateau = any(one.physical for one in found.findings.values())
     low, high = min(found.ratios), found.physical_ratio if plateau else max(found.ratios)
     for axes in panels.flat:
@@ -353,6 +354,7 @@ def _ticks(axis: Any, ends: tuple[float, float], log: bool, shown: bool) -> None
 def _predictions(found: Calibration) -> Figure:
     """Ratio of prediction to measurement, a line each; what is held out below the fitted."""
     rows = [row for row in found.content["predictions"] if row["median"] is not None]
+    # What was fitted first: only what was held out tests the model.
     rows = [*(r for r in rows if not r["held_out"]), *(r for r in rows if r["held_out"])]
     measured = {d["quantity"]: d for d in found.content["measured"]}
     page = style.new_figure(style.PAGE_IN, 0.7 + 0.21 * len(rows))
@@ -367,6 +369,7 @@ def _predictions(found: Calibration) -> Figure:
             axes.plot(median, place, "|", color=style.BLACK, ms=6)
         if high > 30:
             axes.plot(30, place, ">", color=colour, ms=4)
+        # A run that ended first gives a bound, which has no error bar.
         if datum["beyond"]:
             axes.plot(1, place, ">", mfc="none", mec=style.BLACK, ms=4.5, mew=0.8)
         else:

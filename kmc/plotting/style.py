@@ -152,6 +152,7 @@ def heading(part: SubFigure, run: Any, more: Sequence[str] = ()) -> None:
 def conditions_of(run: Any, *more: str) -> list[str]:
     """Parameter set, what stands beside it, temperature, drive and acceleration of a run."""
     conditions = run.run.get("conditions", {})
+    # Each part may lack: kinds of run have different sections.
     parts = [str(run.run.get("system", {}).get("params", "")), *more, temperatures(run.run)]
     if {"current_density_mA_cm2", "overpotential_V"} & set(conditions):
         parts.append(driven_by(conditions))
@@ -223,6 +224,7 @@ def shade_steps(panels: Sequence[Axes], x: np.ndarray, current: np.ndarray) -> N
 
     A row at a change of the current belongs to the step that ends with it.
     """
+    # Hatched, not in a second grey: a rest must not pass for plating in a grey print.
     looks: tuple[tuple[np.ndarray, dict[str, Any]], ...] = (
         (current < 0, {"facecolor": GREY, "alpha": 0.16}),
         (current == 0, {"facecolor": "none", "edgecolor": GREY, "hatch": "....", "alpha": 0.35}),
@@ -253,6 +255,7 @@ _RESTS = 0.1  # share of the time without current from which the axis is the tim
 
 def rest_starts_s(trajectory: Trajectory) -> float:
     """Time at which the current was switched off; 0 where it never was."""
+    # Runs without rest or steps have no such column.
     if "phase" not in trajectory.samples:
         return 0.0
     running = trajectory.samples["phase"] == 0
@@ -293,6 +296,7 @@ def run_names(files: Sequence[Any]) -> list[str]:
     """Names of files (by their `path`), with their folder where they are equal otherwise."""
     paths = [Path(file.path) for file in files]
     names = [path.stem for path in paths]
+    # Points of two sweeps, or one run repeated elsewhere, have equal file names.
     if len(set(names)) < len(names):
         names = [f"{path.resolve().parent.name}/{path.stem}" for path in paths]
     return [plain(name) for name in names]
@@ -322,6 +326,7 @@ def charge_axis(axes: Axes, mAh_cm2_per_monolayer: float, monolayers: float) -> 
     """The capacity in charge per area, along the top."""
     units = ((1.0, "mAh"), (1e3, "µAh"), (1e6, "nAh"))
     charge = mAh_cm2_per_monolayer * monolayers
+    # The unit in which the charge at the end of the axis is one or more.
     scale, unit = next((pair for pair in units if charge * pair[0] >= 1), units[-1])
     each = mAh_cm2_per_monolayer * scale
     functions = (lambda thickness: thickness * each, lambda charge: charge / each)
@@ -361,6 +366,7 @@ def span(axes: Axes, x) -> None:
 def plain_log_axis(axis, low: float, high: float) -> None:
     """Ticks of a logarithmic axis as plain numbers, by the number of decades."""
     decades = np.log10(high / low)
+    # Few decades want ticks between the powers of ten, many leave no room for them.
     subs = (1, 2, 5) if decades < 1.5 else (1, 3) if decades < 2.5 else (1,)
     axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter(lambda value, _: f"{value:,.10g}".replace(",", "\u2009"))
@@ -412,6 +418,7 @@ def depths(share) -> np.ndarray:
 
 def ramp(n: int) -> list:
     """n colours from light to dark, for a sequence in time; all are visible in print."""
+    # Lighter shades than 0.4 vanish on white paper; a single colour is the darkest.
     return list(depths(np.linspace(0.4, 1.0, max(n, 2))))[-n:]
 
 

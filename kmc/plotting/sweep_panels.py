@@ -139,6 +139,7 @@ def _values(ds: xr.Dataset, what: str, at: float | None) -> xr.DataArray:
         )
     if at is None:
         return ds[what]
+    # Such as the number of events: only columns of the samples have a value at a charge.
     if f"{what}_at" not in ds:
         raise InputError(
             f"{what} is not a number at a capacity",
@@ -252,6 +253,7 @@ def _lines(table, names: Sequence[str], title: str, what: str, zipped: Sequence[
     axes = page.subplots()
     x_name = names[-1]
     groups = [("", table)] if len(names) == 1 else list(table.groupby(names[0], sort=False))
+    # Colours and dashes repeat beyond: two lines would look alike.
     if len(groups) > _MAX_LINES:
         raise InputError(
             f"{names[0]} has {len(groups)} values: too many lines to distinguish",

@@ -82,6 +82,7 @@ def draw_map(panel: Axes, run: PopulationRun, frame: int, highest_um: float | No
     panel.set_facecolor(style.METAL)
     look: dict[str, Any] = {"cmap": _DEPTH, "vmin": 0, "vmax": highest}
     panel.imshow(np.ma.masked_equal(h, 0.0), extent=(0, edge, 0, edge), **look)
+    # Voids too small for the grid are points with a volume: their dots have no scale.
     mine = run.points["frame"] == frame
     x, y = run.points["x_um"][mine], run.points["y_um"][mine]
     panel.scatter(x, y, s=0.6, color=style.BLUE, lw=0, clip_on=True)
@@ -133,6 +134,7 @@ def draw_section(panel: Axes, run: PopulationRun, frame: int, row: int, highest_
     times = max(1, int(np.ceil(_SECTION_um / edge - 1e-9)))
     width = min(_SECTION_um, times * edge)
     x = np.arange(times * n + 1) * edge / n
+    # Metal above the largest gap and electrolyte below, as a micrograph shows them.
     above, below = highest_um + 2.0, 3.0
     panel.axhspan(0, above, color="#C9C9C9", lw=0)
     panel.axhspan(-below, 0, color="#8C8671", lw=0)
@@ -229,6 +231,7 @@ def _events(runs: Sequence[PopulationRun], names: Sequence[str], *_: object) -> 
         events, s = run.events, run.samples
         for what, (colour, marker) in _EVENT_LOOK.items():
             mine = events["kind"] == KINDS.index(what)
+            # As a disc of the same area: what a plan view would give as its diameter.
             width = np.sqrt(4 * events["area_um2"][mine] / np.pi)
             charge = events["capacity_mAh_cm2"][mine]
             sizes.scatter(charge, width, s=7, color=colour, marker=marker, lw=0, alpha=0.7)
@@ -263,6 +266,7 @@ def _sizes(
             if not len(footprint):
                 continue
             width = np.sqrt(4 * footprint / np.pi)
+            # Shares of the interface, as loss of contact is: areas of voids do not overlap.
             covered = 100 * np.cumsum(footprint) / run.edge_um**2
             statistics.cumulative(number, width, colour, when(run, frame), lw=1.2)
             rise = np.append(width[0], width), np.append(0.0, covered)
@@ -408,6 +412,7 @@ def ends_of_steps(run: PopulationRun) -> list[int]:
         return []
     step = samples["step"][frames["sample"][own]]
     last_of = {int(n): int(own[step == n][-1]) for n in np.unique(step)}
+    # Steps without current, rests, are no end of interest: they have neither sign.
     sign = {n: samples["current_density_mA_cm2"][frames["sample"][f]] for n, f in last_of.items()}
     strips = [n for n in last_of if sign[n] > 0]
     plates = [n for n in last_of if sign[n] < 0 and strips and n > strips[0]]

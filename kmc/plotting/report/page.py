@@ -150,6 +150,7 @@ class Page:
     def html(self) -> str:
         """The page as HTML; every text in it is escaped."""
         template = _environment().get_template("report.html.j2")
+        # A heading above nothing would look like a fault.
         sections = [section for section in self.sections if section.parts]
         return template.render(
             title=self.title,
@@ -269,6 +270,7 @@ def add_parameters(
     Those of the set that comes with kmc where none are given. A set given by a path is not opened:
     a file may come from a stranger, and its path with it.
     """
+    # References come from the shipped set alone: a file does not carry them.
     shipped = load_parameters(name) if name in catalogue.names("params") else None
     if parameters is None:
         parameters = {} if shipped is None else shipped.resolved()
