@@ -47,9 +47,9 @@ def output_option(help: str, metavar: str = "FILE") -> Callable:
     return file_option("-o", "--output", metavar=metavar, help=help)
 
 
-def count_option(*names: str, least: int = 1, most: int | None = None, **about: Any) -> Callable:
-    """An option that is a whole number in a range."""
-    return option(*names, **({"type": click.IntRange(least, most), "metavar": "N"} | about))
+def count_option(*names: str, most: int | None = None, **about: Any) -> Callable:
+    """An option that is a whole number, one at least."""
+    return option(*names, type=click.IntRange(1, most), metavar="N", **about)
 
 
 def set_option(help: str) -> Callable:

@@ -22,6 +22,7 @@ from kmc.files.samples import Frame
 from kmc.model.lattice import Lattice
 from kmc.plotting import style
 
+WIDTH_IN = 2.7  # of a map or section on a page of one column
 _DEPTHS = matplotlib.colormaps["YlGnBu"]
 _DEPTH_RANGE = (0.5, 1.0)  # lighter colours resemble Mg and metal in a grey print
 _MAX_STEPS = 8  # of the colour bar; more depths than that share steps
@@ -177,7 +178,7 @@ def draw_map(
     axes: Axes,
     view: View,
     scale: DepthScale,
-    width_in: float = 2.7,
+    width_in: float = WIDTH_IN,
     nearest: np.ndarray | None = None,
 ) -> None:
     """Draw one map, with its axes in nm but without title, key and colour bar."""

@@ -15,7 +15,6 @@ from kmc.files.reader import Trajectory
 from kmc.files.samples import Frame
 from kmc.plotting import curves, maps, section_panels, style
 
-_MAP_IN = 2.7  # width of the map on a page of one column
 _MAX_PANELS = 24
 
 
@@ -26,14 +25,11 @@ def about(trajectory: Trajectory) -> tuple[str, str]:
 
 
 def page_of(
-    runs: Sequence[Trajectory],
-    height_in: float,
-    names: Sequence[Any] | None = None,
-    width_in: float = style.COLUMN_IN,
+    runs: Sequence[Trajectory], height_in: float, names: Sequence[Any] | None = None
 ) -> tuple[style.Picture, SubFigure]:
     """A page of one column for runs of boxes, and the part of it for their panels."""
     more = about(runs[0]) if len(runs) == 1 else ()
-    return style.sheet(runs, (width_in, height_in), more, names=names)
+    return style.sheet(runs, (style.COLUMN_IN, height_in), more, names=names)
 
 
 def overview(trajectory: Trajectory) -> Figure:
@@ -50,7 +46,7 @@ def overview(trajectory: Trajectory) -> Figure:
         shown = _shown(trajectory)
         view = maps.view_of(trajectory, shown)
         cut = section_panels.cut_through(trajectory.lattice, [shown])
-        panels = max(0.35, _MAP_IN * view.shape) + max(0.35, _MAP_IN * cut.shape)
+        panels = max(0.35, maps.WIDTH_IN * view.shape) + max(0.35, maps.WIDTH_IN * cut.shape)
         panels += 0.16 * len(maps.chemistry_keys([view]))
         heights.append(panels + 1.75)
     page = style.new_figure(style.COLUMN_IN, sum(heights))

@@ -20,9 +20,7 @@ _COLOURS = {25: style.BLUE, 60: style.VERMILLION}
 _DEPTH = 2.0  # of the plated metal that is shown
 
 
-def profiles_picture(
-    found: Sequence, names: Sequence[str] | None = None, runs: Sequence = ()
-) -> Figure:
+def profiles_picture(found: Sequence, names: Sequence[str] = ("",), runs: Sequence = ()) -> Figure:
     """Vacancy and Mg profiles at several times of one run, or at the end of several runs.
 
     Below them, against capacity: the Mg coverage of the first layer and the roughness of the
@@ -31,7 +29,7 @@ def profiles_picture(
     one = len(found) == 1
     alloy = any(_has_mg(p) for p in found)
     rows = 4 if alloy else 2
-    page, body = page_of(runs, rows * _ROW_IN + 0.5, names or [""])
+    page, body = page_of(runs, rows * _ROW_IN + 0.5, names)
     axes = body.subplots(rows, 1)
     by_layer, by_time = axes[: rows // 2], axes[rows // 2 :]
     x_key = style.table_axis([profile.interface for profile in found])[0]

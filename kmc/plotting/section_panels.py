@@ -105,17 +105,11 @@ def pixels_of(cut: Cut, frame: Frame, lattice: Lattice, nearest: np.ndarray) -> 
 
 
 def draw_section(
-    axes: Axes,
-    cut: Cut,
-    frame: Frame,
-    lattice: Lattice,
-    *,
-    width_in: float = 2.7,
-    nearest: np.ndarray | None = None,
+    axes: Axes, cut: Cut, frame: Frame, lattice: Lattice, *, nearest: np.ndarray | None = None
 ) -> None:
     """Draw one cross-section, without title and key."""
     if nearest is None:
-        nearest = nearest_site(cut, int(width_in * style.DPI))
+        nearest = nearest_site(cut, int(maps.WIDTH_IN * style.DPI))
     base, width = -cut.half_layer_nm, cut.size_nm[0]
     low, high = base - cut.band_nm, base + cut.size_nm[1]
     axes.imshow(pixels_of(cut, frame, lattice, nearest), extent=(0, width, base, high))
@@ -132,9 +126,7 @@ def draw_section(
         axes.locator_params(axis="y", nbins=4)
 
 
-def keys_of(
-    trajectories: Sequence[Trajectory], min_size: int = voids.DEFAULT_MIN_SIZE
-) -> list[Patch]:
+def keys_of(trajectories: Sequence[Trajectory]) -> list[Patch]:
     """Legend of the colours of cross-sections of some runs."""
     metal = ", ".join(dict.fromkeys(t.metal for t in trajectories))
     border: dict[str, Any] = {"edgecolor": "#888888", "linewidth": 0.4}
@@ -144,7 +136,7 @@ def keys_of(
     # Metal that the current collector does not reach.
     if any("dead_Li" in t.samples and t.samples["dead_Li"].any() for t in trajectories):
         found.append(Patch(facecolor=DEAD, label=f"dead {metal} (not connected)"))
-    found.append(Patch(facecolor=VOID, label=f"void (≥ {min_size} vacancies)"))
+    found.append(Patch(facecolor=VOID, label=f"void (≥ {voids.DEFAULT_MIN_SIZE} vacancies)"))
     found.append(Patch(facecolor=LONE, label="other vacancy"))
     if any(t.has_interface for t in trajectories):
         found.append(Patch(label="electrolyte", linewidth=0.4, **_ELECTROLYTE))
