@@ -12,7 +12,7 @@ from naive_deposition import PLATE, REST, STRIP, NaiveDeposition
 from kmc.kernels import deposition as kernel
 from kmc.model.adatoms import Adatoms
 from kmc.systems.deposition import shape
-from kmc.systems.deposition.box import DepositionDrive, box_of, empty_state, law_of
+from kmc.systems.deposition.box import box_of, empty_state, law_of
 
 WHAT = {REST: kernel.REST, PLATE: kernel.PLATE, STRIP: kernel.STRIP}
 
@@ -64,9 +64,7 @@ def test_attempt_for_attempt_with_plain_python(seed):
     box, state, naive = box_of(size, surface, e.places), None, naive_of(e, size, surface)
     state = empty_state(box)
     ours, theirs = np.random.default_rng(seed), np.random.default_rng(seed)
-    law = law_of(
-        e, box, DepositionDrive(kernel.REST, 0.0), strip_weight_lambda=0.3, strip_cutoff_V=0.5
-    )
+    law = law_of(e, box, kernel.REST, 0.0, strip_weight_lambda=0.3, strip_cutoff_V=0.5)
     dead = kinds = 0
     for drive, rate_Hz, attempts in (
         (PLATE, 3e10, 1200),
@@ -132,7 +130,7 @@ def test_a_closed_box_has_boltzmann_occupancies():
     state = empty_state(box)
     kernel.add(box, state, 0)
     kernel.add(box, state, 1)
-    law, rng = law_of(e, box, DepositionDrive(kernel.REST, 0.0)), np.random.default_rng(3)
+    law, rng = law_of(e, box, kernel.REST, 0.0), np.random.default_rng(3)
     n, every = 40_000, 3e-11
     seen: dict[frozenset, int] = {}
     for k in range(1, n + 1):
@@ -199,7 +197,7 @@ def test_a_cap_without_its_stem_is_dead_until_it_is_connected_again():
     kernel.remove(box, state, site(2, 2, 1))
     assert state.counts[kernel.DEAD] == 5
     assert shape.describe(state.occupied.reshape(6, 6, 6), 0.278)["dead_Li"] == 5
-    law = law_of(e, box, DepositionDrive(kernel.STRIP, 1e6))
+    law = law_of(e, box, kernel.STRIP, 1e6)
     rng = np.random.default_rng(1)
     frozen = law._replace(bound=np.zeros_like(law.bound))
     assert kernel.advance(box, frozen, state, 2**62, math.inf, 10, rng) == kernel.EXHAUSTED
@@ -216,7 +214,7 @@ def test_random_deposition_is_poisson():
     surface = np.zeros((n, n), dtype=np.uint8)
     box = box_of((n, n, 24), surface, e.places)
     state = empty_state(box)
-    law = law_of(e, box, DepositionDrive(kernel.PLATE, 1.0), hops=False)
+    law = law_of(e, box, kernel.PLATE, 1.0, hops=False)
     columns = n * n
     code = kernel.advance(
         box, law, state, int(theta * columns), math.inf, 10**9, np.random.default_rng(5)
@@ -243,7 +241,7 @@ def island_density(ratio: float, n: int, theta: float, seed: int) -> float:
     box = box_of((n, n, 4), surface, e.places)
     state = empty_state(box)
     hop_Hz = e.hop_rates_Hz()[0, 0, 0, 0]
-    law = law_of(e, box, DepositionDrive(kernel.PLATE, 1.0))
+    law = law_of(e, box, kernel.PLATE, 1.0)
     law = law._replace(drive_Hz=hop_Hz / ratio * n * n)
     rng = np.random.default_rng(seed)
     kernel.advance(box, law, state, int(theta * n * n), math.inf, 2**60, rng)

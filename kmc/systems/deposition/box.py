@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from kmc.common.units import A_per_nm
@@ -83,24 +81,17 @@ def empty_state(box: kernel.Box) -> kernel.State:
     )
 
 
-@dataclass(frozen=True)
-class DepositionDrive:
-    """What a step does: `kernel.REST`, `PLATE` or `STRIP`, at a current above 0."""
-
-    what: int
-    current_density_mA_cm2: float
-
-
 def law_of(
     energies: Adatoms,
     box: kernel.Box,
-    drive: DepositionDrive,
+    what: int,
+    current_density_mA_cm2: float,
     *,
     hops: bool = True,
     strip_weight_lambda: float = 0.5,
     strip_cutoff_V: float = np.inf,
 ) -> kernel.Law:
-    """Rates at a current.
+    """Rates of a step, `kernel.REST`, `PLATE` or `STRIP`, at a current above 0.
 
     Stripped is one of the connected atoms with a free side, in proportion to exp(−λ B/kT); those
     that need more than the cutoff are left out.
@@ -118,12 +109,12 @@ def law_of(
     weight[energies.potential_V() > strip_cutoff_V] = 0.0
     weight[-1, NEIGHBOURS:] = 0.0  # has no free side
     weight[:-1, NEIGHBOURS - 1 :] = 0.0
-    per_site = strip_rate_Hz(drive.current_density_mA_cm2, energies.area_A2, energies.valence)
+    per_site = strip_rate_Hz(current_density_mA_cm2, energies.area_A2, energies.valence)
     return kernel.Law(
         # A bound of 0 switches hops off without another kernel.
         bound=np.ascontiguousarray(own.reshape(-1) * hops),
         ratio=np.ascontiguousarray(ratio),
         weight=np.ascontiguousarray(weight.reshape(-1)),
-        drive=drive.what,
-        drive_Hz=0.0 if drive.what == kernel.REST else per_site * box.nx * box.ny,
+        drive=what,
+        drive_Hz=0.0 if what == kernel.REST else per_site * box.nx * box.ny,
     )

@@ -15,7 +15,6 @@ from kmc.model.electrochemistry import atoms_of_capacity, capacity_mAh_cm2, stri
 from kmc.runfile.protocol import CHARGES, PLATE, REST, STRIP, Step, Until
 from kmc.runfile.run_file import RunFile
 from kmc.systems.deposition.box import (
-    DepositionDrive,
     box_of,
     draw_substrate,
     empty_state,
@@ -127,11 +126,11 @@ class DepositionJob(Job):
 
     def law(self, step: Step) -> kernel.Law:
         """Rates of a step."""
-        drive = DepositionDrive(_WHAT[step.do], step.current_density_mA_cm2 or 0.0)
         return law_of(
             self.energies,
             self.box,
-            drive,
+            _WHAT[step.do],
+            step.current_density_mA_cm2 or 0.0,
             hops=self.run.deposition.hops,
             strip_weight_lambda=self.run.conditions.strip_weight_lambda,
             strip_cutoff_V=self.run.deposition.strip_cutoff_V,
