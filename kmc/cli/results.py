@@ -259,8 +259,7 @@ def critical(
     Whether failure becomes more or less frequent with the variable follows from the runs.
     """
     from kmc.campaign.critical import search as study
-    from kmc.campaign.critical.criterion import parse_criterion
-    from kmc.campaign.critical.question import Question, map_table
+    from kmc.campaign.critical.question import Question, map_table, parse_criterion
     from kmc.campaign.critical.threshold import Scale
     from kmc.plotting.studies import threshold_map_picture, threshold_picture
 

@@ -142,7 +142,7 @@ def _run(
     if not quiet:
         from kmc.campaign.estimate import seconds_of
         from kmc.common.formatting import duration
-        from kmc.runfile.ends import ends
+        from kmc.runfile.run_file import ends
         from kmc.runfile.run_file import from_resolved
         from kmc.systems.slowing import warn_of_another_drive
 

@@ -61,10 +61,7 @@ def nearest(name: str, choices: Iterable[str]) -> str:
 def locate(kind: str, name_or_path: str | Path) -> Path:
     """Path of a shipped file by its bare name, or of a user's own file by its path.
 
-    Raises
-    ------
-    InputError
-        No such file; the message lists the shipped ones.
+    Raises `InputError`: no such file; the message lists the shipped ones.
     """
     text = str(name_or_path)
     if text.endswith(".toml") or "/" in text or "\\" in text:
@@ -139,10 +136,7 @@ _parsed = functools.lru_cache(maxsize=16)(tomllib.loads)
 def parse_toml(text: str, source: str) -> dict:
     """Contents of a TOML text that came from `source`.
 
-    Raises
-    ------
-    InputError
-        It is not TOML, or more deeply nested than anything kmc reads.
+    Raises `InputError`: it is not TOML, or more deeply nested than anything kmc reads.
     """
     # Before parsing: tomllib keeps every beginning of a dotted key, the square of its length.
     if _DEEP_KEY.search(text):

@@ -41,8 +41,6 @@ def listed(names: Sequence[str]) -> str:
 def figure(number: float, unit: str = "", digits: int = 3) -> str:
     """A number of some significant digits with its unit; powers of ten as in 2.5e6.
 
-    Examples
-    --------
     >>> figure(0.0012345, "mV"), figure(2.5e6, digits=2)
     ('0.00123\xa0mV', '2.5e6')
     """
@@ -77,13 +75,7 @@ def scaled(number: float, unit: str, digits: int = 3) -> str:
 
 
 def duration(seconds: float, digits: int = 3) -> str:
-    """A span of time: 12.3 ms, 4.56 s, 12 min, 3.4 h, 5.6 d.
-
-    Examples
-    --------
-    >>> duration(5400.0)
-    '90\xa0min'
-    """
+    """A span of time: 12.3 ms, 4.56 s, 12 min, 3.4 h, 5.6 d."""
     if not math.isfinite(seconds) or seconds < 120:
         return scaled(seconds, "s", digits)
     spans = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))

@@ -16,15 +16,10 @@ NUMERICAL = ("numpy", "scipy", "numba")  # on whose versions the last bits of a 
 
 
 def collect() -> dict[str, str]:
-    """Versions, platform and the present time in UTC, as plain text for JSON.
+    """Versions, platform and the present time in UTC (ISO 8601), as plain text for JSON.
 
-    Versions are read from the installed packages' metadata, so nothing is imported for them.
-
-    Returns
-    -------
-    dict
-        ``kmc``, ``python``, one entry a package, ``platform``, ``machine`` and ``created`` (UTC,
-        ISO 8601). No user, host or path: a trajectory may be passed on.
+    No user, host or path: a trajectory may be passed on. Versions are read from the metadata of the
+    installed packages, so nothing is imported for them.
     """
     found = {"kmc": __version__, "python": platform.python_version()}
     found |= {package: _installed(package) for package in PACKAGES}

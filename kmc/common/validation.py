@@ -186,6 +186,9 @@ def allowed_range(field: Any) -> str:
 
 def _allowed(field: Any) -> str:
     types = (field.annotation, *get_args(field.annotation))
+    # A range may belong to the type itself, or to that of an optional key.
+    given = [*field.metadata, *(mark for of in types for mark in getattr(of, "__metadata__", ()))]
+    marks = [one for mark in given for one in getattr(mark, "metadata", [mark])]
     if bool in types:
         return "true or false"
     choices = [toml_value(c) for of in types if get_origin(of) is Literal for c in get_args(of)]
@@ -194,10 +197,10 @@ def _allowed(field: Any) -> str:
     limits = [
         f"{relation} {_bound(bound)}"
         for attribute, relation in _BOUNDS
-        for constraint in field.metadata
+        for constraint in marks
         if (bound := getattr(constraint, attribute, None)) is not None
     ]
-    return " and ".join(limits) + (", or inf" if INFINITE in field.metadata else "")
+    return " and ".join(limits) + (", or inf" if INFINITE in marks else "")
 
 
 def _bound(bound: float) -> str:

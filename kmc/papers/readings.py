@@ -15,7 +15,7 @@ from scipy.special import erfc
 from kmc.analysis.history import voids
 from kmc.analysis.profiles import profiles
 from kmc.campaign.calibration.calibrate import Calibration
-from kmc.campaign.calibration.observe import FIRST_S, event_charge
+from kmc.campaign.calibration.data import FIRST_S, event_charge
 from kmc.campaign.calibration.posterior import LEVELS
 from kmc.campaign.folder import SweepFolder, open_folder
 from kmc.campaign.points import Point

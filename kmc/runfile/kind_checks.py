@@ -11,9 +11,9 @@ from kmc.model.adatoms import NEEDED as NEEDED_OF_SUBSTRATE
 from kmc.model.adatoms import check_same_metal
 from kmc.runfile import kinds
 from kmc.runfile.checks import load_all, steps_instead
+from kmc.runfile.kind_sections import MAX_CELLS, Upscale, cells_along_edge
 from kmc.runfile.protocol import CHARGES, HOLD, STRIP
 from kmc.runfile.run_file import Origin, Rule, RunFile, broken
-from kmc.runfile.upscale_section import MAX_CELLS, Upscale, cells_along_edge
 
 MAX_SITES = 20_000_000  # of a deposition: 8 arrays a site, 400 MB
 NEEDED = ("youngs_modulus_GPa", "poisson_ratio")

@@ -16,9 +16,7 @@ from typing import Any
 
 from kmc.common.validation import Checked, Problem
 from kmc.errors import KmcWarning
-from kmc.runfile.cathode_section import Cathode
-from kmc.runfile.deposition_section import Deposition
-from kmc.runfile.upscale_section import Upscale
+from kmc.runfile.kind_sections import Cathode, Deposition, Upscale
 
 Tables = dict[str, dict[str, Any]]
 BOX = "electrode"
@@ -28,19 +26,11 @@ BOX = "electrode"
 class RunKind:
     """A kind of run as run files describe it.
 
-    Attributes
-    ----------
-    name : str
-        "electrode" for a box of atoms, "population", "deposition", "cathode".
-    noun : str
-        For messages: "a deposition".
-    section : str
-        Section that makes a run one of this kind; empty for the box of atoms.
-    model : type, optional
-        Its keys.
-    uses : mapping, optional
-        Section → keys that such runs use of it, beside those of `section`; others are refused and
-        not stored. All, where it is None.
+    - `name`: "electrode" for a box of atoms, "population", "deposition", "cathode".
+    - `noun`: for messages: "a deposition".
+    - `section`, `model`: that makes a run one of this kind, and its keys; none of a box of atoms.
+    - `uses`: section → keys that such runs use of it, beside those of `section`; others are refused
+      and not stored. All, where it is None.
     """
 
     name: str

@@ -331,12 +331,8 @@ def parse_override(text: str) -> tuple[str, Any]:
     Raises `InputError`: no "=", nothing on one side of it, another unit than that of the key, or a
     value that is neither TOML nor a bare word.
 
-    Examples
-    --------
     >>> parse_override("system.size=[48, 48, 24]")
     ('system.size', [48, 48, 24])
-    >>> parse_override("system.lattice=bcc_110")
-    ('system.lattice', 'bcc_110')
     >>> parse_override("conditions.current_density_mA_cm2=1 mA/cm²")
     ('conditions.current_density_mA_cm2', 1.0)
     """

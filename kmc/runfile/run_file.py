@@ -6,22 +6,22 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, PrivateAttr
 from pydantic.fields import FieldInfo
 
 from kmc.common.conditions import has_current
+from kmc.common.formatting import figure, listed, monolayers, plural
 from kmc.common.json_files import json_safe
 from kmc.common.validation import INFINITE, Checked, Number, Problem, show
-from kmc.model.electrochemistry import Drive
+from kmc.model.electrochemistry import Drive, atoms_of_capacity, capacity_mAh_cm2
 from kmc.model.electrode import Electrode
 from kmc.model.initial.chemistry_map import chemistry_sets
 from kmc.model.lattice import Lattice
 from kmc.model.parameters import ParameterSet, load_parameters
-from kmc.runfile.cathode_section import Cathode
-from kmc.runfile.deposition_section import Deposition
-from kmc.runfile.kinds import KINDS, RunKind, kind_of
+from kmc.runfile.kind_sections import Cathode, Deposition, Upscale
+from kmc.runfile.kinds import BOX, KINDS, RunKind, kind_of
 from kmc.runfile.protocol import HOLD, Protocol
 from kmc.runfile.sections import (
     Acceleration,
@@ -34,7 +34,6 @@ from kmc.runfile.sections import (
     Stop,
     System,
 )
-from kmc.runfile.upscale_section import Upscale
 
 _PROBE_LAYERS = 12  # of a box whose interface stands for any of that lattice
 
@@ -147,15 +146,8 @@ class RunFile(Checked):
         """Path of the run file; None where the run was made in Python."""
         return self._origin
 
-    @property
-    def sample_cadence(self) -> Cadence:
-        return self._cadence("sample")
-
-    @property
-    def frame_cadence(self) -> Cadence:
-        return self._cadence("frame")
-
-    def _cadence(self, what: str) -> Cadence:
+    def cadence(self, what: Literal["sample", "frame"]) -> Cadence:
+        """Interval of samples or of frames."""
         for unit in ("monolayers", "events", "s"):
             every = getattr(self.output, f"{what}_every_{unit}")
             if every is not None:
@@ -202,16 +194,16 @@ class RunFile(Checked):
         by time; with [[protocol]] both are there, each for its steps.
         """
         defaults: dict[str, float] = {}
-        for what, monolayers, events in (("sample", 0.02, 10_000), ("frame", 0.2, 100_000)):
+        for what, layers, events in (("sample", 0.02, 10_000), ("frame", 0.2, 100_000)):
             if given_keys(self.output, f"{what}_every_"):
                 continue
-            every_s = self._held_interval_s(monolayers)
+            every_s = self._held_interval_s(layers)
             if every_s is not None:
                 defaults[f"{what}_every_s"] = every_s
             if not self.has_current:
                 defaults[f"{what}_every_events"] = events
             elif every_s is None or self.has_protocol:
-                defaults[f"{what}_every_monolayers"] = monolayers
+                defaults[f"{what}_every_monolayers"] = layers
         return self.model_copy(update={"output": self.output.model_copy(update=defaults)})
 
     @property
@@ -221,7 +213,7 @@ class RunFile(Checked):
             return any(planned.step.do == HOLD for planned in self.protocol.plan)
         return self.conditions.overpotential_V is not None
 
-    def _held_interval_s(self, monolayers: float) -> float | None:
+    def _held_interval_s(self, layers: float) -> float | None:
         """Time in which held voltages pass this charge, as a flat interface would; None without.
 
         A hold with an end in time has 50 rows or 5 frames at least.
@@ -249,11 +241,11 @@ class RunFile(Checked):
             )
             assert volts is not None
             if time_s is not None:
-                # 50 rows or 5 frames: monolayers is 0.02 or 0.2 here.
-                found.append(time_s * monolayers)
+                # 50 rows or 5 frames: layers is 0.02 or 0.2 here.
+                found.append(time_s * layers)
             # Voltages and temperatures without a rate in numbers: refused, or idle, later on.
             with suppress(OverflowError, ZeroDivisionError):
-                found.append(monolayers / abs(electrode.steady_rate_per_site_Hz(volts)))
+                found.append(layers / abs(electrode.steady_rate_per_site_Hz(volts)))
         return min(filter(math.isfinite, found), default=None)
 
     @property
@@ -311,3 +303,60 @@ def from_resolved(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str
 def _may_be_infinite(section: str, key: str) -> bool:
     model = RunFile.model_fields[section].annotation
     return INFINITE in getattr(model, "model_fields", {}).get(key, Field()).metadata
+
+
+_OF_A_CELL_mAh_cm2 = 1e-2  # 276 monolayers: many times what a box of atoms is made for
+_PROBE = (4, 4), 12  # cells and layers of a box whose interface stands for any of that lattice
+_EARLIER = {
+    "contact_fraction": "contact falls to {:g}",
+    "overpotential_V": "the overpotential reaches {:g} V",
+    "events": "{:g} events are done",
+    "time_s": "{:g} s have passed",
+    "wall_time_s": "{:g} s have passed on the clock",
+}
+
+
+def ends(run: RunFile) -> str:
+    """The nearest stop of a run by charge, and those that may come before it.
+
+    >>> from kmc.runfile.load import load_run
+    >>> ends(load_run("strip_li")).replace("\\xa0", " ")
+    'at 2 monolayers (7.24e-5 mAh/cm²)'
+    """
+    stop = run.stop
+    earlier = [_EARLIER[k].format(getattr(stop, k)) for k in given_keys(stop) if k in _EARLIER]
+    text, semicolon, hint = _by_charge(run).partition("; ")
+    if earlier and text:
+        text += f", or earlier when {' or '.join(earlier)}"
+    elif earlier:
+        text = f"when {listed(earlier)}"
+    return text + semicolon + hint
+
+
+def _by_charge(run: RunFile) -> str:
+    if run.has_protocol:
+        steps = f"after {plural(len(run.protocol.plan), 'step')}"
+        ends_early = run.kind == "population" and run.upscale.contact_lost == "end"
+        return f"{steps}, or earlier when no contact is left" if ends_early else steps
+    section = getattr(run, KINDS[run.kind].section, None)
+    if cycles := getattr(section, "cycles", None):
+        return f"after {plural(cycles, 'cycle')}"
+    if charge := getattr(section, "capacity_mAh_cm2", None):
+        return f"at {figure(charge, 'mAh/cm²')}, or earlier when no contact is left"
+    layers, charge = run.stop.capacity_monolayers, run.stop.capacity_mAh_cm2
+    if run.kind != BOX:  # its layers are those of another lattice
+        parts = [monolayers(layers)] if layers else []
+        parts += [figure(charge, "mAh/cm²")] if charge else []
+        return f"at {' or '.join(parts)}" if parts else ""
+    parameters = run.parameter_set()
+    edge_A, valence = parameters.value("lattice_parameter_A"), parameters.valence
+    area_A2 = Lattice(run.system.lattice, *_PROBE, "interface", edge_A).site_area_A2
+    found = [layers] if layers else []
+    if charge:
+        found.append(atoms_of_capacity(charge, area_A2, valence))
+    if not found:
+        return ""
+    nearest = min(found)
+    charge = capacity_mAh_cm2(nearest, area_A2, valence)
+    text = f"at {monolayers(nearest)} ({figure(charge, 'mAh/cm²')})"
+    return text if charge < _OF_A_CELL_mAh_cm2 else f"{text}; kmc run cell_li follows such charges"

@@ -68,8 +68,8 @@ class Phase:
             since = 0  # the events at which a run stops are those of all its steps
             stop, cadences = stop_of(step, run.stop), []
             for cadence, every_s, parts in (
-                (run.sample_cadence, run.output.sample_every_s, 20),
-                (run.frame_cadence, run.output.frame_every_s, 2),
+                (run.cadence("sample"), run.output.sample_every_s, 20),
+                (run.cadence("frame"), run.output.frame_every_s, 2),
             ):
                 # At a held voltage charge may come to a halt, and a rest passes none to count.
                 if step.do == HOLD and every_s is not None:
@@ -79,7 +79,7 @@ class Phase:
                     cadence = Cadence(step.until.time_s / parts, "s")
                 cadences.append(cadence)
         elif beginning.phase == STRIP:
-            stop, cadences = run.stop, [run.sample_cadence, run.frame_cadence]
+            stop, cadences = run.stop, [run.cadence("sample"), run.cadence("frame")]
         else:
             rest = run.rest
             stop = Stop(time_s=rest.time_s, events=rest.events)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kmc.runfile.kind_sections import Upscale
 from kmc.runfile.kinds import KINDS
 from kmc.runfile.protocol import plan_of, stored_blocks
-from kmc.runfile.upscale_section import Upscale
 from kmc.systems.population.check import CHECKS
 from kmc.systems.population.columns import TABLES, complete
 from kmc.systems.population.result import PopulationRun

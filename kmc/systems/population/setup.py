@@ -19,8 +19,8 @@ from kmc.nuclei.burst import nucleation_burst
 from kmc.nuclei.conditions import coverage_of
 from kmc.nuclei.field import Medium
 from kmc.nuclei.vapour import ClusterVapour, medium_of, vapour_of
+from kmc.runfile.kind_sections import MAX_CELLS, cells_along_edge
 from kmc.runfile.load import RunFile
-from kmc.runfile.upscale_section import MAX_CELLS, cells_along_edge
 from kmc.systems.population.body import Viscous
 from kmc.systems.population.schedule import flux_per_um2_s
 from kmc.systems.population.setting import Flaws, GapSetting, ROUNDING_TIME_s

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kmc.runfile.ends import ends
 from kmc.runfile.load import load_run
+from kmc.runfile.run_file import ends
 from kmc.systems.electrode.cost import exact_kinetics
 
 
