@@ -46,10 +46,7 @@ class Compared:
     def to_dataframe(self, *, everything: bool = False) -> pd.DataFrame:
         """A row for each input and number that differs, or for every one, a column for each run.
 
-        Returns
-        -------
-        DataFrame
-            ``what`` ("input" or "result"), ``name``, ``unit``, and the runs by name.
+        Columns: ``what`` ("input" or "result"), ``name``, ``unit``, and the runs by name.
         """
         import pandas as pd
 
@@ -99,18 +96,8 @@ def compare(*runs: Any, at: float | None = None) -> Compared:
         Charge at which the results are read, in mAh/cm² for populations of voids and in monolayers
         for all others; the end of each run by default.
 
-    Returns
-    -------
-    kmc.campaign.compare.Compared
-        ``inputs``, ``results``, ``notes``, ``to_dataframe()``, ``to_json()``.
+    Raises `InputError`: fewer than two runs, or one that cannot be read or passes no such charge.
 
-    Raises
-    ------
-    kmc.errors.InputError
-        Fewer than two runs, or one that cannot be read or passes no such charge.
-
-    Examples
-    --------
     >>> kmc.compare("strip_li.h5", "strip_limg.h5").to_dataframe()             # doctest: +SKIP
     """
     if len(runs) < 2:

@@ -72,10 +72,9 @@ def load_sweep(
     ----------
     folder : str or Path
         Made by ``kmc sweep`` or ``kmc critical``; may still be growing.
-    at_monolayers : float or sequence of float
-        Capacities at which every number is read as well, into variables that end in ``_at``.
-    at_mAh_cm2 : float or sequence of float
-        The same in mAh/cm², the unit of populations of voids.
+    at_monolayers, at_mAh_cm2 : float or sequence of float
+        Capacities at which every number is read as well, into variables that end in ``_at``; the
+        latter is the unit of populations of voids.
     onset_contact : float
         `onset_capacity_monolayers` is where the contact fraction first falls below this.
     progress : bool
@@ -87,14 +86,10 @@ def load_sweep(
         Every column of the samples and of the voids at the end of each run; where contact falls
         below `onset_contact` and below one half, in monolayers or, of populations, in mAh/cm², with
         `onset_censored` and `half_contact_censored` where a finished run kept it; `state` (done,
-        running, failed, missing, unreadable),
-        `error`, `seed`, `stop_reason` and `path` of each run. Units are in the attributes.
-        ``.sweep`` opens trajectories, see `SweepAccessor`.
+        running, failed, missing, unreadable), `error`, `seed`, `stop_reason` and `path` of each
+        run. Units are in the attributes. ``.sweep`` opens trajectories, see `SweepAccessor`.
 
-    Raises
-    ------
-    InputError
-        This is no folder of a sweep, or a capacity or fraction is out of range.
+    Raises `InputError`: no folder of a sweep, or a capacity or fraction that is out of range.
     """
     import xarray as xr
 
@@ -352,10 +347,7 @@ def _with_removed(values: Sequence[Any]) -> list[float]:
 class SweepAccessor:
     """``ds.sweep`` of a dataset from `load_sweep`, or of any selection of it.
 
-    Examples
-    --------
     >>> ds.sweep.trajectory(temperature_K=298.15, replica=0)                 # doctest: +SKIP
-    >>> ds.sweep.status()                                                    # doctest: +SKIP
     """
 
     def __init__(self, dataset: xr.Dataset):
@@ -364,10 +356,7 @@ class SweepAccessor:
     def trajectory(self, **where: Any) -> Run:
         """The trajectory of one run, chosen by its coordinates; axes of length 1 may be left out.
 
-        Raises
-        ------
-        InputError
-            No run or several runs match, or the run is not done.
+        Raises `InputError`: no run or several runs match, or the run is not done.
         """
         rows = self._chosen(where)
         if rows.path.size != 1:

@@ -133,8 +133,8 @@ def sweep(
         holds: ``{"run": "strip_li", "replicas": 3, "grid": {"conditions.temperature_K": [298.15,
         333.15]}, "set": {…}}``; None as a value removes a key.
     output : str or Path, optional
-        Folder of the sweep; the name of the study by default, ``sweep`` for a mapping. A folder
-        that is there is gone on with.
+        Folder of the sweep, which is gone on with if it is there; the name of the study by default,
+        ``sweep`` for a mapping.
     workers : int, optional
         Runs at a time; all cores by default.
     progress : bool
@@ -142,22 +142,8 @@ def sweep(
     at_monolayers, at_mAh_cm2 : float or sequence of float
         Capacities at which the Dataset has values too; see `kmc.load_sweep`.
 
-    Returns
-    -------
-    xarray.Dataset
-        As `kmc.load_sweep`. Points that failed are in it with state "failed" and their error.
-
-    Raises
-    ------
-    kmc.errors.InputError
-        The study or the folder cannot be used; nothing has been run then.
-    KeyboardInterrupt
-        Ctrl-C; points that are done are kept, and the next call goes on.
-
-    Examples
-    --------
-    >>> ds = kmc.sweep({"run": "strip_li", "replicas": 2,
-    ...                 "grid": {"system.mg_fraction": [0.0]}})             # doctest: +SKIP
+    Returns the Dataset of `kmc.load_sweep`, failed points with their error. Raises `InputError`
+    before anything has been run, KeyboardInterrupt on Ctrl-C: the next call goes on.
     """
     plan = plan_of(study) if isinstance(study, Mapping) else read_plan(study)
     folder = Path(plan.name if output is None else output)

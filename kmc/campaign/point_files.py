@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import json
@@ -69,10 +70,9 @@ def is_finished(path: Path) -> bool:
     """Whether the file of a point exists, can be read, and is that of a finished run."""
     from kmc.systems.run import load
 
-    try:
+    with contextlib.suppress(KmcError):
         return load(path).finished
-    except KmcError:
-        return False
+    return False
 
 
 def set_aside(path: Path, why: str) -> None:
@@ -93,11 +93,10 @@ def looks_complete(path: Path) -> bool:
     """Whether a file is an HDF5 file that is neither empty nor truncated; a quick check."""
     from kmc.files.integrity import check_readable
 
-    try:
+    with contextlib.suppress(KmcError):
         check_readable(path)
-    except KmcError:
-        return False
-    return True
+        return True
+    return False
 
 
 def lock_of(path: Path, timeout_s: float = 0.0) -> BaseFileLock:

@@ -46,36 +46,31 @@ def run_point(folder: str, name: str, owner: str) -> dict[str, Any]:
     ``numbers`` (for `SweepFolder.record_done`), and ``notes`` for the user. Nothing is raised: some
     errors cannot be pickled.
     """
+    place, start = Path(folder), time.monotonic()
+    state, error, details, numbers = DONE, "", "", None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", KmcWarning)
-        outcome = _outcome(Path(folder), name, owner)
-    notes = [str(item.message) for item in caught if issubclass(item.category, KmcWarning)]
-    return {**outcome, "notes": notes}
-
-
-def _outcome(place: Path, name: str, owner: str) -> dict[str, Any]:
-    start = time.monotonic()
-    state, error, details, numbers = DONE, "", "", None
-    try:
-        with lock_of(place / "running" / f".{name}.lock", _WAIT_FOR_LOCK_S):
-            finished = _run(place, name, owner)
-            if finished:
-                numbers = _numbers(place / "points" / f"{name}.h5")
-        state = DONE if finished else STOPPED
-    except _Stopped:
-        state = STOPPED
-    except Timeout:
-        state, error = BUSY, "another process still runs this point"
-    except KmcError as problem:
-        state, error, details = FAILED, problem.message, problem.advice or ""
-    except MemoryError:
-        state, error = FAILED, "not enough memory"
-    except Exception as problem:
-        state, error = FAILED, f"{type(problem).__name__}: {problem}"
-        details = traceback.format_exc()
+        try:
+            with lock_of(place / "running" / f".{name}.lock", _WAIT_FOR_LOCK_S):
+                if _run(place, name, owner):
+                    numbers = _numbers(place / "points" / f"{name}.h5")
+                else:
+                    state = STOPPED
+        except _Stopped:
+            state = STOPPED
+        except Timeout:
+            state, error = BUSY, "another process still runs this point"
+        except KmcError as problem:
+            state, error, details = FAILED, problem.message, problem.advice or ""
+        except MemoryError:
+            state, error = FAILED, "not enough memory"
+        except Exception as problem:
+            state, error = FAILED, f"{type(problem).__name__}: {problem}"
+            details = traceback.format_exc()
     wall_s = time.monotonic() - start
-    outcome = {"name": name, "state": state, "error": error, "details": details, "wall_s": wall_s}
-    return outcome | {"numbers": numbers}
+    notes = [str(item.message) for item in caught if issubclass(item.category, KmcWarning)]
+    ended = {"state": state, "error": error, "details": details, "wall_s": wall_s}
+    return {"name": name, **ended, "numbers": numbers, "notes": notes}
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 
 from kmc.campaign.calibration.calibrate import load_calibration
-from kmc.campaign.calibration.observe import crossing
+from kmc.campaign.calibration.data import crossing
 from kmc.campaign.calibration.problem import read_problem
 from kmc.errors import InputError
 from kmc.papers import NAMES, judge, paper

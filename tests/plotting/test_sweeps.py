@@ -7,8 +7,7 @@ import pytest
 import xarray as xr
 from scipy.stats import t as student
 
-from kmc.campaign.critical.criterion import parse_criterion
-from kmc.campaign.critical.question import Critical, Question
+from kmc.campaign.critical.question import Critical, Question, parse_criterion
 from kmc.campaign.critical.threshold import Scale, Search, fit
 from kmc.errors import InputError
 from kmc.plotting import sweep_picture

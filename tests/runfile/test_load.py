@@ -97,18 +97,18 @@ def test_a_closed_box_is_json_too(write):
 
 def test_cadence_defaults_follow_the_current(write):
     run = load_run(write(MINIMAL))
-    assert run.sample_cadence == Cadence(0.02, "monolayers")
-    assert run.frame_cadence == Cadence(0.2, "monolayers")
+    assert run.cadence("sample") == Cadence(0.02, "monolayers")
+    assert run.cadence("frame") == Cadence(0.2, "monolayers")
     run = load_run(write(MINIMAL + "[conditions]\ncurrent_density_mA_cm2 = 0\n"))
-    assert run.sample_cadence == Cadence(10_000, "events")
-    assert run.frame_cadence == Cadence(100_000, "events")
+    assert run.cadence("sample") == Cadence(10_000, "events")
+    assert run.cadence("frame") == Cadence(100_000, "events")
 
 
 def test_cadence_given(write):
     run = load_run(write(MINIMAL + "[output]\nsample_every_s = 0.5\nframe_every_events = 1e4\n"))
-    assert run.sample_cadence == Cadence(0.5, "s")
-    assert run.frame_cadence == Cadence(10_000, "events")
-    assert isinstance(run.frame_cadence.every, int)
+    assert run.cadence("sample") == Cadence(0.5, "s")
+    assert run.cadence("frame") == Cadence(10_000, "events")
+    assert isinstance(run.cadence("frame").every, int)
 
 
 def test_whole_numbers_are_numbers(write):
@@ -163,7 +163,7 @@ def test_template_loads_and_is_the_defaults(write):
     assert run.system == plain.system
     assert run.conditions == plain.conditions
     assert run.random == plain.random
-    assert run.sample_cadence == plain.sample_cadence
+    assert run.cadence("sample") == plain.cadence("sample")
 
 
 def test_template_has_every_key_once():
@@ -696,7 +696,7 @@ def test_doctests():
 def test_a_voltage_is_held_instead_of_a_current(write):
     run = load_run(write("[conditions]\noverpotential_V = 0.02\n" + "[stop]\nevents = 9\n"))
     assert run.conditions.overpotential_V == 0.02
-    assert run.sample_cadence.unit == "s"  # by charge its rows would be rare moments
+    assert run.cadence("sample").unit == "s"  # by charge its rows would be rare moments
     assert run.resolved()["conditions"]["current_density_mA_cm2"] == 0.0
 
 

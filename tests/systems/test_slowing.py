@@ -6,8 +6,7 @@ import warnings
 
 import pytest
 
-from kmc.campaign.critical.criterion import parse_criterion
-from kmc.campaign.critical.question import Question
+from kmc.campaign.critical.question import Question, parse_criterion
 from kmc.campaign.critical.threshold import Scale
 from kmc.campaign.plan import read_plan
 from kmc.campaign.points import combinations

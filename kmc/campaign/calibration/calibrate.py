@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kmc.campaign.calibration import history, posterior, predict
+from kmc.campaign.calibration import posterior
 from kmc.campaign.calibration.data import Datum
 from kmc.campaign.calibration.design import Results, Simulate, Sweeps, sobol
 from kmc.campaign.calibration.emulator import Emulator, Emulators, one_thread, refusals, train
@@ -126,30 +126,15 @@ def calibrate(
         As of `kmc.sweep`; the folder is the name of the file by default.
     waves : int, optional
         In place of that of the file; more of them go on in the same folder.
-    make_workers : callable, optional
-        Where runs are carried out, as of `kmc sweep`.
-    simulate : callable, optional
-        In place of runs of kmc, such as a formula for a test: see
-        `kmc.campaign.calibration.design.Simulate`.
+    make_workers, simulate : callable, optional
+        Where runs are carried out, as of `kmc sweep`, or what replaces them, such as a formula for
+        a test: `kmc.campaign.calibration.design.Simulate`.
     report : callable
         Receives a line of text as each step ends.
 
-    Returns
-    -------
-    Calibration
-
-    Raises
-    ------
-    kmc.errors.InputError
-        The file, its data or its runs cannot be used, a discrepancy is not stated, the folder holds
-        another calibration, or scikit-learn or emcee is missing.
-    KeyboardInterrupt
-        Ctrl-C; the next call goes on and repeats no run.
-
-    Examples
-    --------
-    >>> found = kmc.calibrate("calibrate_operando")                          # doctest: +SKIP
-    >>> found.table()                                                        # doctest: +SKIP
+    Raises `InputError`: the file, its data or its runs cannot be used, a discrepancy is not stated,
+    the folder holds another calibration, or scikit-learn or emcee is missing. KeyboardInterrupt on
+    Ctrl-C; the next call goes on and repeats no run.
     """
     problem = read_problem(file, waves)
     folder = Path(problem.name if output is None else output)
@@ -222,7 +207,7 @@ class _Study:
         for wave in range(1, settings.waves + 1):
             self._run(wave, places)
             emulators = self._train()
-            plausible, share, lowest = history.match(
+            plausible, share, lowest = posterior.match(
                 emulators,
                 self.data,
                 len(self.problem.priors),
@@ -237,7 +222,7 @@ class _Study:
             )
             if not len(plausible):
                 break
-            places = history.spread(plausible, settings.points)
+            places = posterior.spread(plausible, settings.points)
         return self._conclude(emulators, plausible)
 
     def _run(self, wave: int, places: np.ndarray) -> None:
@@ -319,11 +304,11 @@ class _Study:
         self.report("posterior sampled; runs at some of its samples")
         # Of each wave there is another posterior: its runs are those of another folder.
         folder = self.folder / f"posterior_{len(self.waves)}"
-        results = predict.runs_of(problem, found, self.simulate, folder)
+        results = posterior.runs_of(problem, found, self.simulate, folder)
         return {
             "posterior": posterior.table(problem, found),
             "chains": {"autocorrelation": found.steps, "independent": found.independent},
-            "predictions": predict.beside(problem, results, self.seed),
+            "predictions": posterior.beside(problem, results, self.seed),
             "next": posterior.narrowing(problem, emulators, found, self.seed),
         }
 

@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from kmc.campaign.calibration.data import Observable
-from kmc.campaign.calibration.observe import observed
+from kmc.campaign.calibration.data import Observable, observed
 from kmc.campaign.calibration.problem import Experiment, Problem
 from kmc.campaign.execute import Workers, run_sweep
 from kmc.campaign.folder import SweepFolder, make_folder, open_folder

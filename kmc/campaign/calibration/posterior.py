@@ -1,19 +1,94 @@
-"""The posterior of the inputs on the emulators, which inputs matter, and what to measure next."""
+"""Which inputs data leave possible, their posterior, what it predicts, and what to measure next."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kmc.campaign.calibration.data import Datum, discrepancy_of
+from kmc.campaign.calibration.design import Results, Simulate, sobol
 from kmc.campaign.calibration.emulator import Emulators
-from kmc.campaign.calibration.history import distances
 from kmc.campaign.calibration.problem import Problem
+from kmc.common.json_files import read_json
+from kmc.common.outputs import write_text
 from kmc.errors import InputError
+
+CANDIDATES = 2**13
+_ROUNDS = 8  # of candidates and of refinement, where few are plausible
+_STEP = 0.1  # of a refinement, in shares of the prior; halved each round
+
+
+def distances(emulators: Emulators, data: Sequence[Datum], u: np.ndarray) -> np.ndarray:
+    """Distance of each datum from the emulator in standard deviations, shape (data, n)."""
+    rows = []
+    for datum in data:
+        mean, variance, scatter = emulators.predict(datum.of, u)
+        z = (datum.value - mean) / np.sqrt(variance + scatter**2 + datum.variance)
+        # A charge that is only known to be larger rules out smaller ones alone.
+        rows.append(np.maximum(z, 0.0) if datum.beyond else np.abs(z))
+    return np.array(rows)
+
+
+def implausibility(emulators: Emulators, data: Sequence[Datum], u: np.ndarray) -> np.ndarray:
+    """Largest distance over the data; infinite where runs are refused. Shape (n,).
+
+    History matching (Craig et al. 1997; Vernon, Goldstein and Bower, Bayesian Anal. 5, 619 (2010),
+    10.1214/10-BA524); inputs above 3 are ruled out: three standard deviations hold 95 % of any
+    distribution with one peak (Pukelsheim 1994, 10.1080/00031305.1994.10476030).
+    """
+    # The largest and no sum: one number that cannot be met rules an input out, however well others
+    # fit.
+    worst = distances(emulators, data, u).max(axis=0)
+    return np.where(emulators.runs(u), worst, np.inf)
+
+
+def match(
+    emulators: Emulators, data: Sequence[Datum], inputs: int, limit: float, wanted: int, seed: int
+) -> tuple[np.ndarray, float, float]:
+    """Places of the unit cube with an implausibility below `limit`, shape (n, inputs).
+
+    Empty where there is none. With the share of the priors that is plausible, by Sobol points, and
+    the lowest implausibility found.
+    """
+    rng = np.random.default_rng(seed)
+    u = sobol(CANDIDATES, inputs, seed)
+    worst = implausibility(emulators, data, u)
+    kept, share = u[worst < limit], float((worst < limit).mean())
+    # Where nothing is plausible the search needs places to start from: the least implausible.
+    best, lowest = u[np.argsort(worst)[:20]], float(worst.min())
+    # Where few are found, the neighbourhood of the best is searched before "none" is the answer.
+    for step in _STEP * 0.5 ** np.arange(_ROUNDS):
+        if len(kept) >= 4 * wanted:
+            break
+        start = kept if len(kept) >= 20 else best
+        near = start[rng.integers(len(start), size=CANDIDATES // 4)]
+        near = np.clip(near + step * rng.standard_normal(near.shape), 0, 1)
+        worst = implausibility(emulators, data, near)
+        kept = np.concatenate([kept, near[worst < limit]])
+        best = np.concatenate([best, near[np.argsort(worst)[:20]]])
+        best = best[np.argsort(implausibility(emulators, data, best))[:20]]
+        lowest = min(lowest, float(worst.min()))
+    return kept, share, lowest
+
+
+def spread(places: np.ndarray, points: int) -> np.ndarray:
+    """Some of the places that lie as far from each other as they can: the next wave."""
+    if len(places) <= points:
+        return places
+    chosen = [0]
+    distance = np.linalg.norm(places - places[0], axis=1)
+    while len(chosen) < points:
+        # Farthest point first: as even as a design of the same size, in a region of any shape.
+        chosen.append(int(np.argmax(distance)))
+        distance = np.minimum(distance, np.linalg.norm(places - places[chosen[-1]], axis=1))
+    return places[chosen]
+
 
 STEPS, BURN_IN = 1500, 500  # of emcee; chains of these problems forget within some tens of steps
 KEPT = 2000  # samples kept
@@ -165,3 +240,86 @@ def worst(emulators: Emulators, data: Sequence[Datum], u: np.ndarray) -> list[tu
     best = every[:, int(np.argmin(every.max(axis=0)))]
     names = (datum.of.name for datum in data)
     return sorted(zip(names, map(float, best), strict=True), key=lambda row: -row[1])
+
+
+WITHIN, OUTSIDE, NOT_JUDGED = "within", "outside", "not judged"
+
+
+def runs_of(
+    problem: Problem, posterior: Posterior, simulate: Simulate, folder: Path
+) -> dict[str, Results]:
+    """One run of every experiment at some samples of the posterior; none without `posterior_runs`.
+
+    The samples are kept in the folder: more of them add runs, and none is made twice.
+    """
+    count = problem.settings.posterior_runs
+    if not count:
+        return {}
+    folder.mkdir(exist_ok=True)
+    kept = folder / "design.json"
+    places = np.array(read_json(kept) if kept.is_file() else []).reshape(-1, posterior.u.shape[1])
+    if len(places) < count:
+        order = np.random.default_rng(problem.settings.seed).permutation(len(posterior.u))
+        places = np.concatenate([places, posterior.u[order[len(places) : count]]])
+        write_text(kept, json.dumps(places.tolist()))
+    found = {}
+    for name in problem.experiments:
+        settings = [problem.settings_of(name, u) for u in places]
+        # No replicas: the scatter of single runs belongs to the prediction.
+        found[name] = simulate(name, settings, problem.observables(name), 1, folder / name)
+    return found
+
+
+def beside(problem: Problem, results: dict[str, Results], seed: int) -> list[dict[str, Any]]:
+    """Predictions beside the data: a row for each measured number.
+
+    The interval holds the scatter of runs, of the posterior, and the stated discrepancy; the datum
+    is within it where its own interval, two standard errors, meets it. What is held out and has no
+    statement of how it was verified is not judged.
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for datum in problem.data:
+        name = datum.of.experiment
+        if name not in results:
+            continue
+        k = problem.observables(name).index(datum.of)
+        values = results[name].values[:, 0, k]
+        bounds = results[name].bounds[~np.isnan(values), 0, k]
+        values = datum.of.scaled(values[~np.isnan(values)])
+        about = problem.experiments[name]
+        row: dict[str, Any] = {
+            "experiment": name,
+            "quantity": datum.of.name.partition(": ")[2],
+            "unit": datum.of.unit,
+            "measured": datum.text,
+            "held_out": about.held_out,
+            "runs": len(values),
+            "never": float(bounds.mean()) if len(bounds) else math.nan,
+            "source": about.source,
+        }
+        row |= _interval(datum, values, bounds, rng)
+        if about.held_out and not about.verified:
+            row["verdict"] = NOT_JUDGED
+        rows.append(row)
+    return rows
+
+
+def _interval(
+    datum: Datum, values: np.ndarray, bounds: np.ndarray, rng: np.random.Generator
+) -> dict[str, Any]:
+    """90 % interval of the prediction in the unit of the datum, and the verdict."""
+    if not len(values):
+        return {"low": math.nan, "median": math.nan, "high": math.nan, "verdict": NOT_JUDGED}
+    wide = np.repeat(values, 200)
+    wide = wide + datum.discrepancy * rng.standard_normal(len(wide))
+    # What never happened in a run lies beyond its end, however far.
+    wide[np.repeat(bounds, 200)] = np.inf
+    low, median, high = np.quantile(wide, LEVELS, method="inverted_cdf")
+    if datum.beyond:
+        within = float((wide > datum.value).mean()) >= LEVELS[0]
+    else:
+        within = low <= datum.value + 2 * datum.error and datum.value - 2 * datum.error <= high
+    ends = {"low": low, "median": median, "high": high}
+    plain = {key: float(datum.of.plain(end)) for key, end in ends.items()}
+    return {**plain, "verdict": WITHIN if within else OUTSIDE}

@@ -17,8 +17,15 @@ import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from kmc.analysis.measured import CAPACITY, QUANTITIES, read_measured
-from kmc.campaign.calibration.data import EVENTS, NOT, Datum, Observable, discrepancy_of, relative
-from kmc.campaign.calibration.observe import needs
+from kmc.campaign.calibration.data import (
+    EVENTS,
+    NOT,
+    Datum,
+    Observable,
+    discrepancy_of,
+    needs,
+    relative,
+)
 from kmc.campaign.points import MAX_SEED, without_removed
 from kmc.common import catalogue
 from kmc.common.validation import Checked, raise_problems

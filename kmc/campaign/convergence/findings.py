@@ -14,8 +14,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kmc.campaign.convergence.observables import COUNT, SHARE, Family, LevelRuns, Observable
-from kmc.campaign.convergence.power_law import CONFIDENCE, MIN_LEVELS, PowerLaw, fit_law
+from kmc.campaign.convergence.power_law import (
+    CONFIDENCE,
+    COUNT,
+    MIN_LEVELS,
+    SHARE,
+    Family,
+    LevelRuns,
+    Observable,
+    PowerLaw,
+    fit_law,
+)
 from kmc.common.formatting import figure, listed, plural
 
 CONVERGED, CHANGING, UNCLEAR, UNKNOWN = "converged", "changing", "unclear", "unknown"
@@ -128,11 +137,9 @@ class Finding:
 def compare(lower: LevelRuns, upper: LevelRuns, margin: float, family: Family) -> Comparison:
     """Judge the difference of two levels against a margin in the unit of the numbers.
 
-    Examples
-    --------
     Widths in nm at two ratios, and a difference of 0.2 nm that counts as none:
 
-    >>> from kmc.campaign.convergence.observables import SIZE
+    >>> from kmc.campaign.convergence.power_law import SIZE
     >>> lower = LevelRuns.of(1e5, [2.0, 2.1, 1.9, 2.0])
     >>> upper = LevelRuns.of(1e6, [2.05, 2.0, 1.95, 2.1])
     >>> compare(lower, upper, 0.2, SIZE).verdict

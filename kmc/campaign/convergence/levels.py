@@ -178,37 +178,20 @@ def converge(
 
     Parameters
     ----------
-    run : str or Path
-        A shipped run, such as ``"strip_li"``, or the path of a run file.
+    run, settings, seed, output, workers, progress
+        As of `kmc.critical`; the folder is NAME_converge by default.
     ratios : sequence of float, optional
         Values of ``acceleration.max_hops_per_strip_per_site``; by default `levels` of them, ten
         times apart, up to ten times that of the run.
-    levels : int
-        Number of levels without `ratios`.
-    replicas : int
-        Runs at each level.
-    settings : mapping, optional
-        Changes of the run: ``{"system.size": [24, 24, 16]}``; None removes a key.
+    levels, replicas : int
+        Number of levels without `ratios`, and of runs at each; `rungs` was the name of `levels`.
     at : float, optional
         Capacity in monolayers at which contact and voids are read; the end of each run by default.
     tolerance : float
         Change that a tenfold ratio may make for a number to count as converged, as a share of it.
-    seed, output, workers, progress
-        As of a sweep file and `kmc.sweep`; the folder is NAME_converge by default.
-    rungs : int, optional
-        `levels` under its former name; deprecated.
 
-    Returns
-    -------
-    kmc.campaign.convergence.outcome.Convergence
-        `findings` has the result for each number; `table`, `to_json` and `plot` present it.
-
-    Raises
-    ------
-    kmc.errors.InputError
-        Invalid input; nothing has been run then.
-    kmc.errors.KmcError
-        Every run failed.
+    Returns `kmc.campaign.convergence.outcome.Convergence`. Raises `InputError` before anything has
+    been run, `KmcError` where every run failed.
     """
     if rungs is not None:
         warnings.warn(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kmc.campaign.convergence.findings import Finding, Level, Needed, assess, open_text, ratio_text
-from kmc.campaign.convergence.observables import (
+from kmc.campaign.convergence.power_law import (
     CONTACT_LOSS,
     LOSS,
     ONSET_CAPACITY,
@@ -142,11 +142,8 @@ class Convergence:
     def table(self) -> pd.DataFrame:
         """One row for each number and ratio, and for the physical one of a converged number.
 
-        Returns
-        -------
-        DataFrame
-            ``observable``, ``unit``, ``kind`` ("measured" or "plateau"), ``ratio``, ``n``,
-            ``mean``, ``std``, ``low`` and ``high`` (95 %), ``censored``, ``converged``.
+        ``observable``, ``unit``, ``kind`` ("measured" or "plateau"), ``ratio``, ``n``, ``mean``,
+        ``std``, ``low`` and ``high`` (95 %), ``censored``, ``converged``.
         """
         import pandas as pd
 

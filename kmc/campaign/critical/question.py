@@ -1,17 +1,22 @@
-"""Settings and result of a search for a critical value."""
+"""Settings, criterion (``contact_fraction<0.8``) and result of a search for a critical value."""
 
 from __future__ import annotations
 
 import math
+import operator
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kmc.campaign.critical.criterion import Criterion
+import numpy as np
+from numpy.typing import ArrayLike
+
 from kmc.campaign.critical.threshold import Scale, Search
 from kmc.campaign.scalars import charge_text
+from kmc.common.catalogue import nearest
 from kmc.common.drawing import drawn
 from kmc.common.formatting import figure, html_table, plural, quantity
 from kmc.errors import InputError
@@ -24,8 +29,70 @@ from kmc.systems.system import Charge
 if TYPE_CHECKING:
     import pandas as pd
 
+_COMPARE = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
+_MEASURED = {name: (*kind.samples, *kind.derived_columns) for name, kind in SYSTEMS.items()}
+NAMES = tuple(dict.fromkeys(name for names in _MEASURED.values() for name in names))
+_USUAL = ("contact_fraction", "overpotential_V", "voids", "max_width_um", "coverage", "pore_area")
+_EXAMPLE = 'Write NAME, one of < <= > >=, and a number, for example "contact_fraction<0.8".'
 SAFE = 0.9  # probability with which safe operation keeps clear of a criterion
 MIN_REPLICAS = 2  # one outcome at each end does not separate a threshold from scatter
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A number of a run compared with a bound."""
+
+    name: str
+    sign: str
+    bound: float
+
+    def holds(self, values: ArrayLike) -> np.ndarray:
+        """Whether numbers of runs meet it; NaN meets nothing."""
+        return _COMPARE[self.sign](np.asarray(values, dtype=float), self.bound)
+
+    def check(self, kind: str) -> None:
+        """Refuse (`InputError`) a kind of run that does not measure it."""
+        names = _MEASURED[kind]
+        if self.name not in names:
+            others = " and ".join(SYSTEMS[k].noun for k, m in _MEASURED.items() if self.name in m)
+            raise InputError(
+                f"the criterion names {self.name!r}, which {SYSTEMS[kind].noun} does not measure: "
+                f"{others} does",
+                advice=_advice(self.name, names),
+            )
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.sign} {self.bound:g}"
+
+
+def _advice(name: str, names: Sequence[str]) -> str:
+    # The usual names beside the nearest one: there are ninety.
+    usual = ", ".join(one for one in _USUAL if one in names)
+    return f"{nearest(name, names)}Usual are {usual}; docs/trajectory.md has every column."
+
+
+def parse_criterion(text: str) -> Criterion:
+    """Read ``NAME<NUMBER``.
+
+    >>> print(parse_criterion("contact_fraction<0.80"))
+    contact_fraction < 0.8
+    """
+    found = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*(<=|>=|<|>)\s*(\S+)\s*", text)
+    if not found:
+        raise InputError(f"the criterion {text!r} is not a comparison", advice=_EXAMPLE)
+    name, sign, number = found.groups()
+    if name not in NAMES:
+        raise InputError(
+            f"the criterion {text!r} names {name!r}, which is not measured",
+            advice=_advice(name, NAMES),
+        )
+    try:
+        bound = float(number)
+    except ValueError:
+        bound = math.nan
+    if not math.isfinite(bound):
+        raise InputError(f"the criterion {text!r} compares with {number!r}", advice=_EXAMPLE)
+    return Criterion(name, sign, bound)
 
 
 @dataclass(frozen=True)
@@ -194,22 +261,10 @@ class Critical:
         value = fit.quantile(1 - SAFE)
         return value if fit.scale.low <= value <= fit.scale.high else math.nan
 
-    def _safe_line(self) -> str:
-        """How far one can go with 90 % probability, given a calibration."""
-        side = "up to" if self.search.fit.rising else "down to"
-        what = f"{SAFE:.0%}".replace("%", " %")
-        if math.isnan(self.safe):
-            return f"Where {what} of them do not have {self.criterion} is outside the range."
-        unit = quantity(self.vary)[1]
-        return (
-            f"With {what} probability, given the calibration, runs do not have {self.criterion} "
-            f"{side} {figure(self.safe, unit)} (logistic fit over "
-            f"{plural(len(self.question.samples), 'sample')} of its posterior)."
-        )
-
     def lines(self) -> list[str]:
         """The result and its uncertainty, for the terminal."""
         found, question, tried = self.search.fit, self.question, self.search
+        samples = question.samples
         n, hits = sum(tried.runs), sum(tried.hits)
         sentence = self.sentence
         lines = [sentence[0].upper() + sentence[1:]]
@@ -223,15 +278,33 @@ class Critical:
             lines.append(f"{hits} of {n} runs have {self.criterion} {moment}.")
             lines.append(self._why_none(hits, n))
         lines.append(f"{plural(n, 'run')} at {plural(len(tried.values), 'value')} of {self.vary}.")
-        if self.question.samples and found.rising is not None:
-            lines.append(self._safe_line())
+        if samples and found.rising is not None:
+            share, side = f"{SAFE:.0%}".replace("%", " %"), "up" if found.rising else "down"
+            text = (
+                f"With {share} probability, given the calibration, runs do not have "
+                f"{self.criterion} {side} to {figure(self.safe, quantity(self.vary)[1])} (logistic "
+                f"fit over {plural(len(samples), 'sample')} of its posterior)."
+            )
+            if math.isnan(self.safe):
+                text = f"Where {share} of them do not have {self.criterion} is outside the range."
+            lines.append(text)
         if found.bracketed:
             kind = "of the value" if found.scale.log else "of the range"
             reach = figure(100 * found.precision, "%", 2)
             wanted = figure(100 * question.tolerance, "%", 2)
             lines.append(f"The interval is ±{reach} {kind}.")
             if not tried.reached:
-                lines.append(f"±{wanted} was asked for: {self._why_stopped()}")
+                why = (
+                    "no value is left to try between those that were, as values have few digits. "
+                    "More --replicas narrow it; the runs so far are kept."
+                )
+                if tried.next_runs:
+                    why = (
+                        f"the next values need {plural(tried.next_runs, 'run')} on top of {n}, "
+                        f"more than --max-runs {question.max_runs} allows. Call again with a "
+                        "larger one: the runs so far are kept."
+                    )
+                lines.append(f"±{wanted} was asked for: {why}")
         elif found.rising is not None:
             inside = found.scale.low < found.value < found.scale.high
             more = "more --replicas and --max-runs narrow it, or " if inside else ""
@@ -267,21 +340,6 @@ class Critical:
         return (
             f"So the share is {relation} than {figure(100 * bound, '%', 2)} over the values tried "
             "(95 %): a threshold can only be outside. Widen --between."
-        )
-
-    def _why_stopped(self) -> str:
-        """Why the search ended before its interval was narrow enough."""
-        tried, question = self.search, self.question
-        n = sum(tried.runs)
-        if tried.next_runs:
-            return (
-                f"the next values need {plural(tried.next_runs, 'run')} on top of {n}, more than "
-                f"--max-runs {question.max_runs} allows. Call again with a larger one: the runs so "
-                "far are kept."
-            )
-        return (
-            "no value is left to try between those that were, as values have "
-            "few digits. More --replicas narrow it; the runs so far are kept."
         )
 
     def plot(self) -> Any:

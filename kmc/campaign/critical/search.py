@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kmc.campaign.calibration.calibrate import load_calibration
-from kmc.campaign.critical.criterion import parse_criterion
-from kmc.campaign.critical.question import Critical, Question
+from kmc.campaign.critical.question import Critical, Question, parse_criterion
 from kmc.campaign.critical.threshold import Scale, search
 from kmc.campaign.dataset import load_sweep
 from kmc.campaign.execute import run_plan
@@ -55,43 +54,27 @@ def critical(
 
     Parameters
     ----------
-    run : str or Path
-        A shipped run, or the path of a run file.
-    vary : str
-        Numeric key of the run, such as ``"conditions.current_density_mA_cm2"``.
-    between : tuple of two floats
-        Range searched.
+    run, settings, seed, output, workers, progress
+        As of `kmc.sweep`; ``{"section.key": value}`` in every run. The folder is NAME_critical by
+        default, and its runs are used again.
+    vary, between : str, tuple of two floats
+        Numeric key, such as ``"conditions.current_density_mA_cm2"``, and the range searched.
     criterion : str
         Such as ``"contact_fraction<0.7"`` or ``"voids>=3"``.
     at : float, optional
         Charge at which runs end and are judged, in mAh/cm² for populations of voids and in
         monolayers for all others; the end of the run by default.
-    settings : mapping, optional
-        ``{"section.key": value}`` in every run; None or "none" removes the key.
-    replicas : int
-        Runs at each value, at least 2.
+    replicas, max_runs : int
+        Runs at each value, at least 2, and runs at which the search ends.
     tolerance : float
         Half width of the 95 % interval at which the search ends, as a share of the value.
-    max_runs : int
-        Runs at which the search ends.
-    seed, output, workers, progress
-        As of a sweep file and `kmc.sweep`; the folder is NAME_critical by default, and its runs are
-        used again. calibration : str or Path, optional Folder of `kmc calibrate`: each replica is a
-        sample of its posterior, and ``safe`` is the value up to which 9 of 10 do not meet the
-        criterion. experiment : str, optional Of the calibration, whose inputs the runs have; its
-        first one by default.
+    calibration, experiment : str or Path, str, optional
+        Folder of `kmc calibrate`, and which of its experiments the runs are (the first): each
+        replica is a sample of the posterior, and ``safe`` is the value up to which 9 of 10 do not
+        meet the criterion.
 
-    Returns
-    -------
-    kmc.campaign.critical.question.Critical
-        ``value``, ``interval``, `sentence`, `lines`, `table`.
-
-    Raises
-    ------
-    kmc.errors.InputError
-        Invalid input; nothing has been run then.
-    kmc.errors.KmcError
-        All runs at a value failed.
+    Returns `kmc.campaign.critical.question.Critical`. Raises `InputError` before anything has been
+    run, `KmcError` where all runs at a value failed.
     """
     question = Question(
         base=str(run),

@@ -137,9 +137,7 @@ def fit(
 ) -> Fit:
     """Threshold of runs of which `hits` of `runs` met the criterion at each of some `values`.
 
-    Examples
-    --------
-    Runs of four at four currents, of which 0, 1, 3 and 4 failed:
+    Of four runs at four currents 0, 1, 3 and 4 failed:
 
     >>> found = fit([1, 2, 4, 8], [0, 1, 3, 4], [4, 4, 4, 4], Scale.between(0.5, 16))
     >>> print(f"{found.value:.1f}, 95 %: {found.low:.1f} to {found.high:.1f}")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import stand_in
 
-from kmc.campaign.calibration import history, posterior
+from kmc.campaign.calibration import posterior
 from kmc.campaign.calibration.calibrate import calibrate_problem, load_calibration
 from kmc.campaign.calibration.design import sobol
 from kmc.errors import InputError
@@ -209,7 +209,7 @@ def test_more_waves_and_runs_go_on_in_the_same_folder(tmp_path):
 
 def test_wave_points_are_spread():
     places = np.random.default_rng(0).random((500, 2)) ** 3
-    chosen = history.spread(places, 16)
+    chosen = posterior.spread(places, 16)
     assert len(np.unique(chosen, axis=0)) == 16
     gaps = np.linalg.norm(chosen[:, None] - chosen, axis=2)[np.triu_indices(16, 1)]
     assert gaps.min() > 0.1

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from kmc.analysis.measured import CAPACITY
-from kmc.campaign.calibration.data import Observable
-from kmc.campaign.calibration.observe import observed
+from kmc.campaign.calibration.data import Observable, observed
 
 SAMPLES = {
     "time_s": np.array([0.0, 900.0, 1800.0, 2700.0, 3600.0]),

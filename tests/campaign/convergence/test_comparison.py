@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kmc.campaign.convergence.findings import CHANGING, CONVERGED, UNCLEAR, UNKNOWN, compare
-from kmc.campaign.convergence.observables import COUNT, SIZE, LevelRuns
+from kmc.campaign.convergence.power_law import COUNT, SIZE, LevelRuns
 
 MARGIN = 0.1
 

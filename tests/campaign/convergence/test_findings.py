@@ -10,14 +10,14 @@ import pytest
 from marks import slow
 
 from kmc.campaign.convergence.findings import assess, ratio_text, short
-from kmc.campaign.convergence.observables import (
+from kmc.campaign.convergence.outcome import Convergence
+from kmc.campaign.convergence.power_law import (
     CONTACT_LOSS,
     ONSET_CAPACITY,
     VOID_DENSITY,
     WIDTH,
     LevelRuns,
 )
-from kmc.campaign.convergence.outcome import Convergence
 
 PHYSICAL = 6.8e11
 RATIOS = (1e3, 1e4, 1e5, 1e6, 1e7)

@@ -9,8 +9,7 @@ import pytest
 from marks import slow_but
 from scipy.stats import binom
 
-from kmc.campaign.convergence.observables import COUNT, ONSET, SHARE, SIZE, LevelRuns
-from kmc.campaign.convergence.power_law import fit_law
+from kmc.campaign.convergence.power_law import COUNT, ONSET, SHARE, SIZE, LevelRuns, fit_law
 
 RATIOS = 10.0 ** np.arange(3, 8)
 PHYSICAL = 6.8e11

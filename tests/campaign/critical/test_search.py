@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 import kmc
-from kmc.campaign.critical.criterion import parse_criterion
-from kmc.campaign.critical.question import Critical, Question, map_table
+from kmc.campaign.critical.question import Critical, Question, map_table, parse_criterion
 from kmc.campaign.critical.search import find, find_against, parse_against
 from kmc.campaign.critical.threshold import Scale, Search, fit
 from kmc.errors import InputError

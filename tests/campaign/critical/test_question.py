@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from kmc.campaign.critical.criterion import Criterion, parse_criterion
+from kmc.campaign.critical.question import Criterion, parse_criterion
 from kmc.errors import InputError
 
 
