@@ -49,20 +49,24 @@ def connect(address: str, *, tls: Path | None = None, trusted_network: bool = Fa
             advice="Give the folder of a certificate: --dask-tls FOLDER (kmc makes it), or "
             "--trusted-network where nobody else can reach the network. See docs/security.md.",
         )
+    start = "`dask scheduler --host 127.0.0.1 --no-dashboard` prints its address, such as "
+    start += "tcp://127.0.0.1:8786."
+    if tls:
+        files = f"--tls-ca-file {tls / _CERTIFICATE} --tls-cert {tls / _CERTIFICATE} "
+        files += f"--tls-key {tls / _KEY} --no-dashboard"
+        start = (
+            "Start the scheduler and, on every node, workers with the same certificate:\n"
+            f"  dask scheduler --protocol tls {files}\n"
+            f"  dask worker tls://HOST:8786 --nthreads 1 {files}"
+        )
     security = security_of(tls) if tls else None
     try:
-        client = distributed.Client(
+        return distributed.Client(
             address, timeout=_CONNECT_S, set_as_default=False, security=security
         )
     except (OSError, ValueError, TypeError, RuntimeError) as problem:
-        raise InputError(
-            f"no Dask scheduler answers at {address}: {problem}",
-            advice=_how_to_start(tls)
-            if tls
-            else "`dask scheduler --host 127.0.0.1 --no-dashboard` prints its address, such as "
-            "tcp://127.0.0.1:8786.",
-        ) from None
-    return client
+        message = f"no Dask scheduler answers at {address}: {problem}"
+        raise InputError(message, advice=start) from None
 
 
 def _is_loopback(address: str) -> bool:
@@ -112,16 +116,6 @@ def temporary_security() -> Any:
     """Mutual TLS by a certificate and a key that exist as long as this process."""
     _library("cryptography")
     return _library("distributed").Security.temporary()
-
-
-def _how_to_start(folder: Path) -> str:
-    files = f"--tls-ca-file {folder / _CERTIFICATE} --tls-cert {folder / _CERTIFICATE} "
-    files += f"--tls-key {folder / _KEY} --no-dashboard"
-    return (
-        "Start the scheduler and, on every node, workers with the same certificate:\n"
-        f"  dask scheduler --protocol tls {files}\n"
-        f"  dask worker tls://HOST:8786 --nthreads 1 {files}"
-    )
 
 
 def queue_cluster(
@@ -260,9 +254,20 @@ class DaskWorkers(Workers):
         return min(self._threads, self._most or self._threads)
 
     def _submit_lost_jobs(self) -> None:
-        """Submit jobs again that ended too early."""
-        _forget_vanished(self._cluster)
-        lost = self._jobs - len(self._cluster.workers)
+        workers = self._cluster.workers
+        connected = {worker["name"] for worker in self._cluster.scheduler_info["workers"].values()}
+        waiting = {n: w for n, w in workers.items() if n not in connected and w.job_id}
+        # Dask does not notice jobs of Slurm that ended before their worker connected.
+        if waiting and type(self._cluster).__name__ == "SLURMCluster":
+            with contextlib.suppress(OSError, subprocess.SubprocessError):
+                command = ["squeue", "--noheader", "--format=%A"]
+                done = subprocess.run(
+                    command, capture_output=True, text=True, timeout=20, check=True
+                )
+                for name in waiting:
+                    if str(workers[name].job_id) not in done.stdout.split():
+                        del workers[name]
+        lost = self._jobs - len(workers)
         if lost <= 0:
             return
         if self._again + lost <= AGAIN * self._jobs:
@@ -288,23 +293,6 @@ class DaskWorkers(Workers):
             if part is not None:
                 with contextlib.suppress(Exception):
                     part.close()
-
-
-def _forget_vanished(cluster: Any) -> None:
-    """Forget jobs of Slurm that ended before their worker connected: Dask does not notice them."""
-    if type(cluster).__name__ != "SLURMCluster":
-        return
-    connected = {worker["name"] for worker in cluster.scheduler_info["workers"].values()}
-    waiting = {n: w for n, w in cluster.workers.items() if n not in connected and w.job_id}
-    if not waiting:
-        return
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        command = ["squeue", "--noheader", "--format=%A"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
-        queued = set(done.stdout.split())
-        for name, worker in waiting.items():
-            if str(worker.job_id) not in queued:
-                del cluster.workers[name]
 
 
 def _gone(problem: object) -> KmcError:

@@ -16,22 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kmc.campaign import scalars
 from kmc.campaign.folder import SweepFolder, open_folder
 from kmc.campaign.local import LocalWorkers
 from kmc.campaign.plan import REMOVED, ZIP, Plan
 from kmc.campaign.point_files import stems
-from kmc.campaign.scalars import (
-    DERIVED,
-    HALF_CONTACT,
-    ONSET_CONTACT,
-    At,
-    Numbers,
-    Run,
-    entry_of,
-    meaning,
-    opened,
-    unit_of,
-)
 from kmc.common.catalogue import nearest
 from kmc.common.drawing import drawn
 from kmc.common.formatting import quantity
@@ -49,7 +38,7 @@ if TYPE_CHECKING:
 
 # A worker takes some seconds to start; a job should take about one.
 _FILES_A_WORKER, _FILES_A_JOB, _WAIT_S = 300, 50, 0.25
-_TAKEN = {*DERIVED, "replica", "state", "error"}
+_TAKEN = {*scalars.DERIVED, "replica", "state", "error"}
 _TEXTS = {
     "state": "done, running, failed, missing or unreadable",
     "error": "Why a run failed",
@@ -63,7 +52,7 @@ def load_sweep(
     *,
     at_monolayers: float | Sequence[float] = (),
     at_mAh_cm2: float | Sequence[float] = (),
-    onset_contact: float = ONSET_CONTACT,
+    onset_contact: float = scalars.ONSET_CONTACT,
     progress: bool = True,
 ) -> xr.Dataset:
     """Numbers of every run of a sweep, with its axes and `replica` as dimensions.
@@ -116,7 +105,7 @@ def load_sweep(
 
     variables: dict[str, Any] = {}
     for name in names:
-        attrs = dict(zip(("units", "long_name"), meaning(name), strict=True))
+        attrs = dict(zip(("units", "long_name"), scalars.meaning(name), strict=True))
         # A sample column with the name of an axis is renamed.
         key = f"{name}_end" if name in coordinates else name
         variables[key] = (dims, numbers(name, finals), attrs)
@@ -128,14 +117,18 @@ def load_sweep(
         finished = array([row["state"] == "done" for row in rows], bool)
         lost = {
             "onset": (f"onset_{charge.column}", onset_contact, f"contact of {onset_contact:g}"),
-            "half_contact": (f"half_contact_{charge.unit}", HALF_CONTACT, "half of the contact"),
+            "half_contact": (
+                f"half_contact_{charge.unit}",
+                scalars.HALF_CONTACT,
+                "half of the contact",
+            ),
         }
         for stem, (name, contact, label) in lost.items():
             mask = f"{stem}_censored"
             charges = numbers(repr(float(contact)), [row["onset"] for row in rows])
             text = f"contact first falls below {contact:g}"
             attrs = {
-                "units": meaning(charge.column)[0],
+                "units": scalars.meaning(charge.column)[0],
                 "censored": mask,
                 "label": f"charge to {label}",
                 "long_name": f"Capacity in {charge.unit.replace('_', '/')} where {text}",
@@ -191,16 +184,16 @@ def charge_of(folder: str | Path) -> str:
 
 def _wanted(
     at_monolayers: float | Sequence[float], at_mAh_cm2: float | Sequence[float]
-) -> list[At]:
+) -> list[scalars.At]:
     """The capacities asked for, ascending."""
     given = {"capacity_monolayers": at_monolayers, "capacity_mAh_cm2": at_mAh_cm2}
-    found: list[At] = []
+    found: list[scalars.At] = []
     for column, asked in given.items():
         some = [asked] if isinstance(asked, int | float) else list(asked)
         for value in some:
             if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
                 raise InputError(
-                    f"at_{unit_of(column)} = {value!r}: a capacity is not negative",
+                    f"at_{scalars.unit_of(column)} = {value!r}: a capacity is not negative",
                     advice="Give a number of its unit, for example 0.5.",
                 )
         if some and found:
@@ -208,24 +201,21 @@ def _wanted(
                 "at_monolayers and at_mAh_cm2 are given at once",
                 advice="Give the capacities in one unit.",
             )
-        found += [At(value, column) for value in sorted({float(value) for value in some})]
+        found += [scalars.At(value, column) for value in sorted({float(value) for value in some})]
     return found
 
 
 def number_order(name: str) -> tuple:
     """Order of variables: contact and voids first, then counters."""
-    first = ("contact_fraction", "contact_fraction_Li", "overpotential_V", *DERIVED)
+    first = ("contact_fraction", "contact_fraction_Li", "overpotential_V", *scalars.DERIVED)
     return (first.index(name), "") if name in first else (len(first), name)
 
 
-# --- reading --------------------------------------------------------------------------------------
-
-
 def _read(
-    folder: SweepFolder, wanted: Sequence[At], contact: float, progress: Progress
+    folder: SweepFolder, wanted: Sequence[scalars.At], contact: float, progress: Progress
 ) -> list[dict[str, Any]]:
     """State and numbers of every point, in the order of the plan."""
-    kept, status = Numbers(folder.path), folder.status()
+    kept, status = scalars.Numbers(folder.path), folder.status()
     # What is there but damaged is missing to `kmc sweep`, which runs it again.
     there = stems(folder.path / "points", ".h5")
     files = {
@@ -245,7 +235,7 @@ def _read(
             if name not in new:
                 file, known = files[name], found_of[name][0]
                 try:
-                    new[name] = entry_of(file, opened(file), wanted, contact, known)
+                    new[name] = scalars.entry_of(file, scalars.opened(file), wanted, contact, known)
                 except (KmcError, OSError) as problem:
                     errors[name] = str(problem)
                 progress.update((i + 1) / len(todo), f"run {i + 1} of {len(todo)}")
@@ -265,7 +255,7 @@ def _read(
 
 
 def _read_in_parallel(
-    files: Sequence[Path], wanted: Sequence[At], contact: float, progress: Progress
+    files: Sequence[Path], wanted: Sequence[scalars.At], contact: float, progress: Progress
 ) -> dict[str, dict]:
     """Entries of files by all cores, where many have to be opened, at some 10 ms each."""
     count = min(cores(), len(files) // _FILES_A_WORKER)
@@ -291,9 +281,6 @@ def _read_in_parallel(
     finally:
         workers.close()
     return found
-
-
-# --- coordinates ----------------------------------------------------------------------------------
 
 
 def _short(plan: Plan) -> dict[str, str]:
@@ -353,7 +340,7 @@ class SweepAccessor:
     def __init__(self, dataset: xr.Dataset):
         self._dataset = dataset
 
-    def trajectory(self, **where: Any) -> Run:
+    def trajectory(self, **where: Any) -> scalars.Run:
         """The trajectory of one run, chosen by its coordinates; axes of length 1 may be left out.
 
         Raises `InputError`: no run or several runs match, or the run is not done.
@@ -371,7 +358,7 @@ class SweepAccessor:
             raise InputError(f"that run is {state}" + (f": {error}" if error else ""))
         return load(rows.path.values.item())
 
-    def trajectories(self, **where: Any) -> Iterator[tuple[dict[str, Any], Run]]:
+    def trajectories(self, **where: Any) -> Iterator[tuple[dict[str, Any], scalars.Run]]:
         """Coordinates and trajectory of each run that is done, opened one after the other."""
         stacked = self._chosen(where)
         dims = list(stacked.path.dims)
@@ -417,7 +404,6 @@ class SweepAccessor:
 
 
 def _same(asked: Any, value: Any) -> bool:
-    """Whether a value equals one of an axis; numbers within a relative 1e-9."""
     if isinstance(value, float) and math.isnan(value):
         return asked is None or asked == REMOVED or asked != asked
     if isinstance(asked, int | float) and isinstance(value, int | float | np.number):

@@ -30,17 +30,8 @@ from typing import Any, NamedTuple
 
 from filelock import BaseFileLock, SoftFileLock, Timeout
 
+from kmc.campaign import point_files
 from kmc.campaign.plan import Plan, Point, canonical
-from kmc.campaign.point_files import (
-    Ended,
-    append_to_log,
-    is_finished,
-    lock_of,
-    looks_complete,
-    read_log,
-    set_aside,
-    stems,
-)
 from kmc.common.formatting import listed
 from kmc.common.json_files import read_json, read_text
 from kmc.common.outputs import remove_drafts, replacing
@@ -93,13 +84,15 @@ class SweepFolder:
         Only those without a line in the log are read, which a kill between the end of a point and
         its line leaves, or all of them to `look_inside`; the others must not be empty or truncated.
         """
-        there = stems(self.path / "points", ".h5")
+        there = point_files.stems(self.path / "points", ".h5")
         logged = {line.name for line in self.log() if line.state == "done"}
         found = set()
         for point in self.plan.points:
             if point.name in there:
                 known = point.name in logged and not look_inside
-                if (looks_complete if known else is_finished)(self.trajectory_path(point)):
+                if (point_files.looks_complete if known else point_files.is_finished)(
+                    self.trajectory_path(point)
+                ):
                     found.add(point.name)
         return found
 
@@ -112,13 +105,15 @@ class SweepFolder:
         for folder in (self.path, self.path / "points", self.path / "failures"):
             remove_drafts(folder)
         done = self.done(look_inside=True)
-        there = stems(self.path / "points", ".h5")
+        there = point_files.stems(self.path / "points", ".h5")
         for point in self.plan.points:
             if point.name in done:
                 (self.path / "points" / f"{point.name}.part.h5").unlink(missing_ok=True)
             elif point.name in there:
-                set_aside(self.trajectory_path(point), "it is empty, damaged or unfinished")
-        if damaged := read_log(self._log).count(None):
+                point_files.set_aside(
+                    self.trajectory_path(point), "it is empty, damaged or unfinished"
+                )
+        if damaged := point_files.read_log(self._log).count(None):
             warnings.warn(
                 f"{self._log} has {damaged} lines that cannot be read; they are left out, and "
                 "every trajectory was checked instead",
@@ -129,8 +124,8 @@ class SweepFolder:
 
     def status(self) -> list[PointStatus]:
         """State of every point, in the order of the plan."""
-        done, failed = self.done(), stems(self.path / "failures", ".json")
-        running = stems(self.path / "running", ".json") if self.is_locked() else set()
+        done, failed = self.done(), point_files.stems(self.path / "failures", ".json")
+        running = point_files.stems(self.path / "running", ".json") if self.is_locked() else set()
         rows = []
         for point in self.plan.points:
             state, error = "missing", ""
@@ -156,9 +151,9 @@ class SweepFolder:
         except (TypeError, KeyError, ValueError):  # missing, or being written
             return None
 
-    def log(self) -> list[Ended]:
+    def log(self) -> list[point_files.Ended]:
         """Points that ended, in that order; a truncated line is left out."""
-        return [line for line in read_log(self._log) if line is not None]
+        return [line for line in point_files.read_log(self._log) if line is not None]
 
     def times_s(self) -> dict[str, float]:
         """Wall time of each point that is done."""
@@ -168,12 +163,12 @@ class SweepFolder:
 
     @cached_property
     def _lock(self) -> BaseFileLock:
-        return lock_of(self.path / "lock")
+        return point_files.lock_of(self.path / "lock")
 
     def is_locked(self) -> bool:
         """Whether a process has locked the folder."""
         try:
-            with lock_of(self.path / "lock"):
+            with point_files.lock_of(self.path / "lock"):
                 return False
         except (Timeout, OSError):
             return True
@@ -206,7 +201,7 @@ class SweepFolder:
         owner = uuid.uuid4().hex
         try:
             self.write("owner", owner)
-            for name in stems(self.path / "running", ".json"):
+            for name in point_files.stems(self.path / "running", ".json"):
                 (self.path / "running" / f"{name}.json").unlink(missing_ok=True)
             yield owner
         finally:
@@ -247,7 +242,7 @@ class SweepFolder:
             from kmc.campaign.scalars import append_entries
 
             append_entries(self.path, {point.name: numbers})
-        self._append(Ended(point.name, "done", wall_s))
+        self._append(point_files.Ended(point.name, "done", wall_s))
 
     def record_failure(self, point: Point, error: str, details: str, wall_s: float) -> None:
         """Write the error report of a point, with its settings, and log the failure."""
@@ -262,11 +257,19 @@ class SweepFolder:
         }
         text = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
         self.write(f"failures/{point.name}.json", text)
-        self._append(Ended(point.name, "failed", wall_s))
+        self._append(point_files.Ended(point.name, "failed", wall_s))
 
-    def _append(self, ended: Ended) -> None:
+    def _append(self, ended: point_files.Ended) -> None:
+        """Add a line to the log, and wait until it is on the disk."""
         try:
-            append_to_log(self._log, ended)
+            with open(self._log, "a+b") as file:
+                end = file.seek(0, os.SEEK_END)
+                file.seek(max(0, end - 1))
+                # A full disk may have truncated the last line.
+                separator = b"\n" if file.read(1) not in (b"", b"\n") else b""
+                file.write(separator + json.dumps(ended._asdict()).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as problem:
             raise _unwritable(self.path, problem) from None
 
@@ -339,8 +342,16 @@ def check_folder(path: str | Path, plan: Plan) -> SweepFolder | None:
             if name not in _MADE_FIRST and not (name.startswith(".") and ".part" in name)
         ]
         if (path / "sweep.toml").is_file() or not foreign:
-            _check_same_file(path, plan)
-            return None
+            same = False
+            with contextlib.suppress(OSError, ValueError):
+                same = read_text(path / "sweep.toml") == plan.text
+            # Without an index the sweep file alone says which sweep the points there are of.
+            if same or not point_files.stems(path / "points", ".h5"):
+                return None
+            raise InputError(
+                f"{path} has no index.json, and its sweep.toml differs from the sweep file given",
+                advice="Give the sweep file of that time. " + _ELSEWHERE,
+            )
     existing = open_folder(path)
     problem = _contradiction(existing.plan, plan)
     if problem:
@@ -353,19 +364,6 @@ def check_folder(path: str | Path, plan: Plan) -> SweepFolder | None:
 
 # Contents of a folder whose index has not been written yet.
 _MADE_FIRST = ("points", "failures", "running", "lock", "owner", "sweep.toml")
-
-
-def _check_same_file(path: Path, plan: Plan) -> None:
-    """Without an index it must be the same sweep file, if there are points already."""
-    if not stems(path / "points", ".h5"):
-        return
-    with contextlib.suppress(OSError, ValueError):
-        if read_text(path / "sweep.toml") == plan.text:
-            return
-    raise InputError(
-        f"{path} has no index.json, and its sweep.toml differs from the sweep file given",
-        advice="Give the sweep file of that time. " + _ELSEWHERE,
-    )
 
 
 def make_folder(path: str | Path, plan: Plan) -> SweepFolder:
@@ -387,6 +385,10 @@ def make_folder(path: str | Path, plan: Plan) -> SweepFolder:
 
 def _contradiction(old: Plan, new: Plan) -> str:
     """Reason why points of the old plan differ in the new one; empty where they agree."""
+
+    def shown(value: Any) -> str:
+        return "not given" if value is None else json.dumps(value, ensure_ascii=False)
+
     if sorted(old.keys) != sorted(new.keys):
         there, here = (listed(plan.keys) if plan.keys else "no keys" for plan in (old, new))
         return f"there {there} vary, here {here}"
@@ -399,8 +401,8 @@ def _contradiction(old: Plan, new: Plan) -> str:
                 continue
             if canonical(before.get(key)) != canonical(now.get(key)):
                 return (
-                    f"{section}.{key} is {_shown(before.get(key))} there "
-                    f"and {_shown(now.get(key))} here"
+                    f"{section}.{key} is {shown(before.get(key))} there "
+                    f"and {shown(now.get(key))} here"
                 )
     for name, digest in old.inputs.items():
         if new.inputs.get(name, digest) != digest:
@@ -409,10 +411,6 @@ def _contradiction(old: Plan, new: Plan) -> str:
     if gone:
         return f"it has {len(gone)} points that are not in this one, such as {min(gone)}"
     return ""
-
-
-def _shown(value: Any) -> str:
-    return "not given" if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def _read_json(path: Path) -> Any:

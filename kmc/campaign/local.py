@@ -107,11 +107,25 @@ class LocalWorkers(Workers):
         raise Lost(text + " (killed, perhaps because memory ran out)" * (code == -9))
 
     def _process(self) -> Any:
-        """The process of this thread, which is ready for a job."""
         if getattr(self._of_thread, "process", None) is not None:
             return self._of_thread.process
         for _ in range(_STARTS):
-            process = self._started()
+            if self._closed:
+                raise CancelledError
+            try:
+                with open(self._log, "a", encoding="utf-8") as errors:
+                    process: Any = subprocess.Popen(
+                        [sys.executable, "-P", "-c", _START],
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        stderr=errors,
+                        encoding="utf-8",
+                        env={**os.environ, **_ONE_THREAD},
+                        start_new_session=True,  # Ctrl-C reaches the sweep alone, which stops these
+                    )
+            except OSError as problem:
+                raise KmcError(f"no worker can be started: {problem}") from None
+            self._processes.append(process)
             if process.stdout.readline() == "ready\n":
                 self._of_thread.process = process
                 return process
@@ -120,25 +134,6 @@ class LocalWorkers(Workers):
             "the worker processes end before they are ready",
             advice=f"Their output is in {self._log}.",
         )
-
-    def _started(self) -> Any:
-        if self._closed:
-            raise CancelledError
-        try:
-            with open(self._log, "a", encoding="utf-8") as errors:
-                process = subprocess.Popen(
-                    [sys.executable, "-P", "-c", _START],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=errors,
-                    encoding="utf-8",
-                    env={**os.environ, **_ONE_THREAD},
-                    start_new_session=True,  # Ctrl-C reaches the sweep alone, which stops these
-                )
-        except OSError as problem:
-            raise KmcError(f"no worker can be started: {problem}") from None
-        self._processes.append(process)
-        return process
 
     def close(self) -> None:
         self._closed = True

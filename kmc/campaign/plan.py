@@ -46,9 +46,6 @@ _FULLY_CHECKED = 200  # points checked as complete runs; 3 ms each
 _MAX_PROBLEMS = 5
 
 
-# --- reading --------------------------------------------------------------------------------------
-
-
 def read_plan(file: str | Path) -> Plan:
     """Read and check a sweep file.
 
@@ -260,9 +257,6 @@ def _found(value: Any, key: str, folder: Path | None) -> Any:
     if folder and named and value.endswith(".toml") and (folder / value).is_file():
         return str((folder / value).resolve())
     return value
-
-
-# --- checking, with the messages of `kmc run` -----------------------------------------------------
 
 
 def _check_values(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
-import json
 import os
 import tempfile
 import warnings
@@ -39,18 +38,6 @@ def read_log(path: Path) -> list[Ended | None]:
         except (ValueError, KeyError, TypeError):
             found.append(None)
     return found
-
-
-def append_to_log(path: Path, ended: Ended) -> None:
-    """Add a line, and wait until it is on the disk."""
-    with open(path, "a+b") as file:
-        end = file.seek(0, os.SEEK_END)
-        file.seek(max(0, end - 1))
-        # A full disk may have truncated the last line.
-        separator = b"\n" if file.read(1) not in (b"", b"\n") else b""
-        file.write(separator + json.dumps(ended._asdict()).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def stems(folder: Path, ending: str) -> set[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
 from kmc.common.formatting import figure, monolayers
 from kmc.common.json_files import json_lines, read_text
@@ -195,9 +195,6 @@ class _Entry(BaseModel, strict=True):
     stop_reason: str
 
 
-_ENTRY = TypeAdapter(_Entry)
-
-
 class Numbers:
     """Numbers of the runs in the folder of a sweep: of each run, the last line of a file counts.
 
@@ -213,7 +210,7 @@ class Numbers:
                 # A truncated or damaged line is left out, as is one of another version.
                 with suppress(ValueError, TypeError, LookupError):
                     if row["version"] == _VERSION and row["kmc"] == __version__:
-                        _ENTRY.validate_python(row["entry"])
+                        _Entry.model_validate(row["entry"])
                         self._entries[row["name"]] = row["entry"]
 
     def of(
@@ -239,13 +236,9 @@ class Numbers:
 
 def append_entries(folder: Path, entries: Mapping[str, Mapping[str, Any]]) -> None:
     """Keep the numbers of points whose files do not change any more."""
-    head = {"version": _VERSION, "kmc": __version__}
+    head, path = {"version": _VERSION, "kmc": __version__}, Path(folder) / _FILE
     rows = [json.dumps({**head, "name": name, "entry": e}) for name, e in entries.items()]
-    append_lines(Path(folder) / _FILE, rows)
-
-
-def append_lines(path: Path, lines: Sequence[str]) -> None:
-    """Append to a cache; nothing happens where the disk is full or read-only."""
-    if lines and (path.is_file() or not path.exists()):  # a pipe would block for ever
+    # The cache may be left out where the disk is full or read-only; a pipe would block for ever.
+    if rows and (path.is_file() or not path.exists()):
         with suppress(OSError), open(path, "a", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in lines)
+            file.writelines(f"{row}\n" for row in rows)

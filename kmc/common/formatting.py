@@ -83,8 +83,6 @@ def duration(seconds: float, digits: int = 3) -> str:
     return figure(seconds / size, unit, digits)
 
 
-# --- names of keys and columns ---
-
 _SUPERSCRIPTS = str.maketrans("23", "²³")
 
 

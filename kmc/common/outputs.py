@@ -180,21 +180,15 @@ def remove_drafts(folder: Path, of: str = "") -> None:
             found = _DRAFT.fullmatch(name)
             if not found or (of and found[1] not in (of, Path(of).stem)):
                 continue
-            if not _is_running(int(found[2])):
+            if os.name == "nt":  # where signal 0, which asks whether a process runs, is Ctrl-C
+                continue
+            try:
+                os.kill(int(found[2]), 0)
+            except (ProcessLookupError, OverflowError):
                 with contextlib.suppress(OSError):
                     os.unlink(Path(folder) / name)
-
-
-def _is_running(process: int) -> bool:
-    if os.name == "nt":  # where signal 0 is Ctrl-C
-        return True
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        return True
-    return True
+            except OSError:  # it runs, as another user
+                continue
 
 
 def write_text(path: Path, text: str) -> None:

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Self
 
 from kmc.common.formatting import duration
 
@@ -33,19 +33,8 @@ class Part(NamedTuple):
     text: str
 
 
-class Progress(Protocol):
-    """Receives the progress of a run."""
-
-    def __enter__(self) -> Progress: ...
-
-    def __exit__(self, *problem: object) -> None: ...
-
-    def update(self, fraction: float, text: str) -> None:
-        """The fraction done (0 to 1), and one line on the state."""
-
-
 class Silent:
-    """Prints nothing; base of the displays of something with several parts."""
+    """Prints nothing; base of all displays, and what an object of the user's may stand in for."""
 
     def __enter__(self) -> Self:
         return self
@@ -61,6 +50,8 @@ class Silent:
 
 
 Display = Silent
+Progress = Silent
+"""What receives the progress of a run, and of something with several parts."""
 
 
 class Share(Silent):
@@ -97,15 +88,8 @@ class Live(Silent):
     """Bars with elapsed and remaining time, which change in place, on a console of rich."""
 
     def __init__(self, title: str, console: Any = None):
+        from rich import progress as bars
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            Progress,
-            SpinnerColumn,
-            TaskProgressColumn,
-            TextColumn,
-            TimeElapsedColumn,
-        )
         from rich.table import Column
 
         console = console or Console(stderr=True, highlight=False)
@@ -115,14 +99,14 @@ class Live(Silent):
         line = Column(ratio=1, no_wrap=True, overflow="ellipsis")
         short = Column(no_wrap=True, min_width=11)
 
-        self._bars = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.fields[name]}", markup=False, table_column=Column(no_wrap=True)),
-            BarColumn(bar_width=20 if wide else 8),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[text]}", markup=False, table_column=line),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}", table_column=short),
+        self._bars = bars.Progress(
+            bars.SpinnerColumn(),
+            bars.TextColumn("{task.fields[name]}", markup=False, table_column=Column(no_wrap=True)),
+            bars.BarColumn(bar_width=20 if wide else 8),
+            bars.TaskProgressColumn(),
+            bars.TextColumn("{task.fields[text]}", markup=False, table_column=line),
+            bars.TimeElapsedColumn(),
+            bars.TextColumn("{task.fields[left]}", table_column=short),
             console=console,
             transient=True,
             expand=True,

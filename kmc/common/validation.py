@@ -36,23 +36,21 @@ def refuse(problem: str, allowed: str = "") -> PydanticCustomError:
     return PydanticCustomError(_OWN, "{problem}", {"problem": problem, "allowed": allowed})
 
 
+_KINDS: tuple[tuple[Any, str], ...] = (
+    (type(None), "nothing"),
+    (bool, "true or false"),  # before numbers, which a flag is one of
+    (str, "text"),
+    (dict, "a table"),
+    ((list, tuple), "a list"),
+    ((datetime.date, datetime.time), "a date"),
+    (Real, "a number"),
+)
+
+
 def kind(value: Any) -> str:
     """Type of a TOML value, for messages."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return "true or false"
-    if isinstance(value, str):
-        return "text"
-    if isinstance(value, dict):
-        return "a table"
-    if isinstance(value, list | tuple):
-        return "a list"
-    if isinstance(value, datetime.date | datetime.time):
-        return "a date"
-    if isinstance(value, Real):
-        return "a number"
-    return f"a {type(value).__name__}"
+    named = (text for types, text in _KINDS if isinstance(value, types))
+    return next(named, f"a {type(value).__name__}")
 
 
 def show(value: Any, longest: int = 60) -> str:
@@ -72,17 +70,24 @@ def toml_value(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(toml_value(item) for item in value) + "]"
     if isinstance(value, dict):
-        return (
-            "{ "
-            + ", ".join(f"{toml_key(key)} = {toml_value(v)}" for key, v in value.items())
-            + " }"
-        )
+        pairs = (f"{toml_key(key)} = {toml_value(v)}" for key, v in value.items())
+        return f"{{ {', '.join(pairs)} }}"
     if isinstance(value, Integral):
         # Python refuses to print integers of thousands of digits.
         return str(int(value)) if int(value).bit_length() < 256 else "an enormous integer"
-    if isinstance(value, Real):
-        return _toml_float(float(value))
-    return str(value)
+    if not isinstance(value, Real) or not math.isfinite(value):
+        return str(value)
+    number = float(value)
+    text = repr(number)
+    # Powers of ten as people type them: 1e5, not 100000.0.
+    if "e" not in text and abs(number) >= 1e5 and float(f"{number:e}") == number:
+        text = f"{number:e}"
+    if "e" not in text:
+        return text
+    mantissa, exponent = text.split("e")
+    if "." in mantissa:
+        mantissa = mantissa.rstrip("0").rstrip(".")
+    return f"{mantissa}e{int(exponent)}"
 
 
 def toml_key(key: str) -> str:
@@ -97,20 +102,6 @@ def toml_document(tables: Mapping[str, Mapping[str, Any]]) -> str:
         for name, table in tables.items()
     ]
     return "\n\n".join(blocks) + "\n"
-
-
-def _toml_float(value: float) -> str:
-    if not math.isfinite(value):
-        return str(value)
-    text = repr(value)
-    if "e" not in text and abs(value) >= 1e5 and float(f"{value:e}") == value:
-        text = f"{value:e}"
-    if "e" not in text:
-        return text
-    mantissa, exponent = text.split("e")
-    if "." in mantissa:
-        mantissa = mantissa.rstrip("0").rstrip(".")
-    return f"{mantissa}e{int(exponent)}"
 
 
 def _unquote(value: Any) -> str:
@@ -144,9 +135,7 @@ def _to_finite(value: Any) -> float:
 def _to_int(value: Any) -> int:
     if isinstance(value, Integral) and not isinstance(value, bool):
         return int(value)
-    found = kind(value)
-    if found == "a number":
-        found = "a number with a decimal point or exponent"
+    found = "a number with a decimal point or exponent" if type(value) is float else kind(value)
     raise refuse(f"must be a whole number, not {found}", _unquote(value))
 
 
@@ -195,17 +184,12 @@ def _allowed(field: Any) -> str:
     if choices:
         return " or ".join(filter(None, (", ".join(choices[:-1]), choices[-1])))
     limits = [
-        f"{relation} {_bound(bound)}"
+        f"{relation} {'2^63 - 1' if bound == 2**63 - 1 else toml_value(bound)}"
         for attribute, relation in _BOUNDS
         for constraint in marks
         if (bound := getattr(constraint, attribute, None)) is not None
     ]
     return " and ".join(limits) + (", or inf" if INFINITE in marks else "")
-
-
-def _bound(bound: float) -> str:
-    # The largest int64 is recognised as a power, not by its digits.
-    return "2^63 - 1" if bound == 2**63 - 1 else toml_value(bound)
 
 
 class Problem(NamedTuple):
@@ -275,7 +259,8 @@ def _problem(
         wrong = "must be a list" if category == "tuple_type" else "is too short"
         return Problem(f"{shown} {wrong}")
     if category == "literal_error":
-        choices = [part.strip().strip("'") for part in _choices(context["expected"])]
+        listed = context["expected"].replace(" or ", ", ").split(", ")
+        choices = [part.strip().strip("'") for part in listed]
         close = nearest(value, choices) if isinstance(value, str) else ""
         return Problem(
             f"{shown} is not a valid choice", f"{close}Allowed: {', '.join(map(repr, choices))}."
@@ -322,10 +307,6 @@ def entries_of(adapter: TypeAdapter, value: Any, tables: Mapping[str, type[Check
         place = "", f"{key} = {show(item['input'])}"
         message, advice = _problem(item, tuple(names), place, fields, outer[-1] or "an entry")
         raise refuse(at + message, advice.removesuffix(".")) from None
-
-
-def _choices(expected: str) -> list[str]:
-    return expected.replace(" or ", ", ").split(", ")
 
 
 def _sentence(text: str) -> str:

@@ -47,25 +47,19 @@ _WITH_STEPS = (  # the values beside [[protocol]], whose steps have their own
 )
 _ENDS = ("capacity_monolayers", "capacity_mAh_cm2", "time_s")
 _CERTAIN = ("events", "time_s", "wall_time_s")  # stops that come without a current, too
-_SINKS = ("electrode_thickness_um", "sink_length_um", "sink_depth_um")
+SINKS = ("electrode_thickness_um", "sink_length_um", "sink_depth_um")
 _CURRENT = "{conditions.current_density_mA_cm2}"
 Wanted = Sequence[tuple[str, str, Any]]
 
 
 def _idle(run: RunFile) -> bool:
     """Whether nothing can happen without a current."""
-    sinks = (getattr(run.conditions, key) for key in _SINKS)
+    sinks = (getattr(run.conditions, key) for key in SINKS)
     closed = run.system.boundary == "periodic" or math.isinf(min(sinks))
     return closed and not run.system.vacancy_fraction and not run.interface.has_flaws
 
 
-def _counts(key: str, run: RunFile) -> bool:
-    """Whether records are taken by charge."""
-    return getattr(run.output, key) is not None
-
-
-def _differs(section: str, key: str, value: Any, run: RunFile) -> bool:
-    """Whether a key has another value than this one."""
+def differs(section: str, key: str, value: Any, run: RunFile) -> bool:
     return getattr(getattr(run, section), key) != value
 
 
@@ -137,7 +131,7 @@ _WITHOUT_CURRENT = (
     ),
     *(
         Rule(
-            partial(_counts, f"{what}_every_monolayers"),
+            partial(differs, "output", f"{what}_every_monolayers", None),
             f"{{output.{what}_every_monolayers}} needs a current above 0",
             f"No charge passes. Use {what}_every_events or {what}_every_s, or remove the key "
             f"(--set output.{what}_every_monolayers=none).",
@@ -165,7 +159,7 @@ _REST = (
 )
 _OF_AN_INTERFACE = tuple(  # what only an interface has, with the value at which it does nothing
     Rule(
-        partial(_differs, section, key, idle),
+        partial(differs, section, key, idle),
         f'{{{section}.{key}}} needs an interface, and boundary is "periodic": there is no '
         "electrolyte below and no metal above the box",
         f'{f"Set {key} = 0" if idle == 0 else f"Remove {key}"}, or set boundary = "interface".',
@@ -226,7 +220,7 @@ def differing(run: RunFile, origin: Origin, wanted: Wanted) -> list[str]:
     return [
         origin.of(run, f"{section}.{key}")
         for section, key, value in wanted
-        if _differs(section, key, value, run)
+        if differs(section, key, value, run)
     ]
 
 
@@ -261,12 +255,8 @@ def steps_instead(
     found = [origin.of(run, key) for key in given] + differing(run, origin, wanted)
     if not found:
         return []
-    return [
-        Problem(
-            f"{', '.join(found)} cannot be combined with [[protocol]]",
-            "Steps have their own current or voltage and their own end.",
-        )
-    ]
+    text = f"{', '.join(found)} cannot be combined with [[protocol]]"
+    return [Problem(text, "Steps have their own current or voltage and their own end.")]
 
 
 def protocol_checks(run: RunFile, origin: Origin) -> list[Problem]:
@@ -319,7 +309,6 @@ def _superbasins(run: RunFile, origin: Origin) -> list[Problem]:
 
 
 def _lattice(run: RunFile, origin: Origin) -> list[Problem]:
-    """Whether the box exists and its sites can be numbered."""
     system = run.system
     try:
         cell = load_unit_cell(system.lattice)
@@ -387,14 +376,11 @@ def _records(run: RunFile, origin: Origin) -> list[Problem]:
             if every is None or end is None or end / most <= every:
                 continue
             least = toml_value(float(f"{end / most:.1g}"))
-            problems.append(
-                Problem(
-                    f"{origin.of(run, f'output.{key}')} makes {end / every:.1e} {what}s until the "
-                    f"run stops at "
-                    f"{toml_value(end)}, and a file should not hold more than {most}",
-                    f"Use {least} or more.",
-                )
+            text = (
+                f"{origin.of(run, f'output.{key}')} makes {end / every:.1e} {what}s until the run "
+                f"stops at {toml_value(end)}, and a file should not hold more than {most}"
             )
+            problems.append(Problem(text, f"Use {least} or more."))
     return problems
 
 
@@ -403,19 +389,22 @@ def _bytes(count: int) -> str:
 
 
 def _composition(run: RunFile, origin: Origin) -> list[Problem]:
-    """Whether the parameter set exists and has the metals of the run."""
     system = run.system
     parameters = load_named(run, origin, "system", "params", system.params)
     if isinstance(parameters, Problem):
         return [parameters]
     if "Mg" not in parameters.species:
+        sets = [f'"{n}"' for n in catalogue.names("params") if "Mg" in load_parameters(n).species]
+        advice = (
+            f"Use a set with Mg: params = {' or '.join(sets) or 'the path of a parameter file'}."
+        )
         given = {key: getattr(system, key) for key in ("mg_fraction", "mg_coverage_L1")}
         given["mg_supply"] = system.mg_supply != "metal"
         return [
             Problem(
                 f"{origin.of(run, f'system.{key}')}, but parameter set {parameters.name!r} has no "
                 "Mg",
-                f"Use a set with Mg: params = {_sets_with_mg()}.",
+                advice,
             )
             for key, value in given.items()
             if value
@@ -460,8 +449,3 @@ def load_all(
             return Problem(f"{stated}: {noun} needs {', '.join(missing)}", f"Use a set {such_as}.")
         found[place] = parameters
     return found
-
-
-def _sets_with_mg() -> str:
-    shipped = [name for name in catalogue.names("params") if "Mg" in load_parameters(name).species]
-    return " or ".join(f'"{name}"' for name in shipped) or "the path of a parameter file"

@@ -10,7 +10,7 @@ from kmc.errors import InputError
 from kmc.model.adatoms import NEEDED as NEEDED_OF_SUBSTRATE
 from kmc.model.adatoms import check_same_metal
 from kmc.runfile import kinds
-from kmc.runfile.checks import load_all, steps_instead
+from kmc.runfile.checks import SINKS, differs, load_all, steps_instead
 from kmc.runfile.kind_sections import MAX_CELLS, Upscale, cells_along_edge
 from kmc.runfile.protocol import CHARGES, HOLD, STRIP
 from kmc.runfile.run_file import Origin, Rule, RunFile, broken
@@ -47,8 +47,6 @@ def unused_keys(run: RunFile, origin: Origin) -> list[Problem]:
     ]
 
 
-# --- deposition -----------------------------------------------------------------------------------
-
 _SIZE = Rule(
     lambda run: math.prod(run.system.size) > MAX_SITES,
     "{system.size} is {sites} sites",
@@ -78,13 +76,26 @@ _ACCELERATION = Rule(
 
 def deposition_checks(run: RunFile, origin: Origin) -> list[Problem]:
     """What is wrong with a deposition whose single values are all in order."""
-    steps = _steps(run, origin) if run.has_protocol else broken(_WITHOUT_STEPS, run, origin)
-    return [
+    rules = [_SIZE, *(() if run.has_protocol else _WITHOUT_STEPS), _ACCELERATION]
+    problems = [
         *_substrates(run, origin),
-        *broken([_SIZE], run, origin, sites=str(math.prod(run.system.size))),
-        *steps,
-        *broken([_ACCELERATION], run, origin),
+        *broken(rules, run, origin, sites=str(math.prod(run.system.size))),
     ]
+    if not run.has_protocol:
+        return problems
+    problems += steps_instead(run, origin)
+    for n, _, step in run.protocol.plan:
+        if step.do == HOLD or step.until.overpotential_V or step.until.contact_fraction is not None:
+            text = (
+                f"step {n} of [[protocol]] in {origin.source}, {step}: a deposition has neither "
+                "held voltages nor ends by voltage or contact"
+            )
+            advice = (
+                "Plate, strip or rest, until a capacity or a time; a strip also ends when nothing "
+                "is left that can be stripped."
+            )
+            return [*problems, Problem(text, advice)]
+    return problems
 
 
 def _substrates(run: RunFile, origin: Origin) -> list[Problem]:
@@ -100,23 +111,6 @@ def _substrates(run: RunFile, origin: Origin) -> list[Problem]:
         return [Problem(error.message, error.advice or "")]
     return []
 
-
-def _steps(run: RunFile, origin: Origin) -> Iterator[Problem]:
-    """A protocol plates, strips and rests; its steps have what the run has without one."""
-    yield from steps_instead(run, origin)
-    for planned in run.protocol.plan:
-        until = planned.step.until
-        if planned.step.do == HOLD or until.overpotential_V or until.contact_fraction is not None:
-            yield Problem(
-                f"step {planned.number} of [[protocol]] in {origin.source}, {planned.step}: a "
-                "deposition has neither held voltages nor ends by voltage or contact",
-                "Plate, strip or rest, until a capacity or a time; a strip also ends when "
-                "nothing is left that can be stripped.",
-            )
-            return
-
-
-# --- cathode --------------------------------------------------------------------------------------
 
 _FRACTIONS = (
     Rule(
@@ -164,14 +158,8 @@ def _materials(run: RunFile, origin: Origin) -> list[Problem]:
     return []
 
 
-# --- population of voids --------------------------------------------------------------------------
-
 _MAX_FLAWS = 2_000_000
-_SINKS = ("electrode_thickness_um", "sink_length_um", "sink_depth_um")
-
-
-def _differs(run: RunFile, key: str) -> bool:
-    return getattr(run.upscale, key) != Upscale.model_fields[key].default
+_DEFAULTS = Upscale()
 
 
 _RULES = (
@@ -196,7 +184,7 @@ _RULES = (
         'Set boundary = "interface".',
     ),
     Rule(
-        lambda run: math.isinf(min(getattr(run.conditions, key) for key in _SINKS)),
+        lambda run: math.isinf(min(getattr(run.conditions, key) for key in SINKS)),
         "{conditions.electrode_thickness_um}: no vacancy could end anywhere",
         "Give it in µm, for example 1000, or a sink_length_um or sink_depth_um.",
     ),
@@ -242,7 +230,7 @@ _RULES = (
         lambda run: (
             run.upscale.rounding_length_um is not None
             and run.upscale.relaxation == "kinetic"
-            and _differs(run, "relaxation_constant")
+            and differs("upscale", "relaxation_constant", _DEFAULTS.relaxation_constant, run)
         ),
         "{upscale.relaxation_constant} and rounding_length_um say the same twice",
         "Remove relaxation_constant.",
@@ -252,53 +240,51 @@ _RULES = (
 
 def upscale_checks(run: RunFile, origin: Origin) -> list[Problem]:
     """What is wrong with a run of a population whose single values are all in order."""
-    problems = [*_flaws(run, origin)]
+    upscale, problems = run.upscale, [*_flaws(run, origin), *broken(_RULES, run, origin)]
     if run.has_protocol:
-        problems += [*steps_instead(run, origin), *_currents(run)]
-    return [*problems, *broken(_RULES, run, origin), *_grid(run, origin)]
-
-
-def _grid(run: RunFile, origin: Origin) -> Iterator[Problem]:
-    """Cells that memory holds."""
-    upscale = run.upscale
+        problems += steps_instead(run, origin)
+        steps = run.protocol.plan
+        for n, _, step in steps:
+            if step.do == HOLD:
+                text = (
+                    f"step {n} of [[protocol]] ({step}): a population of voids has no held voltage"
+                )
+                advice = "Strip or plate with a current, until an overpotential_V where wanted."
+            elif step.temperature_K is not None:
+                text = (
+                    f"step {n} of [[protocol]] has temperature_K = {step.temperature_K:g}: a "
+                    "population of voids has one temperature"
+                )
+                advice = "Give conditions.temperature_K for the whole run."
+            else:
+                continue
+            problems.append(Problem(text, advice))
+            break  # the other steps are likely to be the same
+        if not any(planned.step.do == STRIP for planned in steps):
+            text = "no step of [[protocol]] strips"
+            problems.append(Problem(text, "Without it no voids begin."))
     if upscale.grid_um is None or upscale.domain_um is None:
-        return
+        return problems
     n_cells = cells_along_edge(upscale.domain_um, upscale.grid_um)
     if n_cells > MAX_CELLS:
-        yield Problem(
+        text = (
             f"{origin.of(run, 'upscale.grid_um')} makes {n_cells} × {n_cells} cells of a square of "
-            f"{upscale.domain_um:g} µm, more than memory should hold",
-            f"Use {1.1 * upscale.domain_um / MAX_CELLS:.2g} or more, or a smaller domain_um.",
+            f"{upscale.domain_um:g} µm, more than memory should hold"
         )
-
-
-def _currents(run: RunFile) -> Iterator[Problem]:
-    """Steps of a population strip or plate at a current, at one temperature."""
-    for planned in run.protocol.plan:
-        step = planned.step
-        if step.do == HOLD:
-            yield Problem(
-                f"step {planned.number} of [[protocol]] ({step}): a population of voids has no "
-                "held voltage",
-                "Strip or plate with a current, until an overpotential_V where wanted.",
-            )
-            break
-        if step.temperature_K is not None:
-            yield Problem(
-                f"step {planned.number} of [[protocol]] has temperature_K = "
-                f"{step.temperature_K:g}: a population of voids has one temperature",
-                "Give conditions.temperature_K for the whole run.",
-            )
-            break
-    if not any(planned.step.do == STRIP for planned in run.protocol.plan):
-        yield Problem("no step of [[protocol]] strips", "Without it no voids begin.")
+        least = f"{1.1 * upscale.domain_um / MAX_CELLS:.2g}"
+        problems.append(Problem(text, f"Use {least} or more, or a smaller domain_um."))
+    return problems
 
 
 def _flaws(run: RunFile, origin: Origin) -> Iterator[Problem]:
     """Flaws have a density and a radius, and room; without a field there is nothing else."""
     upscale = run.upscale
     keys = ("flaw_density_per_um2", "flaw_radius_nm")
-    given = [key for key in (*keys, "flaw_radius_sigma") if _differs(run, key)]
+    given = [
+        key
+        for key in (*keys, "flaw_radius_sigma")
+        if differs("upscale", key, getattr(_DEFAULTS, key), run)
+    ]
     if upscale.sharing == "equal":
         yield Problem(
             f"{origin.of(run, 'upscale.sharing')}: gaps take up what diffusion brings them",

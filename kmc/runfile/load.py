@@ -25,22 +25,16 @@ from kmc.common.validation import (
     toml_document,
 )
 from kmc.errors import InputError
+from kmc.runfile import kind_checks
 from kmc.runfile.checks import PLATING, cross_checks, protocol_checks, warn_of_celsius
-from kmc.runfile.kind_checks import (
-    cathode_checks,
-    deposition_checks,
-    exclusive_kinds,
-    unused_keys,
-    upscale_checks,
-)
 from kmc.runfile.kinds import BOX, CHECKS, KINDS, find_more
 from kmc.runfile.protocol import CHARGES, ENDS
 from kmc.runfile.run_file import SECTIONS, Origin, RunFile, broken, from_resolved
 
 CHECKS |= {
-    "population": upscale_checks,
-    "deposition": deposition_checks,
-    "cathode": cathode_checks,
+    "population": kind_checks.upscale_checks,
+    "deposition": kind_checks.deposition_checks,
+    "cathode": kind_checks.cathode_checks,
 }
 
 
@@ -152,11 +146,26 @@ def checked_run(
     try:
         run = RunFile.model_validate(tables)
     except ValidationError as error:
-        raise_problems(_problems(error, origin), source)
+
+        def shown(location: tuple, value: Any) -> str:
+            of_blocks = location[:2] == ("protocol", "blocks")
+            if of_blocks and "protocol.blocks" not in origin.overrides:
+                return f"[[protocol]] of {source}"
+            return origin.shown(location[0], location[-1], value)
+
+        found = problems_of(
+            error,
+            lambda location: origin.where(*location[:2]),
+            shown,
+            lambda location: _fields(location[0]) if location else RunFile.model_fields,
+            lambda location: f"[{location[0]}]" if location else "the run file",
+            source,
+        )
+        raise_problems(found, source)
         raise
     warn_of_celsius(run, origin)
     if run.kind != BOX:
-        found = exclusive_kinds(run, origin) or unused_keys(run, origin)
+        found = kind_checks.exclusive_kinds(run, origin) or kind_checks.unused_keys(run, origin)
         raise_problems(found or CHECKS[run.kind](run, origin), source)
         return run.with_default_cadence() if "output" in (KINDS[run.kind].uses or ()) else run
     if run.conditions.current_density_mA_cm2 < 0 and not run.has_protocol:
@@ -213,7 +222,25 @@ def _override(
     strip_li would end at its 2 monolayers, 14 000 times earlier than asked for.
     """
     for key, value in overrides.items():
-        _apply(tables, key, value, origins[key])
+        parts = key.split(".") if isinstance(key, str) else []
+        if len(parts) != 2 or not all(parts):
+            section = _section_of(parts[0]) if len(parts) == 1 else ""
+            hint = f"Did you mean {section}.{parts[0]}? " if section else ""
+            raise InputError(
+                f"{key!r} in {origins[key]} does not name a section and a key",
+                advice=f"{hint}Write section.key, for example conditions.temperature_K.",
+            )
+        section, name = parts
+        if section not in SECTIONS:
+            raise InputError(
+                f"unknown section {section!r} in {origins[key]}",
+                advice=f"{catalogue.nearest(section, SECTIONS)}Sections: {', '.join(SECTIONS)}.",
+            )
+        table = tables.setdefault(section, {})
+        if value is None and (name in _fields(section) or section == "parameters"):
+            table.pop(name, None)
+        else:
+            table[name] = value
     given = [key for key in CHARGES if overrides.get(f"stop.{key}") is not None]
     for key in CHARGES:
         if given and f"stop.{key}" not in overrides:
@@ -240,17 +267,12 @@ def _sections(tables: dict, source: str) -> dict[str, dict]:
                 advice = f"Put it below [{owner}]."
             problems.append(Problem(f"{what} in {source} is not known", advice))
         elif name == "protocol" and isinstance(table, dict) and "blocks" not in table:
-            problems.append(
-                Problem(
-                    f"[protocol] in {source} has no steps of its own",
-                    "Write [[protocol]], with two brackets, above each step or list of steps.",
-                )
-            )
+            advice = "Write [[protocol]], with two brackets, above each step or list of steps."
+            problems.append(Problem(f"[protocol] in {source} has no steps of its own", advice))
         elif not isinstance(table, dict):
             message = f"{name!r} in {source} must be a section, not {kind(table)}"
-            problems.append(
-                Problem(message, f"Write [{name}] on a line of its own, its keys below.")
-            )
+            advice = f"Write [{name}] on a line of its own, its keys below."
+            problems.append(Problem(message, advice))
     raise_problems(problems, source)
     return {name: dict(table) for name, table in tables.items()}
 
@@ -277,49 +299,6 @@ def _resolve_paths(tables: dict, folder: Path) -> None:
             )
             if names_file and isinstance(value, str) and os.path.isfile(folder / value):
                 table[key] = str(folder / value)
-
-
-def _apply(tables: dict, key: Any, value: Any, origin: str) -> None:
-    """Apply one override to the sections."""
-    parts = key.split(".") if isinstance(key, str) else []
-    if len(parts) != 2 or not all(parts):
-        section = _section_of(parts[0]) if len(parts) == 1 else ""
-        hint = f"Did you mean {section}.{parts[0]}? " if section else ""
-        raise InputError(
-            f"{key!r} in {origin} does not name a section and a key",
-            advice=f"{hint}Write section.key, for example conditions.temperature_K.",
-        )
-    section, name = parts
-    if section not in SECTIONS:
-        raise InputError(
-            f"unknown section {section!r} in {origin}",
-            advice=f"{catalogue.nearest(section, SECTIONS)}Sections: {', '.join(SECTIONS)}.",
-        )
-    if value is None and (name in _fields(section) or section == "parameters"):
-        tables.setdefault(section, {}).pop(name, None)
-    else:
-        tables.setdefault(section, {})[name] = value
-
-
-def _problems(error: ValidationError, origin: Origin) -> list[Problem]:
-    """Messages for the errors that pydantic found in a run file."""
-
-    def where(location: tuple) -> str:
-        return origin.where(*location[:2])
-
-    def shown(location: tuple, value: Any) -> str:
-        of_blocks = location[:2] == ("protocol", "blocks")
-        if of_blocks and "protocol.blocks" not in origin.overrides:
-            return f"[[protocol]] of {origin.source}"
-        return origin.shown(location[0], location[-1], value)
-
-    def fields(location: tuple) -> dict:
-        return _fields(location[0]) if location else RunFile.model_fields
-
-    def group(location: tuple) -> str:
-        return f"[{location[0]}]" if location else "the run file"
-
-    return problems_of(error, where, shown, fields, group, origin.source)
 
 
 def parse_override(text: str) -> tuple[str, Any]:

@@ -98,7 +98,6 @@ class Step(Checked):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        """What a step does decides which of current and voltage it has, and how it can end."""
         do, until = self.do, self.until
         wanted = {HOLD: "overpotential_V", REST: ""}.get(do, "current_density_mA_cm2")
         for key in ("current_density_mA_cm2", "overpotential_V"):
@@ -200,8 +199,6 @@ def blocks_of(value: Any) -> tuple[Block, ...] | None:
     return found
 
 
-# --- texts ----------------------------------------------------------------------------------------
-
 _VOLTS = {"V": 1.0, "mV": 1e-3}
 _TIMES = {
     **dict.fromkeys(("s", "second", "seconds"), 1.0),
@@ -231,7 +228,6 @@ _QUANTITY = re.compile(r"(?P<number>[-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*(?P<unit>[^\
 
 
 def _of_text(text: str) -> dict[str, Any]:
-    """The keys of a step from its text."""
     at = f"{show(text)}: "
     plain = " ".join(text.replace("²", "2").replace("µ", "u").replace("μ", "u").split())
     match = _TEXT.fullmatch(plain)
@@ -255,7 +251,6 @@ def _of_text(text: str) -> dict[str, Any]:
 
 
 def _quantity(text: str, units: Mapping[str, tuple[str, float]], at: str) -> tuple[str, float]:
-    """Key and value of "0.5 mA/cm2"."""
     match = _QUANTITY.fullmatch(text.strip())
     try:
         number = float(match["number"] if match else "")
@@ -270,9 +265,6 @@ def _quantity(text: str, units: Mapping[str, tuple[str, float]], at: str) -> tup
         )
     key, factor = units[match["unit"]]
     return key, number * factor
-
-
-# --- section --------------------------------------------------------------------------------------
 
 
 class Protocol(Checked):
@@ -296,16 +288,17 @@ class Protocol(Checked):
 
     def model_post_init(self, context: Any) -> None:
         """Give the current to the steps, which alone are stored."""
-        if self.current_density_mA_cm2 is not None and self.blocks:
-            self.__dict__["blocks"] = tuple(map(self._at_current, self.blocks))
-
-    def _at_current(self, block: Block) -> Block:
+        if self.current_density_mA_cm2 is None:
+            return
         own = {"current_density_mA_cm2": self.current_density_mA_cm2}
-        steps = (
-            step if step.current_density_mA_cm2 is None else step.model_copy(update=own)
-            for step in block.steps
-        )
-        return block.model_copy(update={"steps": tuple(steps)})
+        blocks = []
+        for block in self.blocks or ():
+            steps = (
+                step if step.current_density_mA_cm2 is None else step.model_copy(update=own)
+                for step in block.steps
+            )
+            blocks.append(block.model_copy(update={"steps": tuple(steps)}))
+        self.__dict__["blocks"] = tuple(blocks) or self.blocks
 
     @property
     def plan(self) -> tuple[Planned, ...]:

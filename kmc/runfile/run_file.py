@@ -20,20 +20,10 @@ from kmc.model.electrode import Electrode
 from kmc.model.initial.chemistry_map import chemistry_sets
 from kmc.model.lattice import Lattice
 from kmc.model.parameters import ParameterSet, load_parameters
+from kmc.runfile import sections
 from kmc.runfile.kind_sections import Cathode, Deposition, Upscale
 from kmc.runfile.kinds import BOX, KINDS, RunKind, kind_of
 from kmc.runfile.protocol import HOLD, Protocol
-from kmc.runfile.sections import (
-    Acceleration,
-    Cadence,
-    Conditions,
-    Interface,
-    Output,
-    Random,
-    Rest,
-    Stop,
-    System,
-)
 
 _PROBE_LAYERS = 12  # of a box whose interface stands for any of that lattice
 
@@ -114,15 +104,15 @@ class RunFile(Checked):
     `parameters` replaces values of the parameter set.
     """
 
-    system: System = Field(default_factory=System)
-    interface: Interface = Field(default_factory=Interface)
-    conditions: Conditions = Field(default_factory=Conditions)
-    acceleration: Acceleration = Field(default_factory=Acceleration)
-    stop: Stop = Field(default_factory=Stop)
-    rest: Rest = Field(default_factory=Rest)
+    system: sections.System = Field(default_factory=sections.System)
+    interface: sections.Interface = Field(default_factory=sections.Interface)
+    conditions: sections.Conditions = Field(default_factory=sections.Conditions)
+    acceleration: sections.Acceleration = Field(default_factory=sections.Acceleration)
+    stop: sections.Stop = Field(default_factory=sections.Stop)
+    rest: sections.Rest = Field(default_factory=sections.Rest)
     protocol: Protocol = Field(default_factory=Protocol)
-    output: Output = Field(default_factory=Output)
-    random: Random = Field(default_factory=Random)
+    output: sections.Output = Field(default_factory=sections.Output)
+    random: sections.Random = Field(default_factory=sections.Random)
     upscale: Upscale = Field(default_factory=Upscale)
     deposition: Deposition = Field(default_factory=Deposition)
     cathode: Cathode = Field(default_factory=Cathode)
@@ -146,12 +136,12 @@ class RunFile(Checked):
         """Path of the run file; None where the run was made in Python."""
         return self._origin
 
-    def cadence(self, what: Literal["sample", "frame"]) -> Cadence:
+    def cadence(self, what: Literal["sample", "frame"]) -> sections.Cadence:
         """Interval of samples or of frames."""
         for unit in ("monolayers", "events", "s"):
             every = getattr(self.output, f"{what}_every_{unit}")
             if every is not None:
-                return Cadence(every, unit)
+                return sections.Cadence(every, unit)
         raise AssertionError(f"no cadence for {what}")  # `with_default_cadence` sets one
 
     def parameter_set(self) -> ParameterSet:
@@ -290,19 +280,17 @@ SECTIONS = list(RunFile.model_fields)
 
 def from_resolved(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """The sections again that `RunFile.resolved` returned, without the keys that had no value."""
+
+    def value_of(section: str, key: str, value: Any) -> Any:
+        model = RunFile.model_fields[section].annotation
+        field = getattr(model, "model_fields", {}).get(key, Field())
+        # Of a text key "inf" may be the value.
+        return math.inf if value == "inf" and INFINITE in field.metadata else value
+
     return {
-        section: {
-            key: math.inf if value == "inf" and _may_be_infinite(section, key) else value
-            for key, value in table.items()
-            if value is not None
-        }
+        section: {k: value_of(section, k, v) for k, v in table.items() if v is not None}
         for section, table in tables.items()
     }
-
-
-def _may_be_infinite(section: str, key: str) -> bool:
-    model = RunFile.model_fields[section].annotation
-    return INFINITE in getattr(model, "model_fields", {}).get(key, Field()).metadata
 
 
 _OF_A_CELL_mAh_cm2 = 1e-2  # 276 monolayers: many times what a box of atoms is made for

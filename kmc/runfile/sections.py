@@ -154,7 +154,6 @@ _CHEMISTRIES = TypeAdapter(tuple[Chemistry, ...])
 
 
 def _chemistries(value: Any) -> tuple[Chemistry, ...]:
-    """Check the list of chemistries."""
     if not isinstance(value, list | tuple):
         raise refuse(f"must be a list of tables, not {kind(value)}")
     if not 1 <= len(value) < MAX_CHEMISTRIES:

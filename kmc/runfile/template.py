@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from kmc.common import catalogue
 from kmc.common.units import DIMENSIONLESS, unit_of
@@ -21,7 +21,9 @@ _HEAD = """\
 #
 #     kmc run {name}
 #     kmc run {name} --set conditions.temperature_K=333.15 -o warm.h5
-{more}
+#
+# {more}
+
 """
 _PARAMETERS = """\
 # Values of the parameter set to replace in this run; `kmc params show li_li2s` lists them.
@@ -41,28 +43,20 @@ _PROTOCOL = """\
 _WIDTH = 98
 
 
-class _Scale(NamedTuple):
-    """One of the two scales of a template: first and last line of its head; the shipped run whose
-    keys are set, so that the template runs unchanged and within minutes; the kind of run."""
-
-    what: str
-    more: str
-    like: str
-    kind: str
-
-
+# Of each scale the first and last line of its head, its kind of run, and the shipped run whose keys
+# are set, so that the template runs unchanged and within minutes.
 SCALES = {
-    "atoms": _Scale(
+    "atoms": (
         "A box of atoms: nanometres of interface, every hop an event.",
-        "#\n# kmc init --scale cell writes one in micrometres and mAh/cm².\n",
-        "",
+        "kmc init --scale cell writes one in micrometres and mAh/cm².",
         kinds.BOX,
+        "",
     ),
-    "cell": _Scale(
+    "cell": (
         "A cell in micrometres and mAh/cm²: a field of gaps.",
-        "#\n# kmc init --scale atoms writes a box of atoms. What is assumed: docs/upscaling.md.\n",
-        "cell_li",
+        "kmc init --scale atoms writes a box of atoms. What is assumed: docs/upscaling.md.",
         "population",
+        "cell_li",
     ),
 }
 _SET_OF_ATOMS = {
@@ -73,9 +67,9 @@ _SET_OF_ATOMS = {
 
 def template(name: str = "run.toml", scale: str = "atoms") -> str:
     """A valid run file with every key, unit, default and range, of the scale "atoms" or "cell"."""
-    of = SCALES[scale]
-    given = catalogue.read_toml(catalogue.locate("runs", of.like)) if of.like else _SET_OF_ATOMS
-    kind = kinds.KINDS[of.kind]
+    what, more, name_of_kind, like = SCALES[scale]
+    given = catalogue.read_toml(catalogue.locate("runs", like)) if like else _SET_OF_ATOMS
+    kind = kinds.KINDS[name_of_kind]
     hidden = {*kinds.sections(), "parameters", "protocol"} - {kind.section}
     blocks = []
     for section, field in RunFile.model_fields.items():
@@ -85,7 +79,7 @@ def template(name: str = "run.toml", scale: str = "atoms") -> str:
             keys = kind.uses.get(section, ())
         if keys:
             blocks.append(_section(section, model, given, keys))
-    head = _HEAD.format(name=name, what=of.what, more=of.more)
+    head = _HEAD.format(name=name, what=what, more=more)
     return head + "\n".join([*blocks, _PROTOCOL, _PARAMETERS])
 
 

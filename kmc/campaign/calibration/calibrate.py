@@ -24,10 +24,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kmc.campaign.calibration import posterior
-from kmc.campaign.calibration.data import Datum
 from kmc.campaign.calibration.design import Results, Simulate, Sweeps, sobol
 from kmc.campaign.calibration.emulator import Emulator, Emulators, one_thread, refusals, train
-from kmc.campaign.calibration.posterior import IDLE, Posterior
+from kmc.campaign.calibration.posterior import IDLE
 from kmc.campaign.calibration.problem import Problem, read_problem
 from kmc.common.drawing import drawn
 from kmc.common.formatting import figure, html_table, plural
@@ -206,7 +205,14 @@ class _Study:
         places = sobol(settings.points, len(self.problem.priors), self.seed)
         for wave in range(1, settings.waves + 1):
             self._run(wave, places)
-            emulators = self._train()
+            trained: list[Emulator] = []
+            possible: list[tuple] = []
+            for name, results in self.results.items():
+                inputs = self.problem.inputs_of(name)
+                for k, of in enumerate(self.problem.observables(name)):
+                    trained.append(train(self.u, results, k, of, inputs, self.seed))
+                possible += refusals(self.u, results, inputs)
+            emulators = Emulators(trained, possible)
             plausible, share, lowest = posterior.match(
                 emulators,
                 self.data,
@@ -243,20 +249,7 @@ class _Study:
             known = self.results.get(name)
             self.results[name] = known.extended(found) if known else found
 
-    def _train(self) -> Emulators:
-        trained: list[Emulator] = []
-        possible: list[tuple] = []
-        for name, results in self.results.items():
-            inputs = self.problem.inputs_of(name)
-            trained += [
-                train(self.u, results, k, of, inputs, self.seed)
-                for k, of in enumerate(self.problem.observables(name))
-            ]
-            possible += refusals(self.u, results, inputs)
-        return Emulators(trained, possible)
-
     def _conclude(self, emulators: Emulators, plausible: np.ndarray) -> Calibration:
-        """Posterior and predictions, or which data rule everything out."""
         problem, found = self.problem, len(plausible) > 0
         content: dict[str, Any] = {
             "format": FORMAT,
@@ -272,15 +265,34 @@ class _Study:
                 | {k: v for k, v in prior.model_dump().items() if k.endswith(("uniform", "normal"))}
                 for name, prior in problem.priors.items()
             },
-            "measured": [_measured(datum) for datum in problem.data],
+            "measured": [],
             "discrepancy": dict(problem.discrepancy),
             "waves": self.waves,
             "refused": {name: len(r.refused) for name, r in self.results.items()},
-            "emulators": [_checked(e) for e in emulators.emulators],
+            "emulators": [],
             "posterior": [],
             "predictions": [],
             "next": [],
         }
+        for datum in problem.data:
+            value = float(datum.of.plain(datum.value))
+            factor = value if datum.of.log else 1.0  # of a logarithm the errors are relative
+            about = {"quantity": datum.of.name, "unit": datum.of.unit, "value": value}
+            errors = {"error": factor * datum.error, "discrepancy": factor * datum.discrepancy}
+            content["measured"].append(about | errors | {"beyond": datum.beyond})
+        for emulator in emulators.emulators:
+            # Of settings that it was not trained on: by leaving one out.
+            z = emulator.errors
+            content["emulators"].append(
+                {
+                    "quantity": emulator.of.name,
+                    "settings": len(z),
+                    "scatter": emulator.scatter,
+                    "rms_error": float(np.sqrt(np.mean(z**2))) if len(z) else math.nan,
+                    "beyond_2": float(np.mean(np.abs(z) > 2)) if len(z) else math.nan,
+                    "widening": emulator.widening,
+                }
+            )
         inputs = list(problem.priors)
         content["sobol"] = {
             name: dict(zip(inputs, map(float, values), strict=True))
@@ -290,38 +302,28 @@ class _Study:
             name for name in inputs if max(row[name] for row in content["sobol"].values()) < IDLE
         ]
         arrays = {"theta": problem.values(self.u), "theta_u": self.u, "inputs": np.array(inputs)}
-        arrays |= self._arrays()
+        # What simulation-based inference takes as x of every run, and as x_o.
+        for name, results in self.results.items():
+            arrays[f"x/{name}"], arrays[f"bound/{name}"] = results.values, results.bounds
+            arrays[f"names/{name}"] = np.array([of.name for of in problem.observables(name)])
+        arrays["observed_names"] = np.array([d.of.name for d in self.data])
+        arrays["observed"] = np.array([float(d.of.plain(d.value)) for d in self.data])
         best = plausible if found else self.u
         content["worst"] = posterior.worst(emulators, self.data, best)[:5]
         if found:
             drawn_ = posterior.sample(emulators, self.data, plausible, self.seed)
-            content |= self._posterior(emulators, drawn_)
+            self.report("posterior sampled; runs at some of its samples")
+            # Of each wave there is another posterior: its runs are those of another folder.
+            place = self.folder / f"posterior_{len(self.waves)}"
+            predicted = posterior.runs_of(problem, drawn_, self.simulate, place)
+            content |= {
+                "posterior": posterior.table(problem, drawn_),
+                "chains": {"autocorrelation": drawn_.steps, "independent": drawn_.independent},
+                "predictions": posterior.beside(problem, predicted, self.seed),
+                "next": posterior.narrowing(problem, emulators, drawn_, self.seed),
+            }
             arrays |= {"posterior": problem.values(drawn_.u), "posterior_u": drawn_.u}
         return self._save(content, arrays)
-
-    def _posterior(self, emulators: Emulators, found: Posterior) -> dict[str, Any]:
-        problem = self.problem
-        self.report("posterior sampled; runs at some of its samples")
-        # Of each wave there is another posterior: its runs are those of another folder.
-        folder = self.folder / f"posterior_{len(self.waves)}"
-        results = posterior.runs_of(problem, found, self.simulate, folder)
-        return {
-            "posterior": posterior.table(problem, found),
-            "chains": {"autocorrelation": found.steps, "independent": found.independent},
-            "predictions": posterior.beside(problem, results, self.seed),
-            "next": posterior.narrowing(problem, emulators, found, self.seed),
-        }
-
-    def _arrays(self) -> dict[str, np.ndarray]:
-        """Numbers of every run by experiment, and the data: what sbi takes as x and x_o."""
-        arrays = {}
-        for name, results in self.results.items():
-            arrays[f"x/{name}"], arrays[f"bound/{name}"] = results.values, results.bounds
-            names = [of.name for of in self.problem.observables(name)]
-            arrays[f"names/{name}"] = np.array(names)
-        arrays["observed_names"] = np.array([d.of.name for d in self.data])
-        arrays["observed"] = np.array([float(d.of.plain(d.value)) for d in self.data])
-        return arrays
 
     def _save(self, content: dict[str, Any], arrays: dict[str, np.ndarray]) -> Calibration:
         from kmc.campaign.calibration.sentences import lines_of
@@ -338,30 +340,3 @@ class _Study:
             for name, frame in (("posterior", found.table()), ("predictions", found.predictions())):
                 write_text(self.folder / f"{name}.csv", frame.to_csv(index=False))
         return found
-
-
-def _measured(datum: Datum) -> dict[str, Any]:
-    """A datum in its unit."""
-    value = float(datum.of.plain(datum.value))
-    factor = value if datum.of.log else 1.0  # of a logarithm the errors are relative
-    return {
-        "quantity": datum.of.name,
-        "unit": datum.of.unit,
-        "value": value,
-        "error": factor * datum.error,
-        "discrepancy": factor * datum.discrepancy,
-        "beyond": datum.beyond,
-    }
-
-
-def _checked(emulator: Emulator) -> dict[str, Any]:
-    """How well an emulator predicts settings that it was not trained on."""
-    errors = emulator.errors
-    return {
-        "quantity": emulator.of.name,
-        "settings": len(errors),
-        "scatter": emulator.scatter,
-        "rms_error": float(np.sqrt(np.mean(errors**2))) if len(errors) else math.nan,
-        "beyond_2": float(np.mean(np.abs(errors) > 2)) if len(errors) else math.nan,
-        "widening": emulator.widening,
-    }

@@ -89,8 +89,13 @@ class Sweeps:
         found = Results(
             np.full((len(settings), replicas, len(observables)), math.nan),
             np.zeros((len(settings), replicas, len(observables)), bool),
-            self._refused(experiment, settings),
         )
+        about = self.problem.experiments[experiment]
+        for i, row in enumerate(settings):
+            try:
+                load_run(about.run, without_removed({**about.set, **row}))
+            except InputError as problem:  # such as a square of too many cells
+                found.refused[i] = problem.message
         # Equal settings are one run: a projection of the design may repeat them.
         rows = {_mark(row): row for i, row in enumerate(settings) if i not in found.refused}
         if not rows:
@@ -122,16 +127,6 @@ class Sweeps:
         comment = f"Written by kmc calibrate: {experiment} of {self.problem.name}"
         return plan_of(study, name, comment, resolve=False)
 
-    def _refused(self, experiment: str, settings: Sequence[dict[str, float]]) -> dict[int, str]:
-        """Settings that no run can have, such as a square of too many cells."""
-        about, refused = self.problem.experiments[experiment], {}
-        for i, row in enumerate(settings):
-            try:
-                load_run(about.run, without_removed({**about.set, **row}))
-            except InputError as problem:
-                refused[i] = problem.message
-        return refused
-
     def _read(
         self,
         opened: SweepFolder,
@@ -139,7 +134,6 @@ class Sweeps:
         observables: Sequence[Observable],
         found: Results,
     ) -> None:
-        """Fill in what the runs that are done gave, and why the others did not."""
         places: dict[str, list[int]] = {}
         for i, row in enumerate(settings):
             places.setdefault(_mark(row), []).append(i)
@@ -164,9 +158,6 @@ def _mark(row: dict[str, Any]) -> str:
     return repr(sorted(row.items()))
 
 
-# --- cost -----------------------------------------------------------------------------------------
-
-
 def runs_left(problem: Problem, folder: Path) -> dict[str, tuple[int, int, float]]:
     """Of each sweep the runs that are done and planned, and processor time of a run in seconds.
 
@@ -181,12 +172,10 @@ def runs_left(problem: Problem, folder: Path) -> dict[str, tuple[int, int, float
             took: list[float] = []
             if (folder / step / name / "index.json").is_file():
                 took = list(open_folder(folder / step / name).times_s().values())
-            seconds = float(np.mean(took)) if took else about.seconds or _guess_s(about)
+            seconds = float(np.mean(took)) if took else about.seconds
+            if not seconds:
+                run = load_run(about.run, without_removed(about.set))
+                guess = SYSTEMS[run.kind].seconds
+                seconds = 10.0 if guess is None else guess(run.resolved())
             planned[f"{step}/{name}"] = (min(len(took), runs), runs, seconds)
     return planned
-
-
-def _guess_s(about: Experiment) -> float:
-    run = load_run(about.run, without_removed(about.set))
-    seconds = SYSTEMS[run.kind].seconds
-    return 10.0 if seconds is None else seconds(run.resolved())

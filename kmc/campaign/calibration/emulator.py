@@ -68,6 +68,8 @@ def train(
     `inputs` are the columns of `u` that enter it, `seed` that of the search for length scales.
     `InputError` where fewer than 8 settings gave a number.
     """
+    from scipy.stats import norm
+
     values, bounds = results.values[..., k], results.bounds[..., k]
     y = of.scaled(values)
     y[np.isnan(values)] = np.nan
@@ -92,11 +94,15 @@ def train(
         # of what may lie above it by the process of the others, whose variance is its noise.
         seen = _fit(x[~bound], target[~bound], noise[~bound], not degrees, seed)
         mean, variance = _predicted(seen, x[bound])
-        target[bound], spare = _above(target[bound], mean, variance + noise[bound])
-        noise[bound] += spare
+        variance = variance + noise[bound]
+        z = (target[bound] - mean) / np.sqrt(variance)
+        # As a difference of logarithms: where the bound is far above, both are 0 as numbers.
+        hazard = np.exp(norm.logpdf(z) - norm.logsf(z))
+        target[bound] = mean + np.sqrt(variance) * hazard
+        noise[bound] += variance * np.clip(1 + z * hazard - hazard**2, 1e-3, 1)
     trained = _fit(x, target, noise, not degrees, seed)
-    mean, variance = _left_out(trained, target)
-    errors = ((target - mean) / np.sqrt(variance))[~bound]
+    # Leave-one-out: Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), 5.12.
+    errors = (trained[2] / np.sqrt(np.diag(trained[3])))[~bound]
     if not degrees:
         scatter = float(np.sqrt(trained[6]) * trained[5])
     widening = max(1.0, float(np.mean(errors**2))) if len(errors) else 1.0
@@ -142,7 +148,6 @@ def _fit(x: np.ndarray, y: np.ndarray, noise: np.ndarray, unknown: bool, seed: i
 
 
 def _predicted(trained: tuple, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of a process."""
     kernel, x, weights, inverse, mean, scale = trained[:6]
     # By the stored inverse: thousands of places a call, where scikit-learn would solve anew for
     # each.
@@ -150,29 +155,6 @@ def _predicted(trained: tuple, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     variance = kernel.amplitude - ((near @ inverse) * near).sum(axis=1)
     # An inverse loses digits where points crowd: the variance is kept above rounding.
     return mean + scale * (near @ weights), scale**2 * np.maximum(variance, _NUGGET)
-
-
-def _left_out(trained: tuple, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance at each setting of the process trained on all others.
-
-    Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), eq. 5.12.
-    """
-    _, _, weights, inverse, _, scale, _ = trained
-    variance = 1 / np.diag(inverse)
-    return y - scale * weights * variance, scale**2 * variance
-
-
-def _above(
-    least: np.ndarray, mean: np.ndarray, variance: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of a normal number that is larger than `least`."""
-    from scipy.stats import norm
-
-    sigma = np.sqrt(variance)
-    z = (least - mean) / sigma
-    # As a difference of logarithms: where the bound is far above, both are 0 as numbers.
-    hazard = np.exp(norm.logpdf(z) - norm.logsf(z))
-    return mean + sigma * hazard, variance * np.clip(1 + z * hazard - hazard**2, 1e-3, 1)
 
 
 class Emulators:

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-# --- the file -------------------------------------------------------------------------------------
-
 Pair = Annotated[list[float], Field(min_length=2, max_length=2, strict=False)]
 
 
@@ -186,9 +184,6 @@ class Problem:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-# --- reading --------------------------------------------------------------------------------------
-
-
 def read_problem(file: str | Path, waves: int | None = None) -> Problem:
     """Read and check a calibration file (path or shipped name), its data and its runs.
 
@@ -261,7 +256,6 @@ def _check_priors(found: _File, source: str) -> None:
 
 
 def _data_of(name: str, found: _File, path: Path) -> list[Datum]:
-    """Measured numbers of an experiment, from its CSV file."""
     experiment = found.experiments[name]
     if not experiment.data:
         if experiment.held_out:
@@ -341,7 +335,6 @@ def _of_row(name: str, row: Any, where: str, found: _File, path: Path) -> list[D
 
 
 def _candidate(text: str, found: _File, path: Path) -> Observable:
-    """``Li: height_um at 0.25``"""
     experiment, _, rest = (part.strip() for part in text.partition(":"))
     column, _, at = (part.strip() for part in rest.partition(" at "))
     try:

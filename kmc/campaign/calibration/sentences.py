@@ -25,55 +25,36 @@ def plain(name: str) -> str:
 
 def lines_of(content: Mapping[str, Any]) -> list[str]:
     """The result, a line each: for the terminal and the report."""
-    return [
-        *_waves(content),
-        *_emulators(content),
-        *(_posterior(content) if content["plausible"] else _none_left(content)),
-    ]
-
-
-def _waves(content: Mapping[str, Any]) -> list[str]:
-    lines = []
-    for number, wave in enumerate(content["waves"], start=1):
-        share = figure(100 * wave["plausible_share"], "%", 2)
-        lines.append(
-            f"Wave {number}: {wave['settings']} settings; {share} of the priors stays plausible "
-            f"(lowest implausibility {wave['lowest']:.2g})."
-        )
-    refused = {name: n for name, n in content["refused"].items() if n}
-    if refused:
-        text = listed([f"{n} of {name}" for name, n in refused.items()])
-        lines.append(f"Settings whose runs were refused or failed: {text}.")
-    return lines
-
-
-def _emulators(content: Mapping[str, Any]) -> list[str]:
-    never = [e["quantity"] for e in content["emulators"] if not e["settings"]]
-    wide = [e["quantity"] for e in content["emulators"] if e["widening"] > 1.5]
-    rms = [e["rms_error"] for e in content["emulators"] if e["rms_error"] is not None]
-    if not rms:
-        return []
     lines = [
-        f"Emulators, left-one-out errors over their standard deviation: rms {min(rms):.2g} to "
-        f"{max(rms):.2g} (1 is right)."
+        f"Wave {number}: {wave['settings']} settings; "
+        f"{figure(100 * wave['plausible_share'], '%', 2)} of the priors stays plausible "
+        f"(lowest implausibility {wave['lowest']:.2g})."
+        for number, wave in enumerate(content["waves"], start=1)
     ]
-    if never:
+    if refused := [f"{n} of {name}" for name, n in content["refused"].items() if n]:
+        lines.append(f"Settings whose runs were refused or failed: {listed(refused)}.")
+    emulators = content["emulators"]
+    if rms := [e["rms_error"] for e in emulators if e["rms_error"] is not None]:
         lines.append(
-            f"In no run before its end: {listed(never)}. Such bounds rule out less than numbers; "
-            "let the runs go on for longer, or widen the priors."
+            f"Emulators, left-one-out errors over their standard deviation: rms {min(rms):.2g} to "
+            f"{max(rms):.2g} (1 is right)."
         )
-    if wide:
-        lines.append(f"Too sure, and widened by their own errors: {listed(wide)}.")
-    return lines
-
-
-def _none_left(content: Mapping[str, Any]) -> list[str]:
-    lowest = content["waves"][-1]["lowest"]
+        if never := [e["quantity"] for e in emulators if not e["settings"]]:
+            lines.append(
+                f"In no run before its end: {listed(never)}. Such bounds rule out less than "
+                "numbers; let the runs go on for longer, or widen the priors."
+            )
+        if wide := [e["quantity"] for e in emulators if e["widening"] > 1.5]:
+            lines.append(f"Too sure, and widened by their own errors: {listed(wide)}.")
+    if content["plausible"]:
+        return lines + _posterior(content)
     worst = listed([f"{name} ({z:.2g})" for name, z in content["worst"][:3]])
     return [
+        *lines,
         "",
-        f"No input is left plausible: the lowest implausibility is {lowest:.2g}. The model with "
-        "these priors and discrepancies does not make these data.",
+        f"No input is left plausible: the lowest implausibility is "
+        f"{content['waves'][-1]['lowest']:.2g}. The model with these priors and discrepancies does "
+        "not make these data.",
         f"Farthest off at the best inputs, in standard deviations: {worst}.",
         "A mechanism is missing, a prior too narrow, or a discrepancy or error stated too small.",
     ]
@@ -120,15 +101,12 @@ def at_end_of_prior(row: Mapping[str, Any], prior: Mapping[str, Any]) -> str:
 
 
 def _prediction(row: Mapping[str, Any]) -> str:
-    low, median, high = (_end(row[key]) for key in ("low", "median", "high"))
+    low, median, high = (
+        "?" if end is None else "never" if end in ("never", math.inf) else figure(end)
+        for end in (row["low"], row["median"], row["high"])
+    )
     held = ", held out" if row["held_out"] else ""
     return (
         f"  {row['experiment']}, {plain(row['quantity'])}: {median} ({low} to {high}); measured "
         f"{row['measured']}: {row['verdict']}{held}"
     )
-
-
-def _end(value: Any) -> str:
-    if value is None:
-        return "?"
-    return value if isinstance(value, str) else "never" if value == float("inf") else figure(value)

@@ -219,16 +219,41 @@ def assess(
     agree = len(levels) if agree == len(below) else agree
     last = comparisons[-1] if comparisons else None
     law = fit_law(levels, observable.family, unit)
-    shown = tuple(_level(level, observable, unit, i >= agree) for i, level in enumerate(levels))
+    most = 1.0 if observable.family is SHARE else math.inf
+    shown = []
+    for i, level in enumerate(levels):
+        values, censored = level.values / unit, int(level.censored.sum())
+        std = low = high = math.nan
+        mean = float(values.mean()) if level.n else math.nan
+        if level.n > 1:
+            std = float(values.std(ddof=1))
+            half = _half(max(std, math.sqrt(observable.family.least_variance) / unit), level.n)
+            if not censored:  # the mean of bounds is a bound itself and has no interval
+                low, high = max(0.0, mean - half), min(most, mean + half)
+        shown.append(Level(level.ratio, level.n, mean, std, low, high, censored, i >= agree))
     physical = None
     if last and last.verdict == CONVERGED:
-        most = 1.0 if observable.family is SHARE else math.inf
-        physical = _plateau(levels[agree:], unit, tolerance, physical_ratio, most)
+        together = np.concatenate([level.values for level in levels[agree:]]) / unit
+        value, half = float(together.mean()), _half(float(together.std(ddof=1)), len(together))
+        low, high = max(0.0, value - half), min(most, value + half)
+        # Between the last level and the physical ratio nothing was run: every decade may still
+        # change the number by the tolerance.
+        decades = max(0.0, math.log10(physical_ratio / top.ratio))
+        widest = low * (1 - tolerance) ** decades, min(most, high * (1 + tolerance) ** decades)
+        physical = Plateau(value, low, high, *widest)
     needed = _needed(levels, last, law, physical_ratio, time_s)
     if last:
         names = ("difference", "margin", "low", "high", "change_low", "change_high")
         last = replace(last, **{name: getattr(last, name) / unit for name in names})
-    box = _box_text(observable, levels)
+    # The density of voids of a box with fewer is set by the box, not by the ratio.
+    few = [level for level in levels if level.n and 0 < level.values.mean() < _FEW_VOIDS]
+    box = []
+    if observable.family is COUNT and few:
+        box = [
+            f"At {listed([ratio_text(level.ratio) for level in few])} the box holds fewer than "
+            f"{_FEW_VOIDS:g} voids: the box limits their density, not the ratio. Use a larger "
+            "system.size."
+        ]
     if box and needed is not None and not needed.ratios:
         needed = None  # more runs of a box that is too small decide nothing
     sentences = (
@@ -236,40 +261,13 @@ def assess(
         *_law_texts(observable, levels, law, physical, physical_ratio),
         *box,
     )
-    return Finding(observable, shown, last, law, physical, needed, sentences)
+    return Finding(observable, tuple(shown), last, law, physical, needed, sentences)
 
 
 def _half(std: float, n: int) -> float:
-    """Half of the 95 % interval of a mean, Student's t."""
     from scipy.stats import t as student
 
     return float(student.ppf(0.5 + CONFIDENCE / 2, n - 1)) * std / math.sqrt(n)
-
-
-def _level(level: LevelRuns, observable: Observable, unit: float, converged: bool) -> Level:
-    values, censored = level.values / unit, int(level.censored.sum())
-    std = low = high = math.nan
-    mean = float(values.mean()) if level.n else math.nan
-    if level.n > 1:
-        std = float(values.std(ddof=1))
-        half = _half(max(std, math.sqrt(observable.family.least_variance) / unit), level.n)
-        if not censored:  # the mean of bounds is a bound itself and has no interval
-            low, high = max(0.0, mean - half), mean + half
-            high = min(1.0, high) if observable.family is SHARE else high
-    return Level(level.ratio, level.n, mean, std, low, high, censored, converged)
-
-
-def _plateau(
-    levels: Sequence[LevelRuns], unit: float, tolerance: float, ratio: float, most: float
-) -> Plateau:
-    values = np.concatenate([level.values for level in levels]) / unit
-    value, half = float(values.mean()), _half(float(values.std(ddof=1)), len(values))
-    low, high = max(0.0, value - half), min(most, value + half)
-    # Between the last level and the physical ratio nothing was run: every decade may still change
-    # the number by the tolerance.
-    decades = max(0.0, math.log10(ratio / levels[-1].ratio))
-    widest = low * (1 - tolerance) ** decades, min(most, high * (1 + tolerance) ** decades)
-    return Plateau(value, low, high, *widest)
 
 
 def _needed(
@@ -301,9 +299,6 @@ def _needed(
     return Needed(ratios, replicas, time_s(ratios, replicas))
 
 
-# --- in words -------------------------------------------------------------------------------------
-
-
 def short(value: float, unit: str = "") -> str:
     """Two significant digits, without an exponent from 1 to 1e6: 0.0057, 39, 1600, 2.2e6."""
     rounded = float(f"{value:.2g}")
@@ -325,17 +320,6 @@ def exponent_text(law: PowerLaw) -> str:
     return one if math.isnan(law.exponent_low) else f"{one} ({low} to {high})"
 
 
-def _change(last: Comparison, base: float) -> str:
-    """A difference in percent with its 95 % interval."""
-
-    def percent(value: float) -> str:
-        share = 100 * value / base
-        return (f"{share:+.0f}" if abs(share) >= 10 else f"{share:+.2g}").replace("-", "−")
-
-    ends = f"{percent(last.change_low)} to {percent(last.change_high)}\u00a0%"
-    return f"{percent(last.difference)}\u00a0% (95\u00a0%: {ends})"
-
-
 def _verdict_text(
     observable: Observable,
     levels: Sequence[LevelRuns],
@@ -354,8 +338,24 @@ def _verdict_text(
             f"{name}: none at the two highest ratios; a larger box or a longer run may have some."
         )
     if last.verdict == UNKNOWN:
-        return f"{name}: not known {between}: {_unknown(levels[-2:])}."
-    change = _change(last, lower) if lower else figure(last.difference, observable.unit)
+        why = "with one run a level the scatter is unknown"
+        if early := sum(int(level.censored.sum()) for level in levels[-2:]):
+            runs = plural(sum(level.n for level in levels[-2:]), "run")
+            why = f"{early} of {runs} ended before it; "
+            why += "a larger stop.capacity_monolayers lets them go on"
+        elif not (levels[-2].n and levels[-1].n):
+            why = "no run has it there"
+        return f"{name}: not known {between}: {why}."
+    change = figure(last.difference, observable.unit)
+    if lower:
+        percent = [
+            (f"{share:+.0f}" if abs(share) >= 10 else f"{share:+.2g}").replace("-", "−")
+            for share in (
+                100 * value / lower
+                for value in (last.difference, last.change_low, last.change_high)
+            )
+        ]
+        change = "{}\u00a0% (95\u00a0%: {} to {}\u00a0%)".format(*percent)
     if last.verdict == CONVERGED:
         first = next(level.ratio for level in shown if level.converged)
         within = f"within {100 * tolerance:.3g}\u00a0%"
@@ -369,17 +369,6 @@ def _verdict_text(
         f"{name}: not shown to have converged, the scatter is too wide: {change} {between}, and "
         f"{100 * tolerance:.3g}\u00a0% was to be shown."
     )
-
-
-def _unknown(two: Sequence[LevelRuns]) -> str:
-    if early := sum(int(level.censored.sum()) for level in two):
-        return (
-            f"{early} of {plural(sum(level.n for level in two), 'run')} ended before it; "
-            "a larger stop.capacity_monolayers lets them go on"
-        )
-    if any(not level.n for level in two):
-        return "no run has it there"
-    return "with one run a level the scatter is unknown"
 
 
 def _law_texts(
@@ -422,18 +411,6 @@ def _law_texts(
             f"{widest}."
         )
     return texts
-
-
-def _box_text(observable: Observable, levels: Sequence[LevelRuns]) -> list[str]:
-    """A warning where a box is too small for a density of voids."""
-    few = [level for level in levels if level.n and 0 < level.values.mean() < _FEW_VOIDS]
-    if observable.family is not COUNT or not few:
-        return []
-    names = listed([ratio_text(level.ratio) for level in few])
-    return [
-        f"At {names} the box holds fewer than {_FEW_VOIDS:g} voids: the box limits their "
-        "density, not the ratio. Use a larger system.size."
-    ]
 
 
 def open_text(labels: Sequence[str], physical_ratio: float) -> str:

@@ -12,15 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kmc.campaign.convergence import power_law
 from kmc.campaign.convergence.findings import Finding, Level, Needed, assess, open_text, ratio_text
-from kmc.campaign.convergence.power_law import (
-    CONTACT_LOSS,
-    LOSS,
-    ONSET_CAPACITY,
-    VOID_DENSITY,
-    WIDTH,
-    LevelRuns,
-)
 from kmc.campaign.dataset import load_sweep
 from kmc.campaign.folder import SweepFolder, open_folder, plan_along
 from kmc.common.drawing import drawn
@@ -178,7 +171,22 @@ class Convergence:
             "runs_missing": self.missing,
             "converged": self.converged,
         }
-        return json_safe({**top, "observables": {n: _json(f) for n, f in self.findings.items()}})
+        observables = {}
+        for name, found in self.findings.items():
+            law = found.law and {n: getattr(found.law, n) for n in _OF_A_LAW}
+            share = found.observable.family.name == "share"
+            observables[name] = {
+                "unit": found.observable.unit or "1",
+                "verdict": found.verdict,
+                "converged_from": found.converged_from,
+                "rungs": [asdict(level) for level in found.levels],  # key of the file format
+                "last_two": found.last and asdict(found.last),
+                "law": law and {"scale": "logit" if share else "log", **law},
+                "physical": found.physical and asdict(found.physical),
+                "needed": found.needed and asdict(found.needed),
+                "sentences": found.sentences,
+            }
+        return json_safe({**top, "observables": observables})
 
     def _repr_html_(self) -> str:
         rows = [
@@ -192,24 +200,6 @@ class Convergence:
     def plot(self) -> Any:
         """The picture of `kmc converge`, a matplotlib figure."""
         return drawn("convergence_picture", self)
-
-
-def _json(found: Finding) -> dict[str, Any]:
-    law, scale = found.law, "logit" if found.observable.family.name == "share" else "log"
-    return {
-        "unit": found.observable.unit or "1",
-        "verdict": found.verdict,
-        "converged_from": found.converged_from,
-        "rungs": [asdict(level) for level in found.levels],  # key of the file format
-        "last_two": None if found.last is None else asdict(found.last),
-        "law": law and {"scale": scale, **{name: getattr(law, name) for name in _OF_A_LAW}},
-        "physical": None if found.physical is None else asdict(found.physical),
-        "needed": None if found.needed is None else asdict(found.needed),
-        "sentences": found.sentences,
-    }
-
-
-# --- reading --------------------------------------------------------------------------------------
 
 
 def read_study(
@@ -254,24 +244,27 @@ def read_study(
     ratios, late = ds[axis].values, ds.onset_censored.values
     onset = ds.onset_capacity_monolayers.where(~ds.onset_censored, ds.capacity_monolayers).values
     rows = {
-        CONTACT_LOSS: 1.0 - numbers("contact_fraction"),
-        VOID_DENSITY: numbers("voids"),
-        WIDTH: numbers("mean_void_width_nm"),
-        ONSET_CAPACITY: onset,
+        power_law.CONTACT_LOSS: 1.0 - numbers("contact_fraction"),
+        power_law.VOID_DENSITY: numbers("voids"),
+        power_law.WIDTH: numbers("mean_void_width_nm"),
+        power_law.ONSET_CAPACITY: onset,
     }
     if "aurbach_efficiency" in ds:
-        rows[LOSS] = np.maximum(0.0, 1.0 - ds.aurbach_efficiency.values)
+        rows[power_law.LOSS] = np.maximum(0.0, 1.0 - ds.aurbach_efficiency.values)
     time_s = _Times(opened, workers or cores())
     findings = {}
     for observable, values in rows.items():
-        censored = late if observable is ONSET_CAPACITY else [()] * len(ratios)
-        runs = [LevelRuns.of(r, v, c) for r, v, c in zip(ratios, values, censored, strict=True)]
+        censored = late if observable is power_law.ONSET_CAPACITY else [()] * len(ratios)
+        runs = [
+            power_law.LevelRuns.of(r, v, c)
+            for r, v, c in zip(ratios, values, censored, strict=True)
+        ]
         findings[observable.name] = assess(
             observable,
             runs,
             tolerance=tolerance,
             physical_ratio=physical,
-            unit=area_um2 if observable is VOID_DENSITY else 1.0,
+            unit=area_um2 if observable is power_law.VOID_DENSITY else 1.0,
             time_s=time_s,
         )
     done = ds.state.values == "done"

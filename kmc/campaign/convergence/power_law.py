@@ -241,9 +241,6 @@ def _line(levels: list[LevelRuns], family: Family, x: np.ndarray) -> _Line | Non
     return line, phi * np.linalg.inv((design.T * weights) @ design), off / squares
 
 
-# --- onsets, which may be censored ----------------------------------------------------------------
-
-
 def _line_of_onsets(levels: list[LevelRuns], family: Family, x: np.ndarray) -> _Line | None:
     seen = [level for level in levels if not level.censored.all()]
     if len(seen) < 2 or min(float(level.values.min()) for level in levels) <= 0:

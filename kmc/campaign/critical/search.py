@@ -21,7 +21,7 @@ from kmc.campaign.dataset import load_sweep
 from kmc.campaign.execute import run_plan
 from kmc.campaign.folder import plan_along
 from kmc.campaign.local import LocalWorkers
-from kmc.campaign.plan import Plan, plan_of
+from kmc.campaign.plan import plan_of
 from kmc.campaign.points import ZIP, without_removed
 from kmc.common.threads import cores
 from kmc.errors import InputError, KmcError
@@ -117,9 +117,6 @@ def posterior_samples(
     return found.settings(count, experiment or known[0])
 
 
-# --- the search ---------------------------------------------------------------------------------
-
-
 def find(
     question: Question,
     folder: str | Path,
@@ -174,12 +171,6 @@ class _Runs:
         if self._made is not None:
             self._made.close()
 
-    def _workers(self, points: int) -> LocalWorkers:
-        """Workers shared by all rounds, as starting them takes seconds."""
-        if self._made is None:
-            self._made = LocalWorkers(self._at_a_time, self.path / "workers.log")
-        return self._made
-
     def earlier(self) -> list[float]:
         """Values of an earlier search in the folder."""
         vary = self.question.vary
@@ -190,24 +181,29 @@ class _Runs:
         """Runs that meet the criterion and runs made at each value; existing runs are reused."""
         if not values:
             return []
-        plan = self._plan(sorted({*self.earlier(), *values}))
-        tally = run_plan(plan, self.path, self._workers, progress=self._progress, keep_workers=True)
-        if tally.interrupted:
-            raise KeyboardInterrupt
-        return self._count(values)
-
-    def _plan(self, values: Sequence[float]) -> Plan:
-        """The sweep with all values so far."""
         question, fixed = self.question, self.question.fixed()
-        samples = question.samples
-        study = {"run": question.base, "seed": question.seed, "grid": {question.vary: values}}
-        if samples:
+        study: dict[str, Any] = {
+            "run": question.base,
+            "seed": question.seed,
+            "grid": {question.vary: sorted({*self.earlier(), *values})},
+        }
+        if samples := question.samples:
             study["zip"] = {key: [row[key] for row in samples] for key in samples[0]}
             fixed = {key: value for key, value in fixed.items() if key not in samples[0]}
         else:
             study["replicas"] = question.replicas
         comment = f"Written by kmc critical: where {question.criterion} sets in."
-        return plan_of(study | {"set": fixed}, "critical", comment, resolve=False)
+        plan = plan_of(study | {"set": fixed}, "critical", comment, resolve=False)
+
+        def workers(points: int) -> LocalWorkers:
+            # Shared by all rounds, as starting them takes seconds.
+            self._made = self._made or LocalWorkers(self._at_a_time, self.path / "workers.log")
+            return self._made
+
+        tally = run_plan(plan, self.path, workers, progress=self._progress, keep_workers=True)
+        if tally.interrupted:
+            raise KeyboardInterrupt
+        return self._count(values)
 
     def _count(self, values: Sequence[float]) -> list[tuple[int, int]]:
         question, charge = self.question, self.question.charge
@@ -245,9 +241,6 @@ def _column(runs: xr.Dataset, name: str) -> np.ndarray:
     name = name if name in runs.data_vars else f"{name}_end"  # beside an axis of that name
     values = runs[name] if name in runs.data_vars else runs.seed * np.nan
     return values.values.ravel()
-
-
-# --- against a second key -----------------------------------------------------------------------
 
 
 def parse_against(text: str) -> tuple[str, list[float]]:

@@ -211,8 +211,6 @@ def _log_logistic(z: np.ndarray) -> np.ndarray:
     return -np.logaddexp(0.0, -np.asarray(z, dtype=float))
 
 
-# --- the search -----------------------------------------------------------------------------------
-
 # Runs at each of some values: how many met the criterion, of how many that could be judged.
 Evaluate = Callable[[Sequence[float]], Sequence[tuple[int, int]]]
 
@@ -258,8 +256,17 @@ def search(
         values = tuple(sorted(outcomes))
         hits, runs = zip(*(outcomes[value] for value in values), strict=True)
         found = fit(values, hits, runs, scale, confidence)
-        narrow = found.precision <= tolerance
-        done = narrow and _supported(outcomes, found, scale)
+        done = False
+        if found.precision <= tolerance:
+            # Bisection by single runs always ends in a narrow gap, also where P is broad: enough
+            # runs beside the threshold, on both sides, distinguish the two.
+            low, centre, high = (
+                float(scale.place(v)) for v in (found.low, found.value, found.high)
+            )
+            near = [(float(scale.place(v)), n) for v, (_, n) in outcomes.items()]
+            below = sum(n for u, n in near if low - (high - low) <= u <= centre)
+            above = sum(n for u, n in near if centre <= u <= high + (high - low))
+            done = min(below, above) >= _NEAR
         wanted = _next(outcomes, found, scale, tolerance)
         fresh = [value for value in wanted if value not in outcomes]
         more = 0 if done else replicas * len(fresh)
@@ -268,7 +275,6 @@ def search(
 
 
 def _next(outcomes: dict, found: Fit, scale: Scale, tolerance: float) -> list[float]:
-    """Values to try next; none where the search is over."""
     missing = [value for value in (scale.low, scale.high) if value not in outcomes]
     if missing:
         return missing
@@ -293,20 +299,6 @@ def _next(outcomes: dict, found: Fit, scale: Scale, tolerance: float) -> list[fl
     return [
         _untried(place + side * reach, outcomes, scale, 0.05 * (high - low)) for side in (-1, 1)
     ]
-
-
-def _supported(outcomes: dict, found: Fit, scale: Scale) -> bool:
-    """Whether enough runs near the threshold, on both sides, support the interval.
-
-    Bisection by single runs always ends in a narrow gap, also where P is broad; further runs beside
-    the gap distinguish the two.
-    """
-    centre = float(scale.place(found.value))
-    low, high = float(scale.place(found.low)), float(scale.place(found.high))
-    near = {float(scale.place(v)): runs for v, (_, runs) in outcomes.items()}
-    below = sum(n for u, n in near.items() if low - (high - low) <= u <= centre)
-    above = sum(n for u, n in near.items() if centre <= u <= high + (high - low))
-    return min(below, above) >= _NEAR
 
 
 def _untried(place: float, outcomes: dict, scale: Scale, step: float) -> float:
