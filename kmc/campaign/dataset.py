@@ -19,8 +19,8 @@ import numpy as np
 from kmc.campaign import scalars
 from kmc.campaign.folder import SweepFolder, open_folder
 from kmc.campaign.local import LocalWorkers
-from kmc.campaign.plan import REMOVED, ZIP, Plan
 from kmc.campaign.point_files import stems
+from kmc.campaign.points import REMOVED, ZIP, Plan
 from kmc.common.catalogue import nearest
 from kmc.common.drawing import drawn
 from kmc.common.formatting import quantity
@@ -257,7 +257,7 @@ def _read(
 def _read_in_parallel(
     files: Sequence[Path], wanted: Sequence[scalars.At], contact: float, progress: Progress
 ) -> dict[str, dict]:
-    """Entries of files by all cores, where many have to be opened, at some 10 ms each."""
+    # Entries of files by all cores, where many have to be opened, at some 10 ms each.
     count = min(cores(), len(files) // _FILES_A_WORKER)
     found: dict[str, dict] = {}
     if count < 2:
@@ -284,10 +284,8 @@ def _read_in_parallel(
 
 
 def _short(plan: Plan) -> dict[str, str]:
-    """``conditions.temperature_K`` → ``temperature_K``, with its section where that is taken.
-
-    Short enough for ``sel(temperature_K=300)``.
-    """
+    # ``conditions.temperature_K`` → ``temperature_K``, with its section where that is taken.
+    # Short enough for ``sel(temperature_K=300)``.
     last = [key.rpartition(".")[2] for key in plan.keys]
     return {
         key: key.replace(".", "_") if last.count(name) > 1 or name in _TAKEN else name
@@ -321,10 +319,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _with_removed(values: Sequence[Any]) -> list[float]:
-    """Numbers among which some keys were removed, which are NaN; empty for anything else.
-
-    A coordinate along the zipped keys may hold NaN: their place, `zip`, is the index.
-    """
+    # Numbers among which some keys were removed, which are NaN; empty for anything else.
+    # A coordinate along the zipped keys may hold NaN: their place, `zip`, is the index.
     kept = [value for value in values if value != REMOVED]
     if not kept or len(kept) == len(values) or not all(map(_is_number, kept)):
         return []

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kmc.campaign.folder import SweepFolder
-from kmc.campaign.plan import Plan, Point
+from kmc.campaign.points import Plan, Point
 from kmc.runfile.kinds import kind_of
 from kmc.systems import SYSTEMS
 

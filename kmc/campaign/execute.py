@@ -16,8 +16,8 @@ from kmc.campaign.dataset import load_sweep
 from kmc.campaign.estimate import work_of
 from kmc.campaign.folder import SweepFolder, make_folder
 from kmc.campaign.local import Workers, local_workers
-from kmc.campaign.plan import Plan, Point, plan_of, read_plan
-from kmc.campaign.points import combinations
+from kmc.campaign.plan import plan_of, read_plan
+from kmc.campaign.points import Plan, Point, combinations
 from kmc.campaign.run_point import BUSY, DONE, FAILED, LOST, STOPPED
 from kmc.common.formatting import duration
 from kmc.common.interruption import Interruption
@@ -217,11 +217,9 @@ class _Loop:
             self._look()
 
     def _next(self) -> Point | None:
-        """The first point that may start.
-
-        The event loop is compiled once for each kind of run and then cached on disk: the first
-        point of a kind starts alone, and the others of that kind wait until it has compiled.
-        """
+        # The first point that may start.
+        # The event loop is compiled once for each kind of run and then cached on disk: the first
+        # point of a kind starts alone, and the others of that kind wait until it has compiled.
         compiling = {one.kind for one in self.running.values()} - self.compiled
         ready = [
             queue[0] for kind, queue in self.waiting.items() if queue and kind not in compiling
@@ -311,14 +309,14 @@ class _Loop:
 
 
 def _pace(known: list[tuple[float, float]]) -> float:
-    """Seconds for a unit of work, by the larger points: small ones are mostly preparation."""
+    # Seconds for a unit of work, by the larger points: small ones are mostly preparation.
     large = max(work for work, _ in known)
     work, spent = zip(*(row for row in known if row[0] >= 0.5 * large), strict=True)
     return sum(spent) / sum(work)
 
 
 def _kind(plan: Plan, point: Point) -> str:
-    """Runs of one kind use the same compiled loop: with or without Mg."""
+    # Runs of one kind use the same compiled loop: with or without Mg.
     system = plan.run_tables(point).get("system", {})
     mg = system.get("mg_fraction") or system.get("mg_coverage_L1")
     return "alloy" if mg else "pure"

@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 from filelock import BaseFileLock, SoftFileLock, Timeout
 
 from kmc.campaign import point_files
-from kmc.campaign.plan import Plan, Point, canonical
+from kmc.campaign.points import Plan, Point, canonical
 from kmc.common.formatting import listed
 from kmc.common.json_files import read_json, read_text
 from kmc.common.outputs import remove_drafts, replacing

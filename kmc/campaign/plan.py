@@ -18,27 +18,15 @@ from kmc.campaign.points import (
     REMOVED,
     ZIP,
     Plan,
-    Point,
     canonical,
     combinations,
     without_removed,
 )
-from kmc.common import catalogue
-from kmc.common.validation import (
-    Checked,
-    Problem,
-    kind,
-    number_of,
-    raise_problems,
-    show,
-    toml_value,
-)
+from kmc.common import catalogue, validation
 from kmc.errors import InputError
 from kmc.model.quantities import QUANTITIES
 from kmc.runfile.load import SECTIONS, RunFile, load_run, run_tables
 from kmc.runfile.sections import System
-
-__all__ = ["MAX_SEED", "REMOVED", "ZIP", "Plan", "Point", "canonical", "read_plan"]
 
 MAX_POINTS = 100_000
 KEYS = ("run", "replicas", "seed", "grid", "zip", "set")
@@ -67,7 +55,7 @@ def plan_of(
     so that a folder of earlier runs goes on.
     """
     source = "the dict of the sweep"
-    raise_problems(_unknown_keys(study, source, "A sweep has"), source)
+    validation.raise_problems(_unknown_keys(study, source, "A sweep has"), source)
     tables = {key: study[key] for key in ("grid", "zip", "set") if study.get(key)}
     for key, table in tables.items():
         if not isinstance(table, Mapping):
@@ -80,10 +68,14 @@ def plan_of(
         if key in study:
             value = study[key]
             path = key == "run" and isinstance(value, str) and "/" in value
-            lines.append(f"{key} = {toml_value(_absolute(Path(value) if path else value))}")
+            lines.append(
+                f"{key} = {validation.toml_value(_absolute(Path(value) if path else value))}"
+            )
     for key, table in tables.items():
         lines += ["", f"[{key}]"]
-        lines += [f"{toml_value(k)} = {_toml(value, resolve)}" for k, value in table.items()]
+        lines += [
+            f"{validation.toml_value(k)} = {_toml(value, resolve)}" for k, value in table.items()
+        ]
     return _plan("\n".join(lines) + "\n", source, name, None)
 
 
@@ -102,7 +94,7 @@ def _toml(value: Any, resolve: bool) -> str:
         value = REMOVED
     elif isinstance(value, Mapping):
         value = dict(value)
-    return toml_value(_absolute(value) if resolve else value)
+    return validation.toml_value(_absolute(value) if resolve else value)
 
 
 def _plan(text: str, source: str, name: str, folder: Path | None) -> Plan:
@@ -113,7 +105,7 @@ def _plan(text: str, source: str, name: str, folder: Path | None) -> Plan:
             f"{source} is a run file, not a sweep file",
             advice='A sweep file has run = "strip_li" and a [grid]. For this file: kmc run.',
         )
-    raise_problems(_unknown_keys(given, source, "A sweep file has"), source)
+    validation.raise_problems(_unknown_keys(given, source, "A sweep file has"), source)
     base, base_path = _base(given.get("run"), source, folder)
     replicas = _integer(given, "replicas", 1, MAX_POINTS, source)
     seed = _integer(given, "seed", 0, MAX_SEED, source)
@@ -141,15 +133,15 @@ def _plan(text: str, source: str, name: str, folder: Path | None) -> Plan:
     return plan
 
 
-def _unknown_keys(given: Mapping, source: str, has: str) -> Iterator[Problem]:
+def _unknown_keys(given: Mapping, source: str, has: str) -> Iterator[validation.Problem]:
     for key in given:
         if str(key).partition(".")[0] in SECTIONS:
-            yield Problem(
+            yield validation.Problem(
                 f"{key!r} in {source} is not known", "Put it below [grid], [zip] or [set]."
             )
         elif key not in KEYS:
             advice = f"{catalogue.nearest(str(key), KEYS)}{has} {', '.join(KEYS)}."
-            yield Problem(f"{key!r} in {source} is not known", advice)
+            yield validation.Problem(f"{key!r} in {source} is not known", advice)
 
 
 def _base(run: Any, source: str, folder: Path | None) -> tuple[str, Path]:
@@ -165,7 +157,7 @@ def _base(run: Any, source: str, folder: Path | None) -> tuple[str, Path]:
     try:
         return run, catalogue.locate("runs", run).resolve()
     except InputError as error:
-        message = f"run = {show(run)} in {source}: {error.message}"
+        message = f"run = {validation.show(run)} in {source}: {error.message}"
         raise InputError(message, advice=error.advice) from None
 
 
@@ -173,7 +165,7 @@ def _integer(given: Mapping, key: str, low: int, high: int, source: str) -> int:
     value = given.get(key, 1)
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise InputError(
-            f"{key} = {show(value)} in {source} cannot be used",
+            f"{key} = {validation.show(value)} in {source} cannot be used",
             advice=f"Allowed: a whole number from {low} to {high}.",
         )
     return value
@@ -188,7 +180,7 @@ def _changes(given: Mapping, source: str) -> dict[str, dict[str, Any]]:
         table = given.get(name, {})
         if not isinstance(table, dict):
             raise InputError(
-                f"{name!r} in {source} must be a section, not {kind(table)}",
+                f"{name!r} in {source} must be a section, not {validation.kind(table)}",
                 advice=f"Write [{name}] on a line of its own, its keys below.",
             )
         for key, value in table.items():
@@ -198,18 +190,18 @@ def _changes(given: Mapping, source: str) -> dict[str, dict[str, Any]]:
                 where = f"{full!r} in [{name}] of {source}"
                 if full in places:
                     message = f"{full!r} is in [{places[full]}] and in [{name}] of {source}"
-                    problems.append(Problem(message, "Keep one of them."))
+                    problems.append(validation.Problem(message, "Keep one of them."))
                 places[full], flat[full] = name, item
                 if full == "random.seed":
                     advice = (
                         "Every point has a seed of its own: set seed and replicas of the sweep."
                     )
-                    problems.append(Problem(f"{where} cannot be set", advice))
+                    problems.append(validation.Problem(f"{where} cannot be set", advice))
                 elif full.count(".") != 1 or not all(full.split(".")):
                     advice = 'Write "section.key", for example "conditions.temperature_K".'
                     message = f"{where} does not name a section and a key"
-                    problems.append(Problem(message, advice))
-    raise_problems(problems, source)
+                    problems.append(validation.Problem(message, advice))
+    validation.raise_problems(problems, source)
     return changes
 
 
@@ -219,33 +211,35 @@ def _axes(grid: Mapping[str, Any], zipped: Mapping[str, Any], source: str) -> di
         for key, values in table.items():
             where = f"{key!r} in [{name}] of {source}"
             if not isinstance(values, list):
-                message = f"{where} must be a list of values, not {kind(values)}"
-                advice = f'Write "{key}" = [{show(values)}], or put it below [set].'
-                problems.append(Problem(message, advice))
+                message = f"{where} must be a list of values, not {validation.kind(values)}"
+                advice = f'Write "{key}" = [{validation.show(values)}], or put it below [set].'
+                problems.append(validation.Problem(message, advice))
             elif not values:
-                problems.append(Problem(f"{where} is an empty list", "Give at least one value."))
+                problems.append(
+                    validation.Problem(f"{where} is an empty list", "Give at least one value.")
+                )
             elif name == "grid":
                 problems += _repeated(values, where)
     if not problems and len({len(values) for values in zipped.values()}) > 1:
         lengths = ", ".join(f"{key!r} has {len(values)}" for key, values in zipped.items())
         message = f"the lists of [zip] in {source} differ in length: {lengths}"
         advice = "Their values are taken side by side; make them equally long."
-        problems.append(Problem(message, advice))
-    raise_problems(problems, source)
+        problems.append(validation.Problem(message, advice))
+    validation.raise_problems(problems, source)
     axes = {key: list(values) for key, values in grid.items()}
     if zipped:
         rows = zip(*zipped.values(), strict=True)
         axes[ZIP] = [dict(zip(zipped, row, strict=True)) for row in rows]
-        raise_problems(_repeated(axes[ZIP], f"[zip] of {source}"), source)
+        validation.raise_problems(_repeated(axes[ZIP], f"[zip] of {source}"), source)
     return axes
 
 
-def _repeated(values: Sequence, where: str) -> Iterator[Problem]:
+def _repeated(values: Sequence, where: str) -> Iterator[validation.Problem]:
     seen = set()
     for value in values:
         if (spelt := canonical(value)) in seen:
             advice = "For several runs of one setting give replicas."
-            yield Problem(f"{where} has {toml_value(value)} twice", advice)
+            yield validation.Problem(f"{where} has {validation.toml_value(value)} twice", advice)
         seen.add(spelt)
 
 
@@ -277,20 +271,20 @@ def _check_runs(
     base: Path, fixed: Mapping[str, Any], rows: Iterable[Mapping[str, Any]], source: str
 ) -> None:
     """Complete runs with some settings, until several problems have been found."""
-    problems: dict[Problem, None] = {}
+    problems: dict[validation.Problem, None] = {}
     for settings in rows:
         changes = {**fixed, **settings}
         try:
             load_run(base, without_removed(changes), origins=_origins(changes, source))
         except InputError as error:
-            problems[Problem(error.message, error.advice or "")] = None
+            problems[validation.Problem(error.message, error.advice or "")] = None
         if len(problems) >= _MAX_PROBLEMS:
             break
-    raise_problems(problems, source)
+    validation.raise_problems(problems, source)
 
 
 def _origins(changes: Mapping[str, Any], source: str) -> dict[str, str]:
-    return {key: f"{key} = {show(value)} of {source}" for key, value in changes.items()}
+    return {key: f"{key} = {validation.show(value)} of {source}" for key, value in changes.items()}
 
 
 def _fits(key: str, value: Any) -> bool:
@@ -301,9 +295,9 @@ def _fits(key: str, value: Any) -> bool:
     value = None if value == REMOVED else value
     if section == "parameters":
         known = QUANTITIES.get(name)
-        return known is not None and (value is None or known.allows(number_of(value)[0]))
+        return known is not None and (value is None or known.allows(validation.number_of(value)[0]))
     model = RunFile.model_fields[section].annotation
-    if not (isinstance(model, type) and issubclass(model, Checked)):
+    if not (isinstance(model, type) and issubclass(model, validation.Checked)):
         return False
     if value is None:
         return name in model.model_fields

@@ -95,7 +95,7 @@ def lock_of(path: Path, timeout_s: float = 0.0) -> BaseFileLock:
 
 @functools.lru_cache
 def _has_locks(folder: Path) -> bool:
-    """Whether files of a folder can be locked; some file systems of clusters have no locks."""
+    # Whether files of a folder can be locked; some file systems of clusters have no locks.
     try:
         import fcntl
     except ImportError:  # Windows, where every file system can

@@ -101,7 +101,7 @@ class Plan:
         return plan
 
     def _check_rows(self, points: Sequence[Point]) -> None:
-        """Compare listed points with those of the axes; their names and seeds may be of old."""
+        # Compare listed points with those of the axes; their names and seeds may be of old.
         rows = self.axes.get(ZIP, [])
         if rows and not all(isinstance(row, dict) and row.keys() == rows[0].keys() for row in rows):
             raise ValueError("the rows of zip have different keys")

@@ -104,7 +104,7 @@ def main() -> None:
 
 
 def _numbers(trajectory: Path) -> dict[str, Any] | None:
-    """Summary numbers of a finished point, so that `kmc.load_sweep` need not open its file."""
+    # Summary numbers of a finished point, so that `kmc.load_sweep` need not open its file.
     from kmc.campaign.scalars import entry_of
     from kmc.systems.run import load
 

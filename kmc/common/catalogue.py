@@ -35,7 +35,7 @@ _DEEP_KEY = re.compile(rf"(?<![\w\"'-])(?:{_PART}[ \t]*+\.[ \t]*+){{{MAX_DEEP}}}
 
 
 def _folder(kind: str) -> Path:
-    """Folder of a kind: inside the installed package, else beside it in a checkout."""
+    # Folder of a kind: inside the installed package, else beside it in a checkout.
     kind = "runs" if kind in _PREFIXES else kind
     here = Path(__file__).resolve().parent.parent  # the package kmc
     installed = here / kind

@@ -39,7 +39,7 @@ _OF_SUPERBASINS = (
     ("conditions", "overpotential_V", None),
     ("conditions", "exchange", False),
 )
-_WITH_STEPS = (  # the values beside [[protocol]], whose steps have their own
+WITH_STEPS = (  # the values beside [[protocol]], whose steps have their own
     ("conditions", "overpotential_V", None),
     ("conditions", "exchange", False),
     ("acceleration", "superbasins", False),
@@ -64,7 +64,7 @@ def differs(section: str, key: str, value: Any, run: RunFile) -> bool:
 
 
 def _exchanges_alone(run: RunFile) -> bool:
-    """Exchange beyond the net current goes with a given current, and with it alone."""
+    # Exchange beyond the net current goes with a given current, and with it alone.
     return run.conditions.exchange and not run.conditions.current_density_mA_cm2 > 0
 
 
@@ -259,11 +259,6 @@ def steps_instead(
     return [Problem(text, "Steps have their own current or voltage and their own end.")]
 
 
-def protocol_checks(run: RunFile, origin: Origin) -> list[Problem]:
-    """The same for a box of atoms, whose steps need an interface, too."""
-    return steps_instead(run, origin, _WITH_STEPS)
-
-
 def _exclusive(run: RunFile, origin: Origin) -> list[Problem]:
     """Keys that exclude each other."""
     groups = [
@@ -288,7 +283,7 @@ def _exclusive(run: RunFile, origin: Origin) -> list[Problem]:
 
 
 def _superbasins(run: RunFile, origin: Origin) -> list[Problem]:
-    """Superbasins are implemented for a lone vacancy in pure Li under a given current only."""
+    # Superbasins are implemented for a lone vacancy in pure Li under a given current only.
     if not run.acceleration.superbasins:
         return []
     found = differing(run, origin, _OF_SUPERBASINS)

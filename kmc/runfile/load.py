@@ -26,7 +26,7 @@ from kmc.common.validation import (
 )
 from kmc.errors import InputError
 from kmc.runfile import kind_checks
-from kmc.runfile.checks import PLATING, cross_checks, protocol_checks, warn_of_celsius
+from kmc.runfile.checks import PLATING, WITH_STEPS, cross_checks, steps_instead, warn_of_celsius
 from kmc.runfile.kinds import BOX, CHECKS, KINDS, find_more
 from kmc.runfile.protocol import CHARGES, ENDS
 from kmc.runfile.run_file import SECTIONS, Origin, RunFile, broken, from_resolved
@@ -57,12 +57,31 @@ def load_run(
     find_more()
     overrides = dotted(overrides)
     origins = _all_origins(overrides, origins)
-    if isinstance(name_or_path, Mapping):
-        return _run_of_tables(name_or_path, overrides, origins)
-    path = catalogue.locate("runs", name_or_path)
-    text = catalogue.read_text(path)
-    run = checked_run(run_tables(path, overrides, origins), str(path), origins)
-    run._name, run._text, run._origin = path.stem, text, path
+    if not isinstance(name_or_path, Mapping):
+        path = catalogue.locate("runs", name_or_path)
+        text = catalogue.read_text(path)
+        run = checked_run(run_tables(path, overrides, origins), str(path), origins)
+        run._name, run._text, run._origin = path.stem, text, path
+        return run
+    source = "the dict of the run"
+    sections: dict[str, Any] = {}
+    for name, value in name_or_path.items():
+        section, _, key = str(name).partition(".")
+        if key and section in SECTIONS:  # "stop.time_s": 1, as overrides have it
+            sections.setdefault(section, {})[key] = value
+        elif isinstance(value, Mapping):
+            sections.setdefault(name, {}).update(value)
+        else:
+            sections[name] = value
+    tables = {
+        name: {key: value for key, value in table.items() if value is not None}
+        for name, table in _sections(sections, source).items()
+    }
+    _resolve_paths(tables, Path.cwd())
+    text = toml_document(tables)  # a run file of the same meaning, which the trajectory stores
+    _override(tables, overrides, origins)
+    run = checked_run(tables, source, origins)
+    run._name, run._text, run._origin = "run", text, None
     return run
 
 
@@ -77,33 +96,6 @@ def dotted(settings: Mapping[str, Any] | None) -> dict[str, Any]:
         nested = name in SECTIONS and isinstance(value, Mapping)
         flat |= {f"{name}.{key}": v for key, v in value.items()} if nested else {name: value}
     return flat
-
-
-def _run_of_tables(
-    given: Mapping[str, Any], overrides: Mapping[str, Any] | None, origins: Mapping[str, str]
-) -> RunFile:
-    """A run from its sections, with a run file of the same meaning as its text."""
-    source = "the dict of the run"
-    sections: dict[str, Any] = {}
-    for name, value in given.items():
-        section, _, key = str(name).partition(".")
-        if key and section in SECTIONS:  # "stop.time_s": 1, as overrides have it
-            sections.setdefault(section, {})[key] = value
-        elif isinstance(value, Mapping):
-            sections.setdefault(name, {}).update(value)
-        else:
-            sections[name] = value
-    tables = _sections(sections, source)
-    tables = {
-        name: {key: value for key, value in table.items() if value is not None}
-        for name, table in tables.items()
-    }
-    _resolve_paths(tables, Path.cwd())
-    text = toml_document(tables)
-    _override(tables, overrides or {}, origins)
-    run = checked_run(tables, source, origins)
-    run._name, run._text, run._origin = "run", text, None
-    return run
 
 
 def restored_run(
@@ -172,7 +164,7 @@ def checked_run(
         raise_problems(broken(PLATING, run, origin), source)
         run = RunFile.model_validate(_as_protocol(tables, run))
     if run.has_protocol:
-        raise_problems(protocol_checks(run, origin), source)
+        raise_problems(steps_instead(run, origin, WITH_STEPS), source)
     raise_problems(cross_checks(run, origin), source)
     return run.with_default_cadence()
 
@@ -216,11 +208,9 @@ def _all_origins(
 def _override(
     tables: dict[str, dict], overrides: Mapping[str, Any], origins: Mapping[str, str]
 ) -> None:
-    """Apply overrides to the sections; a charge at which to stop replaces that of the file.
-
-    Two stops by charge would act both, the nearer one first: `stop.capacity_mAh_cm2 = 1` for
-    strip_li would end at its 2 monolayers, 14 000 times earlier than asked for.
-    """
+    # Apply overrides to the sections; a charge at which to stop replaces that of the file.
+    # Two stops by charge would act both, the nearer one first: `stop.capacity_mAh_cm2 = 1` for
+    # strip_li would end at its 2 monolayers, 14 000 times earlier than asked for.
     for key, value in overrides.items():
         parts = key.split(".") if isinstance(key, str) else []
         if len(parts) != 2 or not all(parts):
@@ -370,6 +360,6 @@ def _without_unit(key: str, raw: str, text: str) -> float | None:
 
 
 def _plain_unit(unit: str) -> str:
-    """A unit as people type it: mA cm-2, mA/cm^2 and mA/cm² are one."""
+    # A unit as people type it: mA cm-2, mA/cm^2 and mA/cm² are one.
     plain = unit.translate(str.maketrans("²³µμ", "23uu", " ^*·")).replace("cm-2", "/cm2")
     return plain.removesuffix("s") if plain.startswith("monolayer") else plain

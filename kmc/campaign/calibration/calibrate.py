@@ -232,7 +232,7 @@ class _Study:
         return self._conclude(emulators, plausible)
 
     def _run(self, wave: int, places: np.ndarray) -> None:
-        """Make the runs of a wave whose design is kept: its places may not depend on rounding."""
+        # Make the runs of a wave whose design is kept: its places may not depend on rounding.
         folder = self.folder / f"wave_{wave}"
         folder.mkdir(exist_ok=True)
         if (folder / "design.json").is_file():

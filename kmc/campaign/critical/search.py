@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,7 +123,7 @@ def find(
     folder: str | Path,
     *,
     workers: int | None = None,
-    report: Callable[[str], None] | None = None,
+    report: Callable[[str], None] = lambda line: None,
     progress: bool = False,
 ) -> Critical:
     """Search, in a folder that keeps the runs.
@@ -131,45 +132,40 @@ def find(
     a line of text for each value tried. For the rest see `critical`.
     """
     question.check()
-    runs, scale = _Runs(question, Path(folder), workers, progress), question.scale
-
-    def evaluate(values: Sequence[float]) -> list[tuple[int, int]]:
-        outcomes = runs.at(values)
-        for value, (hits, n) in zip(values, outcomes, strict=True):
-            if report is not None:
-                report(f"{question.vary} = {value:<10g} {question.criterion} in {hits} of {n} runs")
-        return outcomes
-
+    runs, scale = _Runs(question, Path(folder), workers, progress, report), question.scale
     try:
         earlier = [value for value in runs.earlier() if scale.low <= value <= scale.high]
         found = search(
-            evaluate,
+            runs.at,
             scale,
             replicas=question.replicas,
             tolerance=question.tolerance,
             max_runs=question.max_runs,
             confidence=CONFIDENCE,
-            known=dict(zip(earlier, evaluate(earlier), strict=True)),
+            known=dict(zip(earlier, runs.at(earlier), strict=True)),
         )
     finally:
-        runs.close()
+        if runs.made is not None:
+            runs.made.close()
     return Critical(question, found, runs.early, tuple(runs.ends), runs.failed, runs.path)
 
 
 class _Runs:
     """Runs of a search, kept as a sweep whose grid grows."""
 
-    def __init__(self, question: Question, path: Path, workers: int | None, progress: bool):
+    def __init__(
+        self,
+        question: Question,
+        path: Path,
+        workers: int | None,
+        progress: bool,
+        report: Callable[[str], None],
+    ):
         self.question, self.path, self._progress = question, path, progress
-        self._at_a_time = workers or cores()
-        self._made: LocalWorkers | None = None
+        self._at_a_time, self._report = workers or cores(), report
+        self.made: LocalWorkers | None = None
         self.early = self.failed = 0
         self.ends: list[tuple[float, str]] = []
-
-    def close(self) -> None:
-        """End the workers."""
-        if self._made is not None:
-            self._made.close()
 
     def earlier(self) -> list[float]:
         """Values of an earlier search in the folder."""
@@ -197,8 +193,8 @@ class _Runs:
 
         def workers(points: int) -> LocalWorkers:
             # Shared by all rounds, as starting them takes seconds.
-            self._made = self._made or LocalWorkers(self._at_a_time, self.path / "workers.log")
-            return self._made
+            self.made = self.made or LocalWorkers(self._at_a_time, self.path / "workers.log")
+            return self.made
 
         tally = run_plan(plan, self.path, workers, progress=self._progress, keep_workers=True)
         if tally.interrupted:
@@ -232,7 +228,11 @@ class _Runs:
                     reached, _column(runs, f"{question.criterion.name}_at")[done], numbers
                 )
                 self.early += int((~reached).sum())
-            counts.append((int(question.criterion.holds(numbers).sum()), int(done.sum())))
+            hits, n = int(question.criterion.holds(numbers).sum()), int(done.sum())
+            self._report(
+                f"{question.vary} = {value:<10g} {question.criterion} in {hits} of {n} runs"
+            )
+            counts.append((hits, n))
         return counts
 
 
@@ -246,16 +246,15 @@ def _column(runs: xr.Dataset, name: str) -> np.ndarray:
 def parse_against(text: str) -> tuple[str, list[float]]:
     """Read ``KEY=[V1, V2, …]``: two or more different numbers."""
     key, _, listed = (part.strip() for part in text.partition("="))
-    try:
+    values = None
+    with suppress(tomllib.TOMLDecodeError):
         values = tomllib.loads(f"values = {listed}").get("values")
-    except tomllib.TOMLDecodeError:
-        values = None
-    example = 'Write "parameters.formation_energy_L1_eV=[0.28, 0.4, 0.5]".'
     numbers = values if isinstance(values, list) else []
     plain = [isinstance(v, int | float) and not isinstance(v, bool) for v in numbers]
     if len(numbers) < 2 or not all(plain) or len({float(v) for v in numbers}) < len(numbers):
         raise InputError(
-            f"--against {text} gives no list of at least two different numbers", advice=example
+            f"--against {text} gives no list of at least two different numbers",
+            advice='Write "parameters.formation_energy_L1_eV=[0.28, 0.4, 0.5]".',
         )
     return key, sorted(float(value) for value in numbers)
 
@@ -266,7 +265,7 @@ def find_against(
     values: Sequence[float],
     folder: str | Path,
     *,
-    report: Callable[[str], None] | None = None,
+    report: Callable[[str], None] = lambda line: None,
     **options: Any,
 ) -> list[Critical]:
     """Search again for each value of a second key (``section.key``), in folders of their own."""
@@ -280,8 +279,7 @@ def find_against(
     Path(folder).mkdir(exist_ok=True)
     found = []
     for value, one in zip(values, questions, strict=True):
-        if report is not None:
-            report(f"\n{key} = {value:g}")
+        report(f"\n{key} = {value:g}")
         place = Path(folder) / f"{key.rpartition('.')[2]}={value:g}"
         found.append(find(one, place, report=report, **options))
     return found
