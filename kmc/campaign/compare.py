@@ -109,8 +109,12 @@ def compare(*runs: Any, at: float | None = None) -> Compared:
     moment = "at the end"
     if at is not None:
         moment = "at " + " and ".join(charge_text(at, unit_of(column)) for column in charges)
+    paths = [Path(run.path) for run in found]
+    # As short as keeps them apart: stem, file name, path, path with a number.
+    numbered = [f"{path} ({i})" for i, path in enumerate(paths, 1)]
+    forms = ([p.stem for p in paths], [p.name for p in paths], [str(p) for p in paths], numbered)
     return Compared(
-        names=_names([Path(run.path) for run in found]),
+        names=tuple(next(names for names in forms if len(set(names)) == len(names))),
         inputs={n: tuple(row.get(n) for row in inputs) for n in dict.fromkeys(chain(*inputs))},
         results={
             n: tuple(row.get(n) for row in results)
@@ -119,14 +123,6 @@ def compare(*runs: Any, at: float | None = None) -> Compared:
         moment=moment,
         notes=tuple(_notes(found, results, at)),
     )
-
-
-def _names(paths: Sequence[Path]) -> tuple[str, ...]:
-    """As short as keeps them apart: stem, file name, path, path with a number."""
-    for names in ([p.stem for p in paths], [p.name for p in paths], [str(p) for p in paths]):
-        if len(set(names)) == len(names):
-            return tuple(names)
-    return tuple(f"{path} ({i})" for i, path in enumerate(paths, 1))
 
 
 def _inputs(run: Any) -> dict[str, Any]:

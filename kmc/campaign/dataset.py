@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -262,16 +261,15 @@ def _read_in_parallel(
     found: dict[str, dict] = {}
     if count < 2:
         return found
-    pieces = deque(files[i : i + _FILES_A_JOB] for i in range(0, len(files), _FILES_A_JOB))
-    running = 0
+    starts = range(0, len(files), _FILES_A_JOB)
+    running = len(starts)
     workers = LocalWorkers(count, Path(os.devnull))
     try:
-        while pieces or running:
-            while pieces and running < workers.slots:
-                some = [str(file) for file in pieces.popleft()]
-                job = {"files": some, "wanted": list(wanted), "contact": contact}
-                workers.submit({"name": str(len(pieces)), **job})
-                running += 1
+        for i in starts:
+            some = [str(file) for file in files[i : i + _FILES_A_JOB]]
+            job = {"files": some, "wanted": list(wanted), "contact": contact}
+            workers.submit({"name": str(i), **job})
+        while running:
             for result in workers.wait(_WAIT_S):
                 running -= 1
                 found |= result.get("entries", {})

@@ -176,32 +176,30 @@ class _Running:
         return (now - self.seen[0]) / (fraction - self.seen[1])
 
 
+@dataclass
 class _Loop:
     """Scheduling of points, the same for local processes and for a cluster."""
 
-    def __init__(
-        self,
-        folder: SweepFolder,
-        owner: str,
-        workers: Workers,
-        display: Display,
-        tally: Tally,
-        todo: list[Point],
-    ):
-        self.folder, self.owner, self.workers = folder, owner, workers
-        self.display, self.tally = display, tally
+    folder: SweepFolder
+    owner: str
+    workers: Workers
+    display: Display
+    tally: Tally
+    todo: list[Point]
+
+    def __post_init__(self) -> None:
         self.waiting: dict[str, deque[Point]] = {}  # by kind, each in the order of the plan
-        for point in todo:
-            self.waiting.setdefault(_kind(folder.plan, point), deque()).append(point)
+        for point in self.todo:
+            self.waiting.setdefault(_kind(self.folder.plan, point), deque()).append(point)
         self.running: dict[str, _Running] = {}
         self.compiled: set[str] = set()
         self.attempts: Counter[str] = Counter()
         # Time left is estimated from work, as points of a grid may differ a thousandfold.
-        work = [work_of(folder.plan.run_tables(point)) for point in todo]
+        work = [work_of(self.folder.plan.run_tables(point)) for point in self.todo]
         # One point without an estimate makes all count alike.
         known = all(math.isfinite(amount) for amount in work)
-        self.work = {p.name: w if known else 1.0 for p, w in zip(todo, work, strict=True)}
-        self.all_work, self.done_before = sum(self.work.values()), tally.done
+        self.work = {p.name: w if known else 1.0 for p, w in zip(self.todo, work, strict=True)}
+        self.all_work, self.done_before = sum(self.work.values()), self.tally.done
         self.spent: list[tuple[float, float]] = []  # work and seconds of points that ended
 
     def run(self, interruption: Interruption) -> None:

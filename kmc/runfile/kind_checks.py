@@ -21,18 +21,12 @@ NEEDED_OF_ACTIVE = (*NEEDED, "lithiation_volume_change")
 CREEP = ("creep_reference_rate_per_s", "creep_reference_stress_MPa", "strain_rate_sensitivity")
 
 
-def exclusive_kinds(run: RunFile, origin: Origin) -> list[Problem]:
-    """A run is of one kind."""
-    given = [f"[{name}]" for name in kinds.sections() if name in run.model_fields_set]
-    if len(given) < 2:
-        return []
-    text = f"{' and '.join(given)} in {origin.source} exclude each other"
-    return [Problem(text, "Keep one of them.")]
-
-
 def unused_keys(run: RunFile, origin: Origin) -> list[Problem]:
-    """Keys that a run file gives and its kind of run does not use."""
-    kind = kinds.KINDS[run.kind]
+    """Sections of two kinds of run, or keys that a run file gives and its kind does not use."""
+    given, kind = run.model_fields_set, kinds.KINDS[run.kind]
+    if len(several := [f"[{name}]" for name in kinds.sections() if name in given]) > 1:
+        text = f"{' and '.join(several)} in {origin.source} exclude each other"
+        return [Problem(text, "Keep one of them.")]
     if kind.uses is None:
         return []
     return [
@@ -40,7 +34,7 @@ def unused_keys(run: RunFile, origin: Origin) -> list[Problem]:
             f"{origin.of(run, f'{section}.{key}')} has no meaning in a run with [{kind.section}]",
             f"Remove it; of [{section}] it uses {', '.join(used) or 'nothing'}.",
         )
-        for section in sorted(run.model_fields_set - {kind.section, "parameters"})
+        for section in sorted(given - {kind.section, "parameters"})
         for used in [kind.uses.get(section, ())]
         for key in sorted(getattr(run, section).model_fields_set - set(used))
         if getattr(getattr(run, section), key) is not None

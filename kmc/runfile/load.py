@@ -157,7 +157,7 @@ def checked_run(
         raise
     warn_of_celsius(run, origin)
     if run.kind != BOX:
-        found = kind_checks.exclusive_kinds(run, origin) or kind_checks.unused_keys(run, origin)
+        found = kind_checks.unused_keys(run, origin)
         raise_problems(found or CHECKS[run.kind](run, origin), source)
         return run.with_default_cadence() if "output" in (KINDS[run.kind].uses or ()) else run
     if run.conditions.current_density_mA_cm2 < 0 and not run.has_protocol:

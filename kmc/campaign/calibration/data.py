@@ -180,38 +180,29 @@ def event_charge(
     samples: Mapping[str, np.ndarray], stop_reason: str, event: str, image_mAh_cm2: float = 0.0
 ) -> float:
     """Charge of an event in mAh/cm²; infinite where the run ends before it."""
-    charge = np.asarray(samples["capacity_mAh_cm2"], dtype=float)
-    found = _seen(samples, charge, event, image_mAh_cm2)
-    # The voltage of a cell without contact is beyond any level, and its voids are one.
-    if math.isinf(found) and _NO_CONTACT in stop_reason and event != "split":
-        return float(charge[-1])
-    return found
-
-
-def _seen(
-    samples: Mapping[str, np.ndarray], charge: np.ndarray, event: str, image_mAh_cm2: float
-) -> float:
-    if event == "gap":
-        return math.inf
+    charge, found = np.asarray(samples["capacity_mAh_cm2"], dtype=float), math.inf
+    end = float(charge[-1])
     if event == "rise":
         volts = np.asarray(samples["overpotential_V"], dtype=float)
         begun = np.flatnonzero(np.asarray(samples["time_s"]) >= FIRST_S)
-        if not len(begun):
-            return math.inf
-        lowest = begun[np.argmin(volts[begun])]
-        return crossing(charge[lowest:], volts[lowest:], _RISEN * volts[lowest])
-    if event == "coalescence":
+        if len(begun):
+            lowest = begun[np.argmin(volts[begun])]
+            found = crossing(charge[lowest:], volts[lowest:], _RISEN * volts[lowest])
+    elif event == "coalescence":
         cuts = np.asarray(samples["voids_per_100um"], dtype=float)
         if image_mAh_cm2:
             # Most voids are there before the first image, which is the first that anybody counts.
-            images = np.arange(image_mAh_cm2, charge[-1] + 1e-9, image_mAh_cm2)
+            images = np.arange(image_mAh_cm2, end + 1e-9, image_mAh_cm2)
             charge, cuts = images, np.interp(images, charge, cuts)
-            if not len(images):
-                return math.inf
-        most = int(np.argmax(cuts))
-        fewer = np.flatnonzero(cuts[most:] < _FEWER * cuts[most])
-        return float(charge[most + fewer[0]]) if len(fewer) else math.inf
-    if event == "split":
-        return crossing(charge, np.asarray(samples["splits"], dtype=float), 1.0)
-    column, _, level = event.partition("=")
-    return crossing(charge, _column(samples, column), float(level))
+        if len(charge):
+            most = int(np.argmax(cuts))
+            fewer = np.flatnonzero(cuts[most:] < _FEWER * cuts[most])
+            found = float(charge[most + fewer[0]]) if len(fewer) else math.inf
+    elif event == "split":
+        found = crossing(charge, np.asarray(samples["splits"], dtype=float), 1.0)
+    elif event != "gap":
+        column, _, level = event.partition("=")
+        found = crossing(charge, _column(samples, column), float(level))
+    # The voltage of a cell without contact is beyond any level, and its voids are one.
+    lost = math.isinf(found) and _NO_CONTACT in stop_reason and event != "split"
+    return end if lost else found

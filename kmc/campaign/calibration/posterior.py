@@ -298,28 +298,21 @@ def beside(problem: Problem, results: dict[str, Results], seed: int) -> list[dic
             "never": float(bounds.mean()) if len(bounds) else math.nan,
             "source": about.source,
         }
-        row |= _interval(datum, values, bounds, rng)
-        if about.held_out and not about.verified:
-            row["verdict"] = NOT_JUDGED
+        low = median = high = math.nan
+        verdict = NOT_JUDGED
+        if len(values):
+            wide = np.repeat(values, 200)
+            wide = wide + datum.discrepancy * rng.standard_normal(len(wide))
+            # What never happened in a run lies beyond its end, however far.
+            wide[np.repeat(bounds, 200)] = np.inf
+            low, median, high = np.quantile(wide, LEVELS, method="inverted_cdf")
+            two = 2 * datum.error
+            within = low <= datum.value + two and datum.value - two <= high
+            if datum.beyond:
+                within = float((wide > datum.value).mean()) >= LEVELS[0]
+            verdict = WITHIN if within else OUTSIDE
+        for key, end in (("low", low), ("median", median), ("high", high)):
+            row[key] = float(datum.of.plain(end))
+        row["verdict"] = NOT_JUDGED if about.held_out and not about.verified else verdict
         rows.append(row)
     return rows
-
-
-def _interval(
-    datum: Datum, values: np.ndarray, bounds: np.ndarray, rng: np.random.Generator
-) -> dict[str, Any]:
-    """90 % interval of the prediction in the unit of the datum, and the verdict."""
-    if not len(values):
-        return {"low": math.nan, "median": math.nan, "high": math.nan, "verdict": NOT_JUDGED}
-    wide = np.repeat(values, 200)
-    wide = wide + datum.discrepancy * rng.standard_normal(len(wide))
-    # What never happened in a run lies beyond its end, however far.
-    wide[np.repeat(bounds, 200)] = np.inf
-    low, median, high = np.quantile(wide, LEVELS, method="inverted_cdf")
-    if datum.beyond:
-        within = float((wide > datum.value).mean()) >= LEVELS[0]
-    else:
-        within = low <= datum.value + 2 * datum.error and datum.value - 2 * datum.error <= high
-    ends = {"low": low, "median": median, "high": high}
-    plain = {key: float(datum.of.plain(end)) for key, end in ends.items()}
-    return {**plain, "verdict": WITHIN if within else OUTSIDE}

@@ -179,15 +179,8 @@ def compare(lower: LevelRuns, upper: LevelRuns, margin: float, family: Family) -
         size, z = (margin, _Z_SAME) if small else (abs(difference), _Z_DIFFERENT)
         enough = math.ceil(2 * float(np.mean(variances)) * (z / size) ** 2)
         replicas = max(lower.n + 1, upper.n + 1, enough)
-    return replace(
-        open_,
-        low=difference - judged,
-        high=difference + judged,
-        change_low=difference - wide,
-        change_high=difference + wide,
-        verdict=verdict,
-        replicas=replicas,
-    )
+    ends = (difference - judged, difference + judged, difference - wide, difference + wide)
+    return Comparison(lower.ratio, upper.ratio, difference, margin, *ends, verdict, replicas)
 
 
 def assess(

@@ -239,20 +239,17 @@ class Critical:
     def sentence(self) -> str:
         """The result in one line."""
         name, unit = quantity(self.vary)
-        found, scale = self.search.fit, self.search.fit.scale
+        found, scale, side = self.search.fit, self.search.fit.scale, self.side
+        sure = f"{found.confidence:.0%}".replace("%", " %")
+        between = f"between {figure(scale.low)} and {figure(scale.high, unit)}"
         if found.bracketed:
-            return (
-                f"critical {name}: {figure(found.value, unit)} "
-                f"({found.confidence:.0%} interval {figure(found.low)} to {figure(found.high)})"
-            ).replace("%", " %", 1)
-        between = f"{figure(scale.low)} and {figure(scale.high, unit)}"
-        if self.side is not None:
-            bound, up = self.side
-            return (
-                f"critical {name}: {'above' if up else 'below'} {figure(bound, unit)} "
-                f"({found.confidence:.0%}); no {'upper' if up else 'lower'} end between {between}"
-            ).replace("%", " %", 1)
-        return f"critical {name}: not bracketed between {between}"
+            ends = f"{figure(found.low)} to {figure(found.high)}"
+            return f"critical {name}: {figure(found.value, unit)} ({sure} interval {ends})"
+        if side is None:
+            return f"critical {name}: not bracketed {between}"
+        known, open_ = ("above", "upper") if side[1] else ("below", "lower")
+        bound = f"{known} {figure(side[0], unit)} ({sure})"
+        return f"critical {name}: {bound}; no {open_} end {between}"
 
     @property
     def safe(self) -> float:
