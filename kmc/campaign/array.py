@@ -66,9 +66,11 @@ def write_script(folder: SweepFolder, tasks: int, options: Mapping[str, Any]) ->
             "",
         ]
     )
+    # Here, as hundreds of tasks that begin at once would write the same files.
     for point in folder.plan.points:
         if not folder.run_file_path(point).exists():
             folder.prepare(point)
+    # The tasks of an older script stop at their next point: they read another owner.
     folder.write("owner", owner)
     folder.write(SCRIPT, script)
     return folder.path / SCRIPT

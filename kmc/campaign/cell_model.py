@@ -72,6 +72,7 @@ def contact_table(runs: Iterable[Any]) -> pd.DataFrame:
             "temperature_K": kelvin,
             "capacity_mAh_cm2": samples["capacity_mAh_cm2"][left],
             "contact_fraction": contact[left],
+            # Linear near rest: kT/(z e j0) over the share of the area that exchanges ions.
             "transfer_ohm_cm2": thermal_V / (j0 * 1e-3 * contact[left]),
             "constriction_ohm_cm2": samples["constriction_V"][left] / (1e-3 * current[left]),
             "run": run.path.stem,
@@ -178,4 +179,5 @@ def contact_curve(
     ]
     q = np.unique(np.concatenate([charges for charges, _ in curves]))
     q = q[q <= min(charges[-1] for charges, _ in curves)]  # where every run is known
+    # Replicas differ in the places of their voids: their mean is that of a larger piece.
     return q, np.mean([np.interp(q, charges, values) for charges, values in curves], axis=0)

@@ -152,6 +152,7 @@ def queue_cluster(
     if logs is not None:
         secured["log_directory"] = str(Path(logs).resolve())
     if not trusted_network:
+        # Whoever reaches the port of a scheduler could run code as its user.
         secured["security"] = temporary_security()
         secured["shared_temp_directory"] = str(Path(shared or ".").resolve())
     try:

@@ -201,6 +201,7 @@ class SweepFolder:
         owner = uuid.uuid4().hex
         try:
             self.write("owner", owner)
+            # Left by a killed sweep, these would show its points as running.
             for name in point_files.stems(self.path / "running", ".json"):
                 (self.path / "running" / f"{name}.json").unlink(missing_ok=True)
             yield owner
@@ -378,6 +379,7 @@ def make_folder(path: str | Path, plan: Plan) -> SweepFolder:
     made = SweepFolder(path, plan)
     if existing is None or canonical(existing.plan.to_json()) != canonical(plan.to_json()):
         index = {"version": INDEX_VERSION, "kmc_version": __version__, "plan": plan.to_json()}
+        # The index comes last: without it the folder is made again by the same sweep file.
         made.write("sweep.toml", plan.text)
         made.write("index.json", json.dumps(index, ensure_ascii=False))
     return made

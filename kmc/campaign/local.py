@@ -19,6 +19,7 @@ from kmc.campaign.run_point import FAILED, LOST, run_point
 from kmc.common.threads import cores
 from kmc.errors import KmcError
 
+# A point takes a core: threads of linear algebra would compete for it.
 _ONE_THREAD = dict.fromkeys(
     ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
 )

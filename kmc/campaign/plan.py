@@ -112,6 +112,7 @@ def _plan(text: str, source: str, name: str, folder: Path | None) -> Plan:
     changes = _changes(given, source)
     axes = _axes(changes["grid"], changes["zip"], source)
     total = replicas * math.prod(len(values) for values in axes.values())
+    # Before points are listed: a billion names fill the memory.
     if total > MAX_POINTS:
         many = total if total < 10**9 else "billions of"
         raise InputError(
@@ -125,6 +126,7 @@ def _plan(text: str, source: str, name: str, folder: Path | None) -> Plan:
     _check_runs(base_path, fixed, _spread(axes), source)
     plan = Plan(name, base, axes, replicas, seed, fixed, tables, text=text)
     plan.inputs.update(_hashes(plan))
+    # File systems of macOS and Windows take a and A for one.
     if len({point.name.casefold() for point in plan.points}) < len(plan.points):
         raise InputError(
             f"some points of {source} would have the same file name",

@@ -97,6 +97,7 @@ class Plan:
             first = error.errors(include_url=False)[0]
             raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
         plan._check_rows(points)
+        # Names and seeds of that time: another version may derive others.
         plan.__dict__["points"] = points
         return plan
 

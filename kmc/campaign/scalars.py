@@ -230,6 +230,7 @@ class Numbers:
         Nothing happens where the disk is full or read-only.
         """
         settled = time.time_ns() - _SETTLED_NS
+        # A file that changes twice within its time stamp would keep the numbers of the first.
         some = {name: e for name, e in entries.items() if e["file"][1] < settled}
         append_entries(self._path.parent, some)
 

@@ -142,6 +142,7 @@ def parse_toml(text: str, source: str) -> dict:
     if _DEEP_KEY.search(text):
         raise _too_deep(source)
     try:
+        # A copy, as callers change the tables that they get.
         tables = copy.deepcopy(_parsed(text))
     except tomllib.TOMLDecodeError as problem:
         raise InputError(

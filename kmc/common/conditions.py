@@ -63,6 +63,7 @@ def unsourced(resolved: Mapping[str, Any]) -> list[tuple[str, str]]:
     if not conditions.get("stack_pressure_MPa"):
         off = (*off, "creep_")
     acting = {k: v for k, v in resolved.get("parameters", {}).items() if not k.startswith(off)}
+    # What is from memory is assumed, too: it is named once, as the worse of the two.
     memory = [key for key, value in acting.items() if value.get("from_memory")]
     assumed = [k for k, v in acting.items() if v.get("assumed") and k not in memory]
     pairs = (("from memory, not looked up", memory), ("assumed", assumed))

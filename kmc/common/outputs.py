@@ -85,6 +85,7 @@ def check_output(
     if target.is_dir():
         raise InputError(f"{what} {path} is a folder", advice="Give the name of a file.")
     check_ending(path, endings, what)
+    # The draft of a link stands where the link leads, so that one file system holds both.
     folder = target.parent if path.is_symlink() else path.parent
     if exists and not target.is_file():
         raise InputError(f"{what} {path} is not a regular file", advice="Give another name.")

@@ -76,6 +76,7 @@ class PlainLines(Silent):
 
     def update(self, fraction: float, text: str, parts: Sequence[Part] = ()) -> None:
         now = time.monotonic()
+        # A log keeps every line: one in ten seconds shows the pace of hours.
         if now - self._last >= _PLAIN_EVERY_S:
             self._last = now
             self.message(f"{self.title} {100 * fraction:3.0f} %  {text}")

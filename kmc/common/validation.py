@@ -27,6 +27,7 @@ _OWN = "kmc"  # type of the errors raised by `refuse`
 class Checked(BaseModel):
     """Base of everything read from a file: frozen, no unknown keys, nothing coerced."""
 
+    # Strict, as "0.5" or true in place of a number is a mistake and no value.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=False)
 
 
@@ -201,6 +202,7 @@ class Problem(NamedTuple):
 
 def raise_problems(problems: Iterable[Problem], source: str) -> None:
     """Raise an `InputError` for one or several problems; return where there is none."""
+    # All at once, so that a file is put right in one go; each once.
     problems = list(dict.fromkeys(problems))
     if not problems:
         return
@@ -229,6 +231,7 @@ def problems_of(
     """
     found = []
     for item in error.errors(include_url=False):
+        # Numbers in a location count entries of a list, which messages name by their values.
         location = tuple(part for part in item["loc"] if isinstance(part, str))
         siblings = fields(location[:-1])
         table = group(location[:-1])

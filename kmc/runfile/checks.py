@@ -209,6 +209,7 @@ def cross_checks(run: RunFile, origin: Origin) -> list[Problem]:
     ]
     if problems:
         return problems
+    # Files are read for a run whose keys agree alone: one mistake gives one message.
     lattice = _lattice(run, origin)
     # How many frames fit on a disk follows from the number of sites: the box comes first.
     problems = [*(lattice or _records(run, origin)), *_composition(run, origin)]
@@ -310,6 +311,7 @@ def _lattice(run: RunFile, origin: Origin) -> list[Problem]:
     except InputError as error:
         return [Problem(f"{origin.of(run, 'system.lattice')}: {error.message}", error.advice or "")]
     nx, ny, layers = system.size
+    # bcc_110 has two sites of a layer in a cell, bcc_100 one.
     sites = nx * ny * layers * cell.sites_per_layer_cell
     shown = origin.of(run, "system.size")
     if sites > MAX_SITES:

@@ -108,12 +108,14 @@ def _substrates(run: RunFile, origin: Origin) -> list[Problem]:
 
 _FRACTIONS = (
     Rule(
+        # Swelling needs pores: without them only elastic compression would make room.
         lambda run: run.cathode.active_fraction + run.cathode.frame_fraction > 0.95,
         "{cathode.active_fraction} with frame_fraction = {run.cathode.frame_fraction:g} leaves "
         "{pores} of the volume for pores",
         "At least 0.05 must be pores.",
     ),
     Rule(
+        # With fewer grains the percolation of the frame is that of this one box.
         lambda run: run.cathode.edge_sites < 2 * run.cathode.grain_sites,
         "{cathode.grain_sites} is more than half of edge_sites = {run.cathode.edge_sites}",
         "A representative volume holds many grains: at least four.",
@@ -305,6 +307,7 @@ def _flaws(run: RunFile, origin: Origin) -> Iterator[Problem]:
     stated = origin.of(run, "upscale.flaw_density_per_um2")
     # The mean of r² of a lognormal distribution of the median r0 is r0² exp(2 σ²).
     mean_square = (upscale.flaw_radius_nm * 1e-3) ** 2 * math.exp(2 * upscale.flaw_radius_sigma**2)
+    # An upper bound: where discs at random places overlap, both areas count.
     covered = upscale.flaw_density_per_um2 * math.pi * mean_square
     if number < 1:
         yield Problem(

@@ -280,6 +280,7 @@ def _section_of(key: str) -> str:
 
 def _resolve_paths(tables: dict, folder: Path) -> None:
     """Resolve paths in a run file relative to its own folder, where that file exists."""
+    # Beside the run file first, so that it means the same from every folder.
     listed = tables.get("interface", {}).get("chemistry")
     entries = [item for item in listed if isinstance(item, dict)] if type(listed) is list else []
     for table in (*tables.values(), *entries):

@@ -317,6 +317,7 @@ def plan_of(blocks: tuple[Block, ...]) -> tuple[Planned, ...]:
 def stored_blocks(run: Mapping[str, Any]) -> tuple[Block, ...]:
     """The protocol in the settings of a stored run; empty where it has none that can be read."""
     try:
+        # Another version may have stored steps that this one refuses: summaries do without.
         return blocks_of(run.get("protocol", {}).get("blocks")) or ()
     except (PydanticCustomError, AttributeError, TypeError):
         return ()

@@ -270,6 +270,7 @@ def add_kind(kind: RunKind) -> None:
     assert kind.model is not None, "a kind is known by its section"
     KINDS[kind.name] = kind
     field = FieldInfo(annotation=kind.model, default_factory=kind.model)
+    # Pydantic builds a model once: a section that comes later needs it built again.
     RunFile.model_fields[kind.section] = field
     RunFile.model_rebuild(force=True)
     SECTIONS.append(kind.section)

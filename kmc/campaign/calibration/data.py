@@ -162,6 +162,7 @@ def observed(
     lost = _NO_CONTACT in stop_reason
     if not of.event:
         y = _column(samples, of.column)
+        # Without contact nothing changes any more; a run that ended otherwise says nothing here.
         if of.charge > charge[-1] * (1 + 1e-9) and not lost:
             return math.nan, False
         return float(np.interp(of.charge, charge, y)), False

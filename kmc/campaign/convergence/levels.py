@@ -156,6 +156,7 @@ def physical_ratio_of(run: RunFile) -> float:
             "without a current there is no ratio of hops to stripped atoms",
             advice="Set conditions.current_density_mA_cm2 or overpotential_V above 0.",
         )
+    # No hop is faster than its attempts: from this ratio on no barrier is raised.
     return model.attempt_frequency_Hz / model.strip_rate_per_site_Hz
 
 

@@ -256,6 +256,7 @@ class Critical:
         """Value where the criterion is met by a tenth of the runs; NaN outside the range."""
         fit = self.search.fit
         value = fit.quantile(1 - SAFE)
+        # Outside the range no run supports the tail of the logistic curve.
         return value if fit.scale.low <= value <= fit.scale.high else math.nan
 
     def lines(self) -> list[str]:

@@ -248,6 +248,7 @@ def search(
     runs), count), or when the ends and the middle have the same outcome.
     """
     outcomes = dict(known or {})
+    # The ends first: where both have one outcome there is no threshold between them.
     wanted = [scale.low, scale.high]
     while True:
         new = [value for value in dict.fromkeys(wanted) if value not in outcomes]
