@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kmc.campaign.dataset import load_sweep
-from kmc.campaign.estimate import work_of
 from kmc.campaign.folder import SweepFolder, make_folder
 from kmc.campaign.local import Workers, local_workers
-from kmc.campaign.plan import plan_of, read_plan
+from kmc.campaign.plan import plan_of, read_plan, work_of
 from kmc.campaign.points import Plan, Point, combinations
 from kmc.campaign.run_point import BUSY, DONE, FAILED, LOST, STOPPED
 from kmc.common.formatting import duration

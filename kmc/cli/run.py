@@ -140,10 +140,9 @@ def _run(
     from kmc.systems.run import run_to_file
 
     if not quiet:
-        from kmc.campaign.estimate import seconds_of
+        from kmc.campaign.plan import seconds_of
         from kmc.common.formatting import duration
-        from kmc.runfile.run_file import ends
-        from kmc.runfile.run_file import from_resolved
+        from kmc.runfile.run_file import ends, from_resolved
         from kmc.systems.slowing import warn_of_another_drive
 
         # Before the first event: where the run will end, and about how long it takes.

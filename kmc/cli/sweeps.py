@@ -267,7 +267,7 @@ def _describe_jobs(queue: str | None, options: dict) -> None:
 
 def print_costs(plan: Any, existing: Any, path: Path, workers: int | None) -> None:
     """Print what would run, how long and how much disk."""
-    from kmc.campaign.estimate import estimate
+    from kmc.campaign.plan import estimate
     from kmc.common.formatting import duration, plural
     from kmc.common.threads import cores
 

@@ -246,7 +246,7 @@ def test_a_name_that_does_not_exist():
 
 def test_the_time_of_a_shipped_run_is_guessed_within_a_factor_of_three(tmp_path):
     """strip_li is 16.5 million events, whatever the machine."""
-    from kmc.campaign import estimate
+    from kmc.campaign.plan import estimate
     from kmc.systems.electrode import cost
 
     file = tmp_path / "one.toml"
@@ -254,7 +254,7 @@ def test_the_time_of_a_shipped_run_is_guessed_within_a_factor_of_three(tmp_path)
     plan = read_plan(file)
     (point,) = plan.points
     assert 1 / 3 < cost.events(plan.run_tables(point)) / 16.5e6 < 3
-    found = estimate.estimate(plan, plan.points, None)
+    found = estimate(plan, plan.points, None)
     assert found.compute_s == pytest.approx(0.25 + 4e-7 * 16.5e6, rel=0.5)
 
 
@@ -283,7 +283,7 @@ def test_the_size_of_a_box_s_file_is_guessed_within_a_factor(tmp_path):
     """Half of what was written was said, as its empty file has grown since that was measured."""
     import fake
 
-    from kmc.campaign.estimate import bytes_of
+    from kmc.campaign.plan import bytes_of
 
     path = fake.write(tmp_path / "one.h5", box=fake.lattice(cells=(24, 24), layers=16), n_frames=12)
     tables = {"system": {"size": [24, 24, 16]}, "stop": {"capacity_monolayers": 2.0}}
