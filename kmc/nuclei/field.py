@@ -402,7 +402,9 @@ class SurfaceField:
         has_points = bool(len(voids.x_um))
         # Points are added in double precision: their Gaussians overlap, and kernels are compiled
         # for one type.
-        grid = np.zeros((self.n_cells, self.n_cells), np.float64 if has_points else kind)
+        grid: np.ndarray = np.zeros(
+            (self.n_cells, self.n_cells), np.float64 if has_points else kind
+        )
         n_cells = len(voids.cells)
 
         def scatter(start, end):
