@@ -101,7 +101,7 @@ def cost_of_steps(most: int) -> list[dict[str, float]]:
             plain.step(20.0)
             row["plain_ms"] = 1e3 * (time.process_time() - start)
             row["ratio"] = row["plain_ms"] / row["step_ms"]
-        if n >= 512 and cores() > 1:
+        if n >= 1024 and cores() > 1:
             row["gain_of_cores"] = gain_of_cores(own, copies)
         rows.append(row)
     return rows

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
-_ROWS = 256  # fewest for which another thread gains more than handing over costs
+_ROWS = 320  # fewest for which another thread gains more than handing over costs
 
 
 def cores() -> int:

@@ -10,7 +10,6 @@ import contextlib
 import os
 import shutil
 import struct
-import time
 from pathlib import Path
 
 from kmc.common.outputs import draft_of, put_in_place, remove_drafts
@@ -23,21 +22,13 @@ try:
 except ImportError:  # not on Linux: a second writer is detected at the next save of the first
     _CAN_LOCK = False
 
-_SAVE_EVERY_S = 3.0  # a crash loses at most this and a chunk: below the promised 5 s
-_SAVING_SHARE = 0.03  # of the time of a run, at most
-
 
 class SavedWhole:
-    """The place of a file on the disk.
-
-    - `flush_every_s` (float): interval at which the loop should save; longer where saving takes
-      long.
-    """
+    """The place of a file on the disk."""
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
         self.target = Path(os.path.realpath(path))  # a link stays one
-        self.flush_every_s = _SAVE_EVERY_S
         self._saved = "No sample"
         self._lock: WriteLock | None = None
         self._identity: os.stat_result | None = None
@@ -93,7 +84,7 @@ class SavedWhole:
 
     def _put(self, content: memoryview, until_s: float | None) -> None:
         """Write the file as a draft, lock it, and give it its name."""
-        begun, draft = time.monotonic(), draft_of(self.target)
+        draft = draft_of(self.target)
         lock = None
         try:
             draft.write_bytes(content)
@@ -111,7 +102,6 @@ class SavedWhole:
         self._lock, self._identity = lock, os.stat(self.target)
         if until_s is not None:
             self._saved = f"Everything up to t = {until_s:.6g} s"
-        self.flush_every_s = max(_SAVE_EVERY_S, (time.monotonic() - begun) / _SAVING_SHARE)
 
     def release(self) -> None:
         """Let other processes write the file."""

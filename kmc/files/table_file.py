@@ -95,11 +95,6 @@ class TableWriter:
             group: {name: [] for name in columns} for group, columns in tables.lists.items()
         }
 
-    @property
-    def flush_every_s(self) -> float:
-        """Interval at which the loop should save; longer where saving takes long."""
-        return self._place.flush_every_s
-
     def _empty(self) -> dict[str, list[float]]:
         return {name: [] for name in self.tables.samples}
 

@@ -69,11 +69,6 @@ class TrajectoryWriter:
         self._place.begin(self._memory.getbuffer(), self._last_s)
 
     @property
-    def flush_every_s(self) -> float:
-        """Interval at which the loop should save; longer where saving takes long."""
-        return self._place.flush_every_s
-
-    @property
     def position(self) -> dict[str, int]:
         """Number and running checksums of the rows and frames, as a checkpoint records them."""
         return self._totals._asdict()

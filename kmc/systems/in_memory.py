@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,7 +22,6 @@ from kmc.systems.job import INTERRUPTED, Goal, carry_out, the_one_of
 class Memory:
     """Takes the place of the file: keeps rows and the last frame of the present replica."""
 
-    flush_every_s = math.inf
     position = None  # no state is kept, so that a step does not pack one
 
     def __init__(self) -> None:

@@ -30,6 +30,9 @@ STOPPED_BY_CALLBACK = "stopped by the callback"
 WALL_TIME = "wall_time_s"
 BY_THE_CLOCK = (WALL_TIME, STOPPED_BY_CALLBACK)
 """Stop reasons, or their beginnings, of runs that go on when they are resumed."""
+_SAVE_EVERY_S = 3.0  # a crash loses at most this and a chunk: below the promised 5 s
+_SAVING_SHARE = 0.03  # of the time of a run, at most ...
+_SAVE_LATEST_S = 30.0  # ... unless so much would be lost in a crash
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,7 @@ def carry_out(
     and ends the run there where it returns True.
     """
     began = saved = time.monotonic()
+    every_s = _SAVE_EVERY_S
     reason, last = "", None
     asked = False
 
@@ -203,9 +207,11 @@ def carry_out(
             if end:
                 break
             # A long self-check would delay the next save, so that one comes before it.
-            if now - saved + job.check_s >= recorder.flush_every_s:
+            if now - saved + job.check_s >= every_s:
                 recorder.flush(state())
                 saved = time.monotonic()  # after the write: a slow disk must not fill the run
+                took_s = saved - now  # large states take longer to compress than to write
+                every_s = max(_SAVE_EVERY_S, min(took_s / _SAVING_SHARE, _SAVE_LATEST_S))
             if shown := job.progress():
                 progress.update(*shown)
         goes_on = end == INTERRUPTED or end.startswith(BY_THE_CLOCK) or job.goes_on_after_its_end

@@ -31,12 +31,12 @@ KINDS = {
 # Flushes many times a second, so that few kills fall between two of them.
 CHILD = """
 import json, sys
-from kmc.files import saving
+from kmc.systems import job
 from kmc.runfile.load import load_run
 from kmc.systems.electrode import run
 from kmc.systems.run import extend, resume, run_to_file
 
-run._CHUNK_S, saving._SAVE_EVERY_S, saving._SAVING_SHARE = 0.002, 0.01, 1.0
+run._CHUNK_S, job._SAVE_EVERY_S, job._SAVING_SHARE = 0.002, 0.01, 1.0
 path, name, overrides, how = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), sys.argv[4]
 print("ready", flush=True)
 if how == "run":

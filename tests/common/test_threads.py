@@ -31,7 +31,7 @@ def test_an_error_of_any_thread_is_raised():
 def test_threads_are_no_more_than_cores_and_omp_num_threads(monkeypatch):
     monkeypatch.setattr(threads, "cores", lambda: 4)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert [threads.threads_for(n) for n in (100, 511, 512, 800, 5000)] == [1, 1, 2, 3, 4]
+    assert [threads.threads_for(n) for n in (100, 639, 640, 960, 5000)] == [1, 1, 2, 3, 4]
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     assert threads.threads_for(5000) == 2
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

@@ -115,7 +115,7 @@ def test_a_callback_sees_every_row_and_ends_the_run(whole, tmp_path):
 
 
 def test_an_error_leaves_the_rows_that_there_were(whole, tmp_path, monkeypatch):
-    monkeypatch.setattr(saving, "_SAVE_EVERY_S", np.inf)  # nothing is saved before
+    monkeypatch.setattr(job, "_SAVE_EVERY_S", np.inf)  # nothing is saved before
 
     def fail(sample):
         if sample["cycle" if whole.kind == "cathode" else "step"] == 2:
@@ -284,7 +284,6 @@ class Counter(job.Job):
 
 
 class Memory:
-    flush_every_s = 0.0
     position: dict = {}  # noqa: RUF012
 
     def __init__(self):
@@ -301,9 +300,11 @@ class Memory:
         self.how = how
 
 
-def test_the_loop_records_saves_and_closes():
+def test_the_loop_records_saves_and_closes(monkeypatch):
     from kmc.common.progress import Silent
 
+    monkeypatch.setattr(job, "_SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(job, "_SAVING_SHARE", 1e9)
     memory = Memory()
     assert job.carry_out(Counter(), memory, Silent(), Asked(100)) == "five is reached"
     assert memory.rows == [1, 2, 3, 4, 5, -1]

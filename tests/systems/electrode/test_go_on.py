@@ -75,8 +75,8 @@ def test_all_is_on_the_disk_before_a_check(tmp_path, monkeypatch):
     monkeypatch.setattr(run, "_FIRST_CHUNK", 100)
     monkeypatch.setattr(run, "_next_chunk", lambda *_: 100)
     # As if each check took longer than the interval of saves.
-    monkeypatch.setattr("kmc.files.saving._SAVE_EVERY_S", 0.0)
-    monkeypatch.setattr("kmc.files.saving._SAVING_SHARE", 1e9)
+    monkeypatch.setattr("kmc.systems.job._SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr("kmc.systems.job._SAVING_SHARE", 1e9)
     run_to_file(load_run("strip_li", SMALL), path, progress=False, check_every=50)
     assert len(behind) > 3
     assert all(behind)

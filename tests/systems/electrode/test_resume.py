@@ -16,7 +16,7 @@ from same_files import assert_same
 
 from kmc.common.progress import Silent
 from kmc.errors import InputError
-from kmc.files import checkpoint, saving
+from kmc.files import checkpoint
 from kmc.files.checkpoint import checkpoint_of
 from kmc.files.reader import load
 from kmc.files.saving import SavedWhole
@@ -276,8 +276,8 @@ def test_files_as_kills_leave_them(files, whole, tmp_path, monkeypatch):
         left.append(bytes(content))
 
     monkeypatch.setattr(SavedWhole, "_put", put_and_keep)
-    monkeypatch.setattr("kmc.files.saving._SAVE_EVERY_S", 0.0)
-    monkeypatch.setattr("kmc.files.saving._SAVING_SHARE", 1e9)
+    monkeypatch.setattr("kmc.systems.job._SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr("kmc.systems.job._SAVING_SHARE", 1e9)
     monkeypatch.setattr(run, "_next_chunk", lambda *_: 700)
     monkeypatch.setattr(run, "_FIRST_CHUNK", 700)
     run_to_file(run_file, tmp_path / "run.h5", progress=False)
@@ -334,7 +334,7 @@ def _run_and_die(path, kill_after: int, calls: int) -> None:
             sys.setprofile(die)
 
     TrajectoryWriter.flush = counted
-    saving._SAVE_EVERY_S, saving._SAVING_SHARE = 0.0, 1e9
+    job._SAVE_EVERY_S, job._SAVING_SHARE = 0.0, 1e9
     run._next_chunk = lambda *_: 20_000
     if path.exists():
         resume.resume(path, progress=False)
