@@ -172,6 +172,7 @@ def _notes(runs: Sequence[Any], results: Sequence[Mapping[str, Any]], at: float 
             unit = unit_of(next(iter(charges)))
             texts = listed([charge_text(end, unit) for end in ends])
             notes.append(f"The runs end at {texts}: --at compares them at one charge.")
+    # The reason of the end and half_contact are in every row.
     early = [str(run.path) for run, row in zip(runs, results, strict=True) if len(row) <= 2]
     if at is not None and early:
         notes.append(f"{listed(early)} did not reach this charge.")

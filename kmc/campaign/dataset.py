@@ -154,6 +154,7 @@ def load_sweep(
         dim, at_values = f"at_{wanted[0].unit}", [one.value for one in wanted]
         units = {"long_name": "capacity", "units": wanted[0].unit.replace("_", "/")}
         ds = ds.assign_coords({dim: (dim, at_values, units)})
+    # Once a process: xarray warns of an accessor that is registered again.
     if not hasattr(xr.Dataset, "sweep"):
         xr.register_dataset_accessor("sweep")(SweepAccessor)
     return ds

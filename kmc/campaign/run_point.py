@@ -171,6 +171,7 @@ class Heartbeat(Silent):
         try:
             self.check_owner()
         except _Stopped:
+            # A run that listens saves its checkpoint first; before one there is nothing to save.
             if not interrupt_gently():
                 raise
         try:

@@ -166,6 +166,7 @@ def _syntax_hint(text: str, problem: str) -> str | None:
     lines = text.splitlines()
     if place is None or int(place[1]) > len(lines):
         return None
+    # The line that the parser names, which is where it gave up.
     match = re.match(r"\s*([\w.\"-]+)\s*=\s*([^#]+)", lines[int(place[1]) - 1])
     if match is None:
         return None

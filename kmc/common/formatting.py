@@ -95,6 +95,7 @@ def quantity(key: str) -> tuple[str, str]:
         stem, unit = split_unit(bare)
         unit = "" if unit == DIMENSIONLESS else unit.replace("deg", "°").translate(_SUPERSCRIPTS)
     name = stem.replace("_", " ")
+    # Magnesium, not the milligram.
     return (f"M{name[1:]}" if name.startswith("mg ") else name), unit
 
 

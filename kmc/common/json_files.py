@@ -72,6 +72,7 @@ def json_safe(value: Any, infinite: str | None = None) -> Any:
         value = value.tolist()
     if isinstance(value, list | tuple):
         return [json_safe(item, infinite) for item in value]
+    # JSON has neither NaN nor infinity, and readers of other languages fail at them.
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else infinite
     return value

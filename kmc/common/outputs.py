@@ -215,6 +215,7 @@ def claim_folder(path: Path, head: str) -> bool:
             f"{path} cannot be made: {problem.strerror or problem}",
             advice="Choose a folder that you may write to with -o.",
         ) from None
+    # An empty folder may have been made for this.
     if strangers:
         raise InputError(
             f"{path} holds other files, such as {strangers[0]}",

@@ -71,4 +71,5 @@ def unit_of(key: str) -> str:
 
 def same_unit(first: str, second: str) -> bool:
     """Whether two spellings mean the same unit: ``cm²/s`` and ``cm2/s``, either micro sign."""
+    # Micro stands in Unicode twice, as a sign and as the Greek letter.
     return unicodedata.normalize("NFKC", first) == unicodedata.normalize("NFKC", second)

@@ -359,6 +359,7 @@ def _records(run: RunFile, origin: Origin) -> list[Problem]:
     Checked where cadence and stop have the same unit and there is no limit of wall time.
     """
     stop, problems = run.stop, []
+    # With a limit on the clock a run may end long before its other stops.
     if stop.wall_time_s is not None:
         return []
     ends = {"monolayers": stop.capacity_monolayers, "events": stop.events, "s": stop.time_s}
@@ -436,6 +437,7 @@ def load_all(
     found = {}
     for place, needed in needs.items():
         section, key = place.split(".")
+        # An optional key that names no set needs nothing.
         if (name := getattr(getattr(run, section), key)) is None:
             continue
         parameters = load_named(run, origin, section, key, name)

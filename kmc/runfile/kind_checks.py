@@ -165,6 +165,7 @@ _RULES = (
         "Give upscale.aspect_ratio.",
     ),
     Rule(
+        # The angle gives a cap its height, which an aspect ratio states.
         lambda run: run.upscale.shape == "aspect" and run.upscale.contact_angle_deg is not None,
         '{upscale.contact_angle_deg} has no meaning with shape = "aspect"',
         "Remove it.",
@@ -199,6 +200,7 @@ _RULES = (
         "Give a current above 0; a [rest] with time_s follows it.",
     ),
     Rule(
+        # A population is integrated in time: it has no events to count.
         lambda run: run.rest.events is not None,
         "{rest.events}: a population has no events",
         "Give rest.time_s.",

@@ -73,6 +73,7 @@ def find_more() -> None:
     for point in entry_points(group="kmc.kinds"):
         try:
             point.load()  # registers itself with `kmc.systems.register`
+        # Of whatever error: the package of somebody else must not keep kmc from its own runs.
         except Exception as problem:
             warnings.warn(
                 f"the kind of run {point.name!r} of an installed package cannot be loaded: "

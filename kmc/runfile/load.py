@@ -155,6 +155,7 @@ def checked_run(
         )
         raise_problems(found, source)
         raise
+    # From here on single values are in order, and what they make together is checked.
     warn_of_celsius(run, origin)
     if run.kind != BOX:
         found = kind_checks.unused_keys(run, origin)
@@ -245,6 +246,7 @@ def _sections(tables: dict, source: str) -> dict[str, dict]:
             advice=f"It describes many runs: kmc sweep {source}",
         )
     problems = []
+    # Its tables are a list, which a section cannot be: they are its key `blocks`.
     if isinstance(tables.get("protocol"), list):  # [[protocol]]
         tables = {**tables, "protocol": {"blocks": tables["protocol"]}}
     listed = ", ".join(f"[{name}]" for name in SECTIONS)
@@ -317,6 +319,7 @@ def parse_override(text: str) -> tuple[str, Any]:
         raise InputError(f"--set {text} has no {missing} the '='", advice=example)
     if raw.lower() == "none":
         return key, None
+    # It is no TOML, and would be taken for a word below.
     if re.fullmatch(r"[-+]?\d+,\d+", raw):
         raise InputError(
             f"--set {text} has a decimal comma",
@@ -330,6 +333,7 @@ def parse_override(text: str) -> tuple[str, Any]:
         return key, parsed["value"]
     if (number := _without_unit(key, raw, text)) is not None:
         return key, number
+    # A shell takes the quotes away that TOML wants around a word.
     if re.fullmatch(r"[^\s\"'\[\]{}=#][^\"'\[\]{}=#\n]*", raw):
         return key, raw
     raise InputError(

@@ -222,6 +222,7 @@ _DRIVES: dict[str, tuple[str, float]] = {
     "uA/cm2": ("current_density_mA_cm2", 1e-3),
     **{unit: ("overpotential_V", factor) for unit, factor in _VOLTS.items()},
 }
+# "Strip at 0.5 mA/cm2 until 1 monolayer or 0.1 V": what to do, the drive, the ends.
 _TEXT = re.compile(r"(?P<do>\S+)(?:\s+at\s+(?P<drive>.+?))?(?P<ends>(?:\s+(?:for|until)\s+.*)?)")
 _NEXT_END = re.compile(r"\s+(?:or\s+)?(?:for|until)\s+|\s+or\s+")
 _QUANTITY = re.compile(r"(?P<number>[-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*(?P<unit>[^\d\s.]\S*)")
@@ -229,6 +230,7 @@ _QUANTITY = re.compile(r"(?P<number>[-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*(?P<unit>[^\
 
 def _of_text(text: str) -> dict[str, Any]:
     at = f"{show(text)}: "
+    # Either micro sign, and powers as superscripts or as plain digits.
     plain = " ".join(text.replace("²", "2").replace("µ", "u").replace("μ", "u").split())
     match = _TEXT.fullmatch(plain)
     if match is None:
@@ -342,5 +344,6 @@ def longer(run: Mapping[str, Any], cycles: int, path: Any) -> dict[str, Any]:
             f"{path} has no protocol whose cycles could be repeated",
             advice="Give another end, for example --set stop.capacity_monolayers=4.",
         )
+    # The last block alone: those before it, such as formation, are not repeated.
     last = blocks[-1].model_copy(update={"repeat": blocks[-1].repeat + int(cycles)})
     return {**run, "protocol": {**run["protocol"], "blocks": (*blocks[:-1], last)}}

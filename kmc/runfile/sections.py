@@ -345,6 +345,7 @@ class Rest(Section):
 
     def cadence(self, what: Literal["sample", "frame"]) -> Cadence:
         """Interval of samples or of frames in the rest."""
+        # As many rows of any rest: it relaxes within seconds or within days.
         every_s, parts = getattr(self, f"{what}_every_s"), {"sample": 100, "frame": 10}[what]
         if every_s is not None:
             return Cadence(every_s, "s")

@@ -75,6 +75,7 @@ def template(name: str = "run.toml", scale: str = "atoms") -> str:
     for section, field in RunFile.model_fields.items():
         model = cast(type[Checked], field.annotation)
         keys: Collection[str] = () if section in hidden else model.model_fields
+        # Keys that such a run would refuse are not shown.
         if kind.uses is not None and section != kind.section and keys:
             keys = kind.uses.get(section, ())
         if keys:

@@ -331,6 +331,7 @@ class _Study:
         with replacing(self.folder / SAMPLES) as draft, open(draft, "wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
         content["sentences"] = lines_of(content)
+        # What never happens in a run is infinite, which JSON cannot hold.
         text = json.dumps(
             json_safe(content, "never"), indent=1, ensure_ascii=False, allow_nan=False
         )

@@ -155,6 +155,7 @@ def sample(
     times = np.atleast_1d(chain.get_autocorr_time(discard=BURN_IN, quiet=True, tol=0))
     time = float(np.nanmax(times)) if np.isfinite(times).any() else float(STEPS)
     flat = chain.get_chain(discard=BURN_IN, flat=True)
+    # Evenly over all chains and steps: neighbours in a chain are nearly the same sample.
     chosen = flat[np.linspace(0, len(flat) - 1, min(KEPT, len(flat))).astype(int)]
     return Posterior(chosen, time, len(flat) / max(time, 1.0))
 
