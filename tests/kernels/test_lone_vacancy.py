@@ -189,12 +189,12 @@ def test_five_percent_are_noticed(values, wrong):
     else:
         drawn *= 1.05
     walk = right._replace(rate=rate, absorption=absorption)
-    worst = 0.0
     for start in (0, 1, 4, 7):
         rng = np.random.default_rng([SEED, 9, start])
         _, _, times, ways = many_walks(walk, drawn, start, 1_000_000, rng)
-        worst = max(worst, worst_mean(chain, start, times, ways))
-    assert worst > 4.5
+        if worst_mean(chain, start, times, ways) > 4.5:
+            return
+    pytest.fail(f"{wrong} 5 % off was not noticed from any start")
 
 
 @compiled

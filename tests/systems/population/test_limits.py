@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -12,6 +13,7 @@ from stable_radius import growth, stable_radius
 
 from kmc.nuclei.field import Medium
 from kmc.runfile.load import load_run
+from kmc.systems.population import gaps as gaps_module
 from kmc.systems.population.gaps import Gaps
 from kmc.systems.population.life import label
 from kmc.systems.population.setup import prepare
@@ -215,7 +217,7 @@ def test_caps_that_have_not_met_lose_contact_as_random_caps_do():
 
 @pytest.mark.slow
 @pytest.mark.validation
-@pytest.mark.parametrize("flaws", [400, 1000])
+@pytest.mark.parametrize("flaws", [400, pytest.param(1000, marks=pytest.mark.long)])
 def test_voids_that_round_off_at_once_are_a_breath_figure(flaws):
     """A little less than half of the contact goes, whatever the first density; widths follow it.
 
@@ -287,16 +289,23 @@ def test_voids_wider_than_R_star_lie_flat_before_they_meet():
 # --- grid and step --------------------------------------------------------------------------------
 
 
-def charges(cell_um: float) -> np.ndarray:
-    """Heights stripped when half and nine tenths of the contact are lost, µm; two squares' mean."""
+@functools.cache
+def charges(cell_um: float, step: float = 1.0) -> np.ndarray:
+    """Heights stripped when half and nine tenths of the contact are lost, µm; two squares' mean.
+
+    `step` multiplies the limits of the time step.
+    """
     found = []
-    for seed in (6, 7):
-        gaps = Gaps(setting(15.0, cell_um, 36), np.random.default_rng(seed))
-        course = [(0.0, 1.0)]
-        while course[-1][1] > 0.1 and gaps.step(1e6):
-            course.append((gaps.time_s * HEIGHT_um_s, gaps.contact_fraction))
-        height, contact = np.array(course).T
-        found.append(np.interp([-0.5, -0.1], -contact, height))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("_LINE_SHARE", "_GROWN_SHARE", "_SETTLING_SHARE"):
+            patch.setattr(gaps_module, name, getattr(gaps_module, name) * step)
+        for seed in (6, 7):
+            gaps = Gaps(setting(15.0, cell_um, 36), np.random.default_rng(seed))
+            course = [(0.0, 1.0)]
+            while course[-1][1] > 0.1 and gaps.step(1e6):
+                course.append((gaps.time_s * HEIGHT_um_s, gaps.contact_fraction))
+            height, contact = np.array(course).T
+            found.append(np.interp([-0.5, -0.1], -contact, height))
     return np.mean(found, axis=0)
 
 
@@ -308,18 +317,13 @@ def test_half_the_cell_changes_the_charges_by_less_than_five_percent():
 
 @pytest.mark.slow
 @pytest.mark.validation
-def test_half_the_step_changes_the_charges_by_less_than_five_percent(monkeypatch):
-    from kmc.systems.population import gaps
-
-    coarse = charges(0.25)
-    for name in ("_LINE_SHARE", "_GROWN_SHARE", "_SETTLING_SHARE"):
-        monkeypatch.setattr(gaps, name, getattr(gaps, name) / 2)
-    assert charges(0.25) == pytest.approx(coarse, rel=0.05)
+def test_half_the_step_changes_the_charges_by_less_than_five_percent():
+    assert charges(0.25, step=0.5) == pytest.approx(charges(0.25), rel=0.05)
 
 
 @pytest.mark.slow
 @pytest.mark.validation
-@pytest.mark.parametrize("cell_um", [0.5, 0.25])
+@pytest.mark.parametrize("cell_um", [0.5, pytest.param(0.25, marks=pytest.mark.long)])
 def test_a_void_wider_than_R_star_stays_a_disc(cell_um):
     """From 6 to 10.7 µm, R* = 1.8 µm: its rim is as fast along axes as along diagonals, to ±2 %.
 
