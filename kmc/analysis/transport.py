@@ -157,6 +157,7 @@ def diffusion(
     window, length = displacements.windows_of(time_s, start_s, span, vacancy_windows)
     # A vacancy goes the other way than the atom that fills it.
     squares = displacements.squares_of(window, vacancy, -step, vacancy_windows)
+    # ⟨R²⟩ = 6 D t, for each vacancy.
     D_vacancy = block_ratio(
         squares / (6 * len(vacant)) * _cm2_per_nm2, length, "cm²/s", max(blocks, 2)
     )

@@ -64,6 +64,7 @@ def differences(
 
 def falls(check: str, dataset: str, values: np.ndarray) -> Iterator[Breach]:
     """The first row in which a column falls, or is no number, if there is one."""
+    # Not `<`, which a NaN would pass: it compares false with every number.
     for row in np.flatnonzero(~(values[1:] >= values[:-1]))[:1] + 1:
         expected = f"{values[row - 1]} or more, as in the row before"
         yield Breach(check, dataset, row, values[row], expected)

@@ -98,6 +98,7 @@ def _tables(data: bytes) -> Table:
     for name, value in table.items():
         if not (isinstance(value, dict) and value.keys() == {"dtype", "shape"}):
             continue
+        # numpy takes memory for the shape that is stated, not for the bytes that are there.
         if value["dtype"] not in _DTYPES or not 0 <= math.prod(value["shape"]) <= len(data):
             raise ValueError(value)
         array = np.frombuffer(data, value["dtype"], math.prod(value["shape"]), end)

@@ -282,6 +282,7 @@ def read(path: Path, reader: Callable[[h5py.File], Any]) -> Any:
                 f"match: {reason}",
                 advice="Close that h5py.File first, or open it after kmc.load.",
             ) from None
+        # What lacks a part of ours was written by another program, and is not damaged.
         verdict = _NOT_OURS if "doesn't exist" in reason else "is damaged"
         raise FileFormatError(f"{path} {verdict}: {reason}") from None
 

@@ -57,6 +57,7 @@ def load(path: str | Path) -> Trajectory:
     stored = read(path, stored_in)
     if not isinstance(stored.record["provenance"], dict):
         raise FileFormatError(f"{path} is damaged: its record has no provenance")
+    # Before anything is computed from them: a damaged number would look like a result.
     wrong = np.flatnonzero(schema.row_checksums(stored.rows) != stored.row_checksums)
     if len(wrong):
         raise FileFormatError(

@@ -83,6 +83,7 @@ def _repair(file: h5py.File, output: Path) -> Repair:
         problems.append(f"{lost[0]} sample rows and {lost[1]} frames are missing")
     # Only a checkpoint before which nothing is missing leads to what an undisturbed run writes.
     n_good = int(np.argmin([*good, False]))
+    # Up to the first frame that is not kept, likewise.
     n_good_frames = next((i for i, at in enumerate([*kept, -1]) if at != i), 0)
     states = []
     with contextlib.suppress(*guard.H5PY_ERRORS, KmcError):

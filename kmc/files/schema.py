@@ -363,6 +363,7 @@ def constants_checksum(version: int, record: bytes, lattice: Iterable[np.ndarray
 
 def labels_checksum(labels: Iterable[tuple[str, str | None, str | None]]) -> int:
     """CRC-32 of path, unit and description of datasets: JSON of the sorted list."""
+    # Sorted, as the order in which datasets are listed is no part of the file.
     return zlib.crc32(json.dumps(sorted(labels, key=lambda label: label[0])).encode())
 
 

@@ -150,6 +150,7 @@ def reduce_expansion(
         return expansion.energy_eV(atoms)
 
     whole, one = energy(), energy(0)
+    # The interaction of two vacancies: a common bond is cut once, and not twice.
     pairs = [energy(0, int(shell[0])) + whole - 2 * one for shell in shells]
     far = {3: 1e3 * abs(pairs[2]), 4: 1e3 * abs(pairs[3])}
     for shell, size in far.items():

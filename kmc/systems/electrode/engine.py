@@ -190,6 +190,7 @@ class Engine(Configuration):
         self.model, self.geometry = model, self._geometry_of(model)
         self.lone = rate_tables.lone_vacancy(model, False)
         self.channels = rate_tables.channels(model, self.drive, self.interface_V)
+        # Its arrays are those of the model before; they are made again when they are needed.
         self.__dict__.pop("_searches", None)
         self.rebuild(occupancy)
         self.state.clock[tables.PUT_OFF] = -1.0

@@ -120,6 +120,7 @@ class Interface:
         out["overpotential_constriction_V"] = electrochemistry.drop_V(
             current_density_mA_cm2, resistance
         )
+        # Weights are against a flat L1, and reduction against a kink of the bulk.
         to_kink = settings["flat_binding_eV"] - settings["kink_binding_eV"]
         out["overpotential_sites_V"] = electrochemistry.net_rate_overpotential_V(
             current_density_mA_cm2 / settings["exchange_current_density_mA_cm2"],

@@ -263,6 +263,7 @@ class _Audit:
                 moment = f"{frame['time_s']} with {frame['events']} events"
                 yield Breach("moment", "/frames/time_s", index, moment, "that of a sample")
                 return
+            # Exactly: both are copies of one number.
             for name in frames.dtype.names or ():
                 if frame[name] != rows[name][row]:
                     expected = f"{rows[name][row]}, as in row {row} of /samples"
