@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kmc.campaign.calibration.calibrate import Calibration, load_calibration
+from kmc.campaign.calibration.calibrate import load_calibration
 from kmc.campaign.convergence.findings import ratio_text
 from kmc.campaign.convergence.levels import Levels
 from kmc.campaign.execute import Workers, run_plan
@@ -182,7 +182,15 @@ def run_study(
     chosen, path = _chosen(study, plan), Path(folder)
     if calibration is not None:
         load_calibration(calibration)  # refused before the first run
-    _open(path, study, plan)
+    if claim_folder(path, STUDY_FILE):
+        known = _read_head(path)
+        # Runs of two plans would not be one study: the claims compare all of them.
+        if (known["study"], known["plan"]) != (study, plan):
+            raise InputError(
+                f"{path} holds the study {known['study']!r} with the plan {known['plan']!r}, not "
+                f"{study!r} with {plan!r}",
+                advice="Use another folder with -o, or the plan it holds.",
+            )
     steps = steps_of(chosen, plan)
     head = {
         **{"format": FORMAT, "version": VERSION, "study": study, "plan": plan},
@@ -197,19 +205,6 @@ def run_study(
         if step.run(path, make_workers, workers, progress):
             raise KeyboardInterrupt
     return judge(path, progress=progress, calibration=calibration)
-
-
-def _open(path: Path, study: str, plan: str) -> None:
-    """Make the folder, or check that it holds this study with this plan."""
-    if not claim_folder(path, STUDY_FILE):
-        return
-    known = _read_head(path)
-    if (known["study"], known["plan"]) != (study, plan):
-        raise InputError(
-            f"{path} holds the study {known['study']!r} with the plan {known['plan']!r}, not "
-            f"{study!r} with {plan!r}",
-            advice="Use another folder with -o, or the plan it holds.",
-        )
 
 
 def _read_head(path: Path) -> dict[str, str]:
@@ -253,7 +248,16 @@ def judge(
     found = [{"paper": study.name, **claim.judged(runs)} for claim in study.claims]
     about = None
     if calibration is not None:
-        about = _calibrated(found, study, load_calibration(calibration))
+        given = load_calibration(calibration)
+        samples = read_samples(study, given)
+        for entry, claim in zip(found, study.claims, strict=True):
+            evidence = claim.over(samples) if claim.figures else None
+            # What no experiment stands for, such as a box of atoms, is not in this column.
+            if evidence is not None and evidence.verdict != NOT_RUN:
+                entry["calibrated"] = {"verdict": evidence.verdict, **evidence.plain()}
+        kept = ("title", "file", "kmc", "posterior", "waves", "worst")
+        plain = json_safe(dict(given.content), "never")
+        about = {"samples": len(samples), **{key: plain[key] for key in kept}}
     content = {
         "format": "kmc claims",
         "version": VERSION,
@@ -269,21 +273,6 @@ def judge(
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     write_text(path / CLAIMS_FILE, text + "\n")
     return found
-
-
-def _calibrated(
-    found: list[dict[str, Any]], study: Paper, calibration: Calibration
-) -> dict[str, Any]:
-    """Add to each claim what the posterior runs of a calibration say; what was calibrated."""
-    samples = read_samples(study, calibration)
-    for entry, claim in zip(found, study.claims, strict=True):
-        evidence = claim.over(samples) if claim.figures else None
-        # What no experiment stands for, such as a box of atoms, is not in this column.
-        if evidence is not None and evidence.verdict != NOT_RUN:
-            entry["calibrated"] = {"verdict": evidence.verdict, **evidence.plain()}
-    kept = ("title", "file", "kmc", "posterior", "waves", "worst")
-    content = json_safe(dict(calibration.content), "never")
-    return {"samples": len(samples), **{key: content[key] for key in kept}}
 
 
 def missing(folder: str | Path) -> list[str]:
