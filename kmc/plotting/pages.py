@@ -32,6 +32,7 @@ def page_of(
     return style.sheet(runs, (style.COLUMN_IN, height_in), more, names=names)
 
 
+@style.styled()
 def overview(trajectory: Trajectory) -> Figure:
     """The overview of a run: contact and overpotential, map of the interface, cross-section.
 

@@ -96,7 +96,8 @@ def test_the_map_shows_contact_mg_and_gaps_in_their_places(name, tmp_path):
     t = load(fake.write(tmp_path / "run.h5", box=box, species=("Li", "Mg"), n_frames=2))
     frame = t.frames[-1]
     axes = [a for part in plotting.overview(t).subfigs for a in part.axes]
-    picture, _section = [image for a in axes for image in a.get_images()]
+    picture, section = [image for a in axes for image in a.get_images()]
+    assert picture.origin == section.origin == "lower"  # y and z upwards
     pixels = np.asarray(picture.get_array())[..., :3]
     height, width = pixels.shape[:2]
     places = box.positions_A[: box.sites_per_layer, :2]
