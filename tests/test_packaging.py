@@ -155,6 +155,15 @@ def wheel(checkout, tmp_path_factory):
     return file
 
 
+def printed(code: str, path: Path, cwd: Path) -> str:
+    """What a process in `cwd` prints that imports kmc from `path`."""
+    environment = os.environ | {"PYTHONPATH": str(path)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def where_the_tables_are(path: Path, cwd: Path) -> dict[str, list[str]]:
     """Files that `catalogue` finds when kmc is imported from `path` by a process in `cwd`."""
     code = (
@@ -166,15 +175,7 @@ def where_the_tables_are(path: Path, cwd: Path) -> dict[str, list[str]]:
         "found['runs'] += found.pop('studies') + found.pop('calibrations')\n"
         "print(json.dumps([kmc.__file__, found]))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(path)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    home, found = json.loads(done.stdout)
+    home, found = json.loads(printed(code, path, cwd))
     assert Path(home).is_relative_to(path)
     return found
 
@@ -217,16 +218,9 @@ def test_the_wheel_makes_a_report(wheel, tmp_path):
         "page = Page('<b>', 'a test'); page.add('Part', Table([('a', 'b')]))\n"
         "print(kmc.__file__); print(page.html())"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(home)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(str(home))
-    assert "&lt;b&gt;" in done.stdout
+    page = printed(code, home, tmp_path)
+    assert page.startswith(str(home))
+    assert "&lt;b&gt;" in page
 
 
 @pytest.mark.slow
@@ -238,10 +232,24 @@ def test_the_wheel_finds_its_tables(wheel, tmp_path):
         assert all(Path(path).parent == home / "kmc" / kind for path in paths)
 
 
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """Runs a program of an empty environment, which gets the dependencies once."""
+    home = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+    def run(program: str, *arguments: str) -> subprocess.CompletedProcess:
+        command = [str(home / ("Scripts" if os.name == "nt" else "bin") / program), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, cwd=home, env=clean)
+
+    return run
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["wheel", "sdist"])
-def test_it_installs_into_an_empty_environment(kind, checkout, tmp_path):
-    """Built as for the index, installed with its dependencies by pip, away from the checkout."""
+def test_it_installs_into_an_empty_environment(kind, checkout, environment, tmp_path):
+    """Built as for the index, installed by pip, away from the checkout."""
     hook = f"b.build_{kind}(sys.argv[1])"
     code = f"import sys; from setuptools import build_meta as b; {hook}"
     done = subprocess.run(
@@ -253,16 +261,8 @@ def test_it_installs_into_an_empty_environment(kind, checkout, tmp_path):
         names = subprocess.run(["tar", "tzf", str(file)], capture_output=True, text=True).stdout
         assert "/kmc/" in names
         assert "/tests/" not in names
-    home = tmp_path / "home"
-    subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
-    folder = home / ("Scripts" if os.name == "nt" else "bin")
-    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(
-        [str(folder / "python"), "-m", "pip", "install", "--quiet", str(file)],
-        capture_output=True,
-        text=True,
-        env=clean,
-    )
+    environment("python", "-m", "pip", "uninstall", "--quiet", "--yes", "kmc-voids")
+    done = environment("python", "-m", "pip", "install", "--quiet", str(file))
     if "Could not find a version" in done.stderr or "Failed to establish" in done.stderr:
         pytest.skip("no package index can be reached")
     assert done.returncode == 0, done.stderr
@@ -272,21 +272,9 @@ def test_it_installs_into_an_empty_environment(kind, checkout, tmp_path):
         (["params", "show", "li_li2s"], "formation_energy_L1_eV"),
         (["init", "-"], "[system]"),
     ):
-        done = subprocess.run(
-            [str(folder / "kmc"), *arguments],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env=clean,
-        )
+        done = environment("kmc", *arguments)
         assert done.returncode == 0, done.stderr
         assert part in done.stdout
     code = "from kmc.analysis.measured import PAPER, read_measured; print(read_measured(PAPER))"
-    done = subprocess.run(
-        [str(folder / "python"), "-c", code],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=clean,
-    )
+    done = environment("python", "-c", code)
     assert done.returncode == 0, done.stderr
