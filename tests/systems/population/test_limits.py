@@ -217,7 +217,7 @@ def test_caps_that_have_not_met_lose_contact_as_random_caps_do():
 
 @pytest.mark.slow
 @pytest.mark.validation
-@pytest.mark.parametrize("flaws", [400, pytest.param(1000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("flaws", [400, 1000])
 def test_voids_that_round_off_at_once_are_a_breath_figure(flaws):
     """A little less than half of the contact goes, whatever the first density; widths follow it.
 
@@ -323,7 +323,7 @@ def test_half_the_step_changes_the_charges_by_less_than_five_percent():
 
 @pytest.mark.slow
 @pytest.mark.validation
-@pytest.mark.parametrize("cell_um", [0.5, pytest.param(0.25, marks=pytest.mark.long)])
+@pytest.mark.parametrize("cell_um", [0.5, 0.25])
 def test_a_void_wider_than_R_star_stays_a_disc(cell_um):
     """From 6 to 10.7 µm, R* = 1.8 µm: its rim is as fast along axes as along diagonals, to ±2 %.
 
