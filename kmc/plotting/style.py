@@ -385,7 +385,7 @@ def grid(part, rows: Sequence[Sequence[Any]]) -> Iterator[tuple[Axes, Any]]:
     for line, row in zip(panels, rows, strict=True):
         yield from zip(line, row, strict=False)
         for axes in line[len(row) :]:
-            axes.set_axis_off()
+            axes.set_visible(False)
 
 
 def layers(
