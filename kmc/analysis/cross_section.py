@@ -145,6 +145,7 @@ class _Cut:
         sites = void.reshape(self.lattice.layers, ny, nx, -1)
         if self.direction == "y":
             sites = sites.swapaxes(1, 2)
+        # All sites that a cell has in a layer are one pixel.
         per_cell = sites.mean(axis=3)
         # Half of a pixel or more: a single vacancy is no void in a microscope.
         return np.stack([per_cell[:, rows].mean(axis=1) >= 0.5 for rows in self.rows])
@@ -164,6 +165,7 @@ def voids_on_lines(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
     touching = np.zeros((3, 3, 3), dtype=bool)
     touching[1] = True  # within a line only
     labels, n = ndimage.label(image, structure=touching)
+    # Empty first entries give `concatenate` its type where no label meets an edge.
     starts, ends = [np.zeros(0, dtype=int)], [np.zeros(0, dtype=int)]
     n_layers = image.shape[1]
     # ndimage knows no periodic edges, so labels are joined across them, corners included.
@@ -187,6 +189,7 @@ def voids_on_lines(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
     np.maximum.at(highest, void, layer)
     line_of = np.zeros(n_voids, dtype=int)
     line_of[void] = line
+    # Pores inside the metal are not seen as loss of contact.
     seen = np.flatnonzero(lowest == 0)
     seen = seen[np.argsort(line_of[seen], kind="stable")]
     return line_of[seen], planes_spanned(along[seen], periodic=True), highest[seen] + 1
@@ -210,6 +213,7 @@ def line_statistics(
     gaps.
     """
     n_lines = len(open_)
+    # Lines without any void count as zeros in the scatter.
     per_line = np.bincount(line, minlength=n_lines) / length_nm
     row = {
         "contact_loss": float(open_.mean()),

@@ -144,6 +144,8 @@ class VoidHistory:
             heir = tracking.heirs(self._snapshots[a], self._snapshots[b], links)
             track = np.where(heir >= 0, self._track[-1][heir] if len(self._track[-1]) else 0, 0)
             new = np.flatnonzero(heir < 0)
+            # New tracks are numbered in the order of the voids, so that equal files give equal
+            # tables.
             track[new] = tracks + 1 + np.arange(len(new))
             tracks += len(new)
             self._track.append(track)
@@ -179,6 +181,7 @@ class VoidHistory:
     def _links(self, step: int = 1) -> list[tuple[int, int, tracking.Links]]:
         """Indices of frames `step` apart, and the links between their voids."""
         box = self.lattice.box_A / A_per_nm
+        # A void at the interface has no image above the reservoir.
         periodic = (True, True, not self.lattice.has_interface)
         rules = {"overlap": self.overlap, "reach_nm": self.reach_nm}
         places = range(0, len(self._snapshots), step)
@@ -272,9 +275,11 @@ class VoidHistory:
         begin, end = {}, {}
         for event in self.events.itertuples():
             if event.kind in ("nucleation", "split"):
+                # Of a split the largest part goes on as the parent's track; the others begin here.
                 new = (track for track in event.children if track not in event.parents)
                 begin.update(dict.fromkeys(new, event.kind))
             if event.kind in ("collapse", "coalescence"):
+                # Of a coalescence the largest void goes on, the others end in it.
                 gone = (track for track in event.parents if track not in event.children)
                 end.update(dict.fromkeys(gone, event.kind))
         first, last = self.frames[:1], self.frames[-1:]

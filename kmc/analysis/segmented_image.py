@@ -196,6 +196,7 @@ def measure_image(
         if electrolyte is not None:
             at = _interface(values, electrolyte, metal)
         labels = ndimage.label(values == void, structure=np.ones((3, 3)))[0]
+        # The pixel just above the electrolyte in each column: contact is lost where it is void.
         touching = labels[np.maximum(at - 1, 0), np.arange(n_columns)]
         # Label 0, no void, is made to be there: columns in contact point to it.
         names, touching = np.unique(np.append(touching, 0), return_inverse=True)
@@ -283,6 +284,7 @@ def _check_values(stack: np.ndarray, void: float, electrolyte: float | None) -> 
     shares = ", ".join(
         f"{value:g} ({100 * found[value] / stack.size:.1f} %)" for value in sorted(found)
     )
+    # With an electrolyte a large share of voids may be real; without one it is mostly a phase.
     if electrolyte is None and found.get(void, 0) > _MAX_VOID * stack.size:
         warnings.warn(
             f"{100 * found[void] / stack.size:.0f} % of the image are voids, {void:g}: is that the "

@@ -82,6 +82,7 @@ class Prior(Checked):
             return self.normal[0] + self.normal[1] * ndtri(0.001 + 0.998 * u)
         if self.log_uniform is not None:
             low, high = self.log_uniform
+            # Equal shares of probability are equal factors.
             return low * (high / low) ** u
         low, high = self.uniform or (0.0, 1.0)
         return low + (high - low) * u
@@ -157,6 +158,8 @@ class Problem:
         """Keys of the run of an experiment at a place in the unit cube, 6 digits each."""
         priors = list(self.priors.values())
         return {
+            # Few digits, so that a run file shows what was run, and a repeated design finds the
+            # same runs.
             key: float(f"{float(priors[i].value(u[i])):.6g}")
             for i in self.inputs_of(experiment)
             for key in priors[i].keys
@@ -296,6 +299,7 @@ def _of_row(name: str, row: Any, where: str, found: _File, path: Path) -> list[D
             )
         of = Observable(name, CAPACITY, event=event)
         allowed = discrepancy_of(of, charge, found.discrepancy, path)
+        # Charges are compared as logarithms, in which a relative error is the standard deviation.
         sigma = 0.0 if math.isnan(error) else error / charge
         return Datum(of, math.log(charge), sigma, allowed, beyond)
 
@@ -309,6 +313,8 @@ def _of_row(name: str, row: Any, where: str, found: _File, path: Path) -> list[D
                 f"{NOT!r} in front for what had not happened by this charge.",
             )
         return [of_charge(bare, event != bare)]
+    # An error of the charge says that the charge was measured at a given value, not the value at a
+    # charge.
     if not math.isnan(error) and len(numbers) == 1:
         return [of_charge(f"{numbers[0]}={row[numbers[0]]:g}")]
     data = []

@@ -86,6 +86,7 @@ class Levels:
                 f"{self.base} has {has}: the highest level is not given", advice=advice
             )
         ratios = self._levels(own, physical)
+        # The highest ratio has the lowest barriers: if it can be run, the others can.
         top = {**self.fixed(run), RATIO: ratios[-1]}
         return load_run(self.base, top, origins=_origins(settings)), ratios
 
@@ -126,6 +127,7 @@ class Levels:
         """The sweep, with the levels and replicas that the folder has already."""
         ratios, replicas = {*self.check()[1]}, self.replicas
         if plan := plan_along(folder, [RATIO]):
+            # A second call with fewer levels must not lose runs that were paid for.
             ratios |= {float(value) for value in plan.axes[RATIO]}
             replicas = max(replicas, plan.replicas)
         study = {

@@ -116,6 +116,7 @@ class CathodeJob(Job):
             for role, parameters in (("active", first), ("lithiated", lithiated), ("frame", frame))
             for key, value in parameters.resolved().items()
         }
+        # Creep of both ends of the composition: what lies between them is mixed at each step.
         exponents = [self.materials.first.exponent, self.materials.lithiated.exponent]
         self.facts = {
             "materials": [first.name, lithiated.name, frame.name],
@@ -135,6 +136,7 @@ class CathodeJob(Job):
     def advance(self) -> Iterator[Item]:
         """One step of (de)lithiation."""
         if not self.cycle:
+            # The row and the frame of the undeformed section: every change is measured from it.
             self._enter(1, LITHIATED)
             yield Row({**self.row(), "cycle": 0, "phase": START})
             yield Frame(self.maps())
@@ -189,5 +191,6 @@ class CathodeJob(Job):
         self.cycle, self.phase, self.done, self.events, self.moved = counts
         self.time_s, self.lithiation = state["clock"].tolist()
         self._ahead = state["ahead"].tolist()
+        # Copied, as the state may still be compared with or written by its owner.
         for name in self._arrays():
             setattr(self.body, name, state[f"body_{name}"].copy())

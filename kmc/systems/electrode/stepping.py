@@ -198,6 +198,7 @@ class Simulation(runs.ElectrodeJob):
             return self.stop_reason
         engine = self.engine
         if key == "events":
+            # A part of an event cannot be executed: the next whole one.
             self._goal = {"events": engine.count(tables.EVENTS) + math.ceil(value)}
         elif key == "time_s":
             self._goal = {"pause_time_s": engine.time_s + value}
@@ -228,6 +229,7 @@ class Simulation(runs.ElectrodeJob):
     def _limits(self) -> dict[str, Any]:
         limits = super()._limits()
         for key, value in self._goal.items():
+            # Ends of the run file stay in force: whichever comes first ends the step.
             limits[key] = min(value, limits.get(key, UNLIMITED))
         return limits
 

@@ -142,6 +142,7 @@ class PopulationRun(TableRun):
             counts = [plural(int(s[name][-1]), name[:-1]) for name in names]
             rows.append(("Events", f"{', '.join(counts)} of voids on the grid"))
             parts = ("voids", "settled", "sink", "storage")
+            # Flaws bring volume of their own, so that the shares add up to 100 %.
             made = max(s["stripped_um"][-1] + s["initial_um"][-1], 1e-300)
             shares = ", ".join(f"{figure(100 * s[f'{p}_um'][-1] / made, '%')} {p}" for p in parts)
             rows.append(("Volume", f"{figure(s['stripped_um'][-1], 'µm')} of height: {shares}"))
@@ -151,6 +152,7 @@ class PopulationRun(TableRun):
         """Charge in mAh/cm² at which the contact first falls below a fraction; NaN where it never
         does."""
         s = self.samples
+        # The first crossing: plating may bring contact back and lose it again.
         below = np.flatnonzero(s["contact_fraction"] < fraction)
         if not len(below) or not below[0]:
             return float("nan")
@@ -177,6 +179,7 @@ class PopulationRun(TableRun):
         most, last = float(s["capacity_mAh_cm2"].max()), float(s["capacity_mAh_cm2"][-1])
         text = f"{monolayers(most)} in {duration(float(s['time_s'][-1]))}"
         if s["plated_um"][-1] > 0:
+            # A full cycle leaves the rounding of its charges, which is no charge.
             net = last if abs(last) > _ROUNDING * most else 0.0
             text = f"{monolayers(most)} at most; {figure(net, 'mAh/cm²')} net at the end"
         if not self.has_gap:
@@ -212,6 +215,7 @@ class PopulationRun(TableRun):
 
     def _overpotential(self) -> str:
         s = self.samples
+        # Without any contact left the overpotential is infinite, and would be the largest for ever.
         volts = np.where(np.isfinite(s["overpotential_V"]), s["overpotential_V"], 0.0)
         most = int(np.argmax(np.abs(volts)))
         text = f"{scaled(s['overpotential_V'][-1], 'V')} at the end"
@@ -286,6 +290,7 @@ class PopulationRun(TableRun):
         of_cycles = [
             a / b if a > 0 and b > 0 else None for a, b in zip(stripped, plated, strict=True)
         ]
+        # A cycle that is going on has not plated all of its charge yet.
         return of_cycles if self.finished else of_cycles[:-1]
 
     def magnesium(self, diffusivity_cm2_s: float | None = None) -> MagnesiumProfile:

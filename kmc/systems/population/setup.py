@@ -59,7 +59,9 @@ class Prepared:
     def facts(self) -> dict[str, float]:
         """Numbers that follow from the input before anything is run, with units in their names."""
         setting, medium = self.setting, self.setting.medium
+        # Above a thickness of some sink depths the electrode's own thickness no longer counts.
         far = sink_distance(medium.thickness_um, medium.sink_length_um, medium.sink_depth_um)
+        # Flux balance of a metal without voids: S − 1 is the flux times the distance to the sinks.
         without_voids = 1 + setting.strip_per_um2_s * far / medium.bulk_per_um_s
         out = {
             "site_volume_um3": medium.site_volume_um3,
@@ -82,6 +84,8 @@ class Prepared:
             "cell_um": setting.pitch_um,
             "resolving_cell_um": self.resolving_cell_um,
         }
+        # Attributes of the file are plain numbers; an infinite distance is a way that does not
+        # exist.
         return {key: value for key, value in out.items() if math.isfinite(value)}
 
 
@@ -168,6 +172,7 @@ def _current_densities_mA_cm2(run: RunFile) -> list[float]:
 
 def _body(run: RunFile, parameters: ParameterSet) -> Viscous | None:
     """The metal's creep, where a pressure asks for it or the run says so."""
+    # One step under pressure is enough: the metal then creeps in all of them.
     pressure = max(pressures_of(run)) * run.upscale.pressure_share
     if run.upscale.body == "rigid" or (run.upscale.body is None and not pressure):
         return None
@@ -236,9 +241,13 @@ def cut_off_share(height_over_radius: float) -> float:
     """
     t = height_over_radius
     sphere = (1 + t * t) / (2 * t)
+    # The rim has radius 1: t is the height of the cap, its sphere has the centre t − sphere above
+    # the interface.
     z = (np.arange(_SLICES) + 0.5) * t / _SLICES
     wall = np.sqrt(np.maximum(0.0, sphere**2 - (z - (t - sphere)) ** 2))
     reach = np.sqrt(np.maximum(0.0, 1 - z * z))
+    # Points closer to the rim than its radius form a torus: cut off is what a slice has in its
+    # hole and beyond it.
     inside = np.where(z < 1, np.minimum(wall, 1 - reach), wall)
     outside = np.where(z < 1, np.maximum(0.0, wall**2 - (1 + reach) ** 2), 0.0)
     return float((inside**2 + outside).sum() / (wall**2).sum())
@@ -259,6 +268,7 @@ def _rounding_length_um(
         return _INSTANT * edge_um
     scale = upscale.relaxation_constant * vapour.capillary_um * medium.site_volume_um3
     scale *= ROUNDING_TIME_s
+    # Both ways are open at once, and the one that has rounded the larger void off by then decides.
     bulk = (scale * medium.bulk_per_um_s) ** (1 / 3)
     return max(bulk, (scale * medium.interface_per_s) ** 0.25)
 
@@ -281,6 +291,7 @@ def _sink_depth_um(run: RunFile, vapour: ClusterVapour) -> float:
         )
     burgers_um = 1e4 * vapour.model.transport.lattice_parameter_cm * math.sqrt(3) / 2
     stress_MPa = run.upscale.pressure_share * pressures.pop()
+    # Densities of sinks add, and κ² is a density.
     kappa = math.hypot(1 / given, stress_MPa / (1e3 * modulus * burgers_um))
     return 1 / kappa if kappa else math.inf
 
@@ -297,6 +308,7 @@ def _voids_per_um2(run: RunFile, vapour: ClusterVapour, sink_depth_um: float) ->
         sink_length_um=conditions.sink_length_um,
         sink_depth_um=sink_depth_um,
     )
+    # Whichever are more numerous set the distance of the voids.
     return max(density, burst.density_per_um2)
 
 
@@ -319,6 +331,8 @@ def _cells(run: RunFile, edge_um: float, density: float, rounding_um: float, lip
     """Cells along an edge: some across the distance of voids and across the lip of a moving rim."""
     cell = run.upscale.grid_um
     if cell is None:
+        # The narrowest of what has to be resolved: contact, the lip at a moving rim, the distance
+        # of voids.
         cell = min(_WIDEST_CELL_um, _CELL_OVER_LIP * lip, cell_at(density))
     elif cell > _COARSEST_OVER_LIP * lip:
         raise InputError(
@@ -346,6 +360,7 @@ def _flaws(run: RunFile, edge_um: float, vapour: ClusterVapour) -> Flaws | None:
     assert upscale.flaw_density_per_um2 is not None, "checked with the run file"
     assert upscale.flaw_radius_nm is not None, "checked with the run file"
     surface = vapour.model.transport.surface
+    # cm to µm; volume over area of a site is the thickness of one layer.
     layer_um = 1e4 * surface.site_volume_cm3 / surface.site_area_cm2
     number = round(upscale.flaw_density_per_um2 * edge_um**2)
     return Flaws(number, upscale.flaw_radius_nm * 1e-3, upscale.flaw_radius_sigma, layer_um)
