@@ -148,7 +148,7 @@ def load_sweep(
     seeds = array([point.seed for point in plan.points], np.uint64)
     variables["seed"] = (dims, seeds, {"long_name": "Seed of the run"})
 
-    attrs = {"folder": str(folder), "kind": "kmc sweep", "headline": system.headline}
+    attrs = {"folder": str(folder), "kind": "kmc sweep", "headline": _headline(sweep)}
     ds = xr.Dataset(variables, coordinates, attrs).assign_coords(replica=np.arange(plan.replicas))
     if wanted:
         dim, at_values = f"at_{wanted[0].unit}", [one.value for one in wanted]
@@ -166,9 +166,15 @@ def _system(sweep: SweepFolder) -> System:
 
 def headline_of(folder: str | Path, at: float | None = None) -> str:
     """What a picture of the sweep in a folder shows by default, at a charge or over whole runs."""
-    system = _system(open_folder(folder))
-    whole = at is None or system.headline in system.samples
-    return system.headline if whole else "contact_fraction"
+    sweep = open_folder(folder)
+    whole = at is None or _system(sweep).headline in _system(sweep).samples
+    return _headline(sweep) if whole else "contact_fraction"
+
+
+def _headline(sweep: SweepFolder) -> str:
+    """What its kind is about, by its name in the dataset: one that is an axis has another."""
+    name = _system(sweep).headline
+    return f"{name}_end" if name in _short(sweep.plan).values() else name
 
 
 def charge_of(folder: str | Path) -> str:

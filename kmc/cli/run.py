@@ -149,7 +149,8 @@ def _run(
         seconds = seconds_of(from_resolved(run_file.resolved()))
         known = seconds == seconds  # NaN where no stop gives the number of events
         cost = f"; about {duration(max(seconds, 1.0), 2)} of processor" if known else ""
-        click.echo(f"{run_file.name} ends {ends(run_file)}{cost}", err=True)
+        if end := ends(run_file):  # kinds of other packages have stops of their own
+            click.echo(f"{run_file.name} ends {end}{cost}", err=True)
         warn_of_another_drive(name_or_path, overrides)
     found = run_to_file(
         run_file, path, kind=kind, overwrite=force, progress=not quiet, check_every=check_every

@@ -85,6 +85,7 @@ def find_more() -> None:
 
 def kind_of(sections: Mapping[str, Any] | set[str]) -> RunKind:
     """The kind of a run that has these sections."""
+    find_more()  # a sweep whose numbers are kept is opened without loading one of its runs
     found = (kind for kind in KINDS.values() if kind.section and kind.section in sections)
     return next(found, KINDS[BOX])
 

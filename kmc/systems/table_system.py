@@ -25,14 +25,13 @@ from kmc.runfile.load import restored_run
 from kmc.runfile.protocol import longer
 from kmc.runfile.run_file import RunFile
 from kmc.systems.job import BY_THE_CLOCK, Job
-from kmc.systems.system import System
+from kmc.systems.system import MONOLAYERS, System
 
 Checks = Sequence[tuple[str, Callable[[Any], Iterator[Breach]]]]
 _ADVICE = {
     "extend": "Change its run file and run it again: kmc run {name} --force.",
     "repair": "kmc verify {path} checks it; one that fails is run again: kmc run {name} --force.",
 }
-_SECONDS, _FILE_BYTES = 30.0, 1e6  # of the shipped runs, within a factor of 4
 
 
 def table_system(
@@ -78,8 +77,9 @@ def table_system(
             "samples": lambda run, **_: run.samples.table,
             **{name: lambda run, _of=name, **_: run.lists[_of].table for name in layout.lists},
         },
-        "seconds": lambda run_tables: _SECONDS,
-        "file_bytes": lambda run_tables: _FILE_BYTES,
+        # A kind without an interface, which passes no charge: the first of its own numbers.
+        "charge": MONOLAYERS if MONOLAYERS.column in layout.samples else None,
+        "headline": next((n for n in layout.samples if n != "time_s"), "time_s"),
         "next": tuple(f"--what {name}" for name in pictures if name == "map"),
     }
     return System(

@@ -76,3 +76,9 @@ def test_the_kind_of_the_guide_is_one_for_every_command(tmp_path):
         "print(ds.time_s.values.ravel().tolist())",
     )
     assert found.strip().endswith("[10.0, 20.0]")
+    # By default of a number that the kind has, in a process that opens none of the runs.
+    call("-m", "kmc", "sweep-plot", "sweep", "--csv", "sweep.csv")
+    rows = (tmp_path / "sweep.csv").read_text().splitlines()
+    assert rows[0] == "steps,n,mean,std,low,high"
+    assert len(rows) == 3
+    call("-m", "kmc", "report", "sweep")
