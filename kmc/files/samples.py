@@ -41,13 +41,25 @@ class Named(dict[str, Any]):
 
 
 class Columns(Named):
-    """Named arrays: ``samples.contact_fraction``; `units` has the unit of each."""
+    """Named arrays: ``samples.contact_fraction``; `units` has the unit of each.
+
+    Like a DataFrame they have the length of their rows and iterate over their names;
+    ``frames[-1].h_um`` is a value of the last row.
+    """
 
     units: dict[str, str]
 
     def __init__(self, columns: Mapping[str, np.ndarray], units: Mapping[str, str] | None = None):
         super().__init__(columns)
         self.__dict__["units"] = dict(units or {})
+
+    def __len__(self) -> int:
+        return len(np.atleast_1d(next(iter(self.values()), ())))
+
+    def __missing__(self, name: Any) -> Any:
+        if isinstance(name, int | np.integer):
+            return Named({column: values[name] for column, values in self.items()})
+        return super().__missing__(name)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -65,19 +77,13 @@ class Columns(Named):
 
 
 class Samples(Columns):
-    """Rows of a trajectory as named arrays: ``samples.time_s`` or ``samples["time_s"]``.
-
-    Like a DataFrame it has the length of its rows and iterates over the names of its columns.
-    """
+    """Rows of a trajectory as named arrays: ``samples.time_s`` or ``samples["time_s"]``."""
 
     def __init__(self, columns: Mapping[str, np.ndarray], units: Mapping[str, str]):
         super().__init__(columns, units)
         # Read-only: a changed sample would no longer be that of the file.
         for values in columns.values():
             values.flags.writeable = False
-
-    def __len__(self) -> int:
-        return len(next(iter(self.values()), ()))
 
     def keys(self) -> list[str]:  # type: ignore[override]
         """Names of the columns."""

@@ -242,7 +242,7 @@ def slider(t: Any, what: str = "map") -> Any:
         raise InputError(
             f"{what!r} is no picture of a single frame", advice='Choose "map" or "section".'
         )
-    last = len(t.frames["sample"] if isinstance(t.frames, dict) else t.frames) - 1
+    last = len(t.frames) - 1
     if last < 0:
         raise InputError(f"{t.path} has no frames yet", advice="Wait for the run to continue.")
     frame = widgets.IntSlider(value=last, min=0, max=last, continuous_update=False)

@@ -119,7 +119,13 @@ def test_files_of_earlier_versions_are_read_and_verified(name, tmp_path):
     path = unpacked(name, tmp_path)
     found = kmc.load(path)
     assert found.finished == ("interrupted" not in name)
-    assert len(found.samples["time_s"]) > 1
+    assert len(found.samples) == len(found.samples.time_s) > 1
+    assert found.samples[-1].time_s == found.samples.time_s[-1]
+    n = found.to_xarray().sizes["frame"]
+    assert len(found.frames) == n
+    assert found.frames[n - 1]
+    with pytest.raises(IndexError):
+        found.frames[n]
     assert found.run_file
     checked = kmc.verify(path)
     assert checked.passed, checked

@@ -134,8 +134,7 @@ def _file_page(found: Any) -> Page:
     """The page of a run of any kind: what its `System` says of it."""
     system = found.system
     page = Page(found.path.name, f"{system.noun.capitalize()} (kmc run)")
-    columns, frames = system.columns(found), found.frames
-    n_frames = len(next(iter(frames.values())) if isinstance(frames, Mapping) else frames)
+    columns, n_frames = system.columns(found), len(found.frames)
     rows = system.summed_up(found, full=True)
     drawn = []
     if n_frames and len(columns["time_s"]):
