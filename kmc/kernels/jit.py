@@ -169,8 +169,22 @@ def _kept(function: Callable, **options: Any) -> Any:
             save(signature, result)
 
     compiled._cache.save_overload = save_if_possible
-    compiled._cache._cache_file._source_stamp = _sources()
+    file = compiled._cache._cache_file
+    file._source_stamp = _sources()
+    # What an earlier version kept names its classes, which may be gone; and a file may be damaged.
+    file._load_index = _or_else(file._load_index, dict)
+    file.load = _or_else(file.load, lambda: None)
     return compiled
+
+
+def _or_else(read: Callable, otherwise: Callable) -> Callable:
+    def read_or_else(*given: Any) -> Any:
+        try:
+            return read(*given)
+        except Exception:  # unpickling raises whatever it meets; the code is compiled again
+            return otherwise()
+
+    return read_or_else
 
 
 def entry(function: Callable) -> Any:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import pickle
+from pathlib import Path
+
+import numba
 import numpy as np
 import pytest
 from numba import config, njit
 from numba.core.caching import IndexDataCacheFile
 
 from kmc.kernels.jit import entry, inner, rare, reported_compilation
+
+VERSION = pickle.dumps(numba.__version__)
 
 
 @inner
@@ -62,6 +68,26 @@ def test_a_full_disk_does_not_keep_a_kernel_from_running(monkeypatch):
         return 2 * x
 
     assert doubled(np.int64(21)) == 42
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
+@pytest.mark.parametrize(
+    "damage", [b"", pickle.dumps(numba.__version__) + b"ckmc.kernels\nGone\n."]
+)
+def test_code_kept_by_another_version_is_compiled_again(damage):
+    """Its index names classes that this version has not."""
+
+    @entry
+    def tripled(x):
+        return 3 * x
+
+    assert tripled(np.int64(2)) == 6
+    path = Path(tripled._cache._cache_file._index_path)
+    assert path.is_file()
+    path.write_bytes(damage)
+    again = entry(tripled.py_func)
+    assert again(np.int64(2)) == 6
+    assert len(path.read_bytes()) > len(damage)  # and kept
 
 
 @pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
