@@ -151,7 +151,7 @@ class SweepFolder:
         except (TypeError, KeyError, ValueError):  # missing, or being written
             return None
 
-    def log(self) -> list[point_files.Ended]:
+    def log(self) -> list[point_files.EndedPoint]:
         """Points that ended, in that order; a truncated line is left out."""
         return [line for line in point_files.read_log(self._log) if line is not None]
 
@@ -243,7 +243,7 @@ class SweepFolder:
             from kmc.campaign.scalars import append_entries
 
             append_entries(self.path, {point.name: numbers})
-        self._append(point_files.Ended(point.name, "done", wall_s))
+        self._append(point_files.EndedPoint(point.name, "done", wall_s))
 
     def record_failure(self, point: Point, error: str, details: str, wall_s: float) -> None:
         """Write the error report of a point, with its settings, and log the failure."""
@@ -258,9 +258,9 @@ class SweepFolder:
         }
         text = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
         self.write(f"failures/{point.name}.json", text)
-        self._append(point_files.Ended(point.name, "failed", wall_s))
+        self._append(point_files.EndedPoint(point.name, "failed", wall_s))
 
-    def _append(self, ended: point_files.Ended) -> None:
+    def _append(self, ended: point_files.EndedPoint) -> None:
         """Add a line to the log, and wait until it is on the disk."""
         try:
             with open(self._log, "a+b") as file:

@@ -17,7 +17,7 @@ from kmc.common.json_files import json_lines, read_text
 from kmc.errors import KmcError, KmcWarning
 
 
-class Ended(NamedTuple):
+class EndedPoint(NamedTuple):
     """A line of the log: a point that ended, and the time it took."""
 
     name: str
@@ -25,16 +25,16 @@ class Ended(NamedTuple):
     wall_s: float
 
 
-def read_log(path: Path) -> list[Ended | None]:
+def read_log(path: Path) -> list[EndedPoint | None]:
     """Points that ended, in the order in which they did; None for each line that is damaged."""
     try:
         text = read_text(path, "replace")
     except OSError:
         return []
-    found: list[Ended | None] = []
+    found: list[EndedPoint | None] = []
     for row in json_lines(text):
         try:
-            found.append(Ended(str(row["name"]), str(row["state"]), float(row["wall_s"])))
+            found.append(EndedPoint(str(row["name"]), str(row["state"]), float(row["wall_s"])))
         except (ValueError, KeyError, TypeError):
             found.append(None)
     return found

@@ -13,7 +13,7 @@ from kmc.common.outputs import check_output
 from kmc.errors import InputError
 
 if TYPE_CHECKING:
-    from kmc.model.dft_check import Row
+    from kmc.model.dft_check import CheckRow
     from kmc.model.parameters import ParameterSet, Quantity
 
 _FROM_ASE = """\
@@ -310,11 +310,11 @@ def from_ase(slab: Path, calculator: str, **given: Any) -> None:
     target = _Target(given)
     from kmc.common.progress import display_for
     from kmc.model import ase_energies
-    from kmc.model.ase_configurations import Settings
+    from kmc.model.ase_configurations import AseSettings
     from kmc.model.dft_energies import read_structure
 
     # The slab and the calculator are read before the first relaxation, which may take days.
-    atoms, settings = read_structure(slab), Settings(**given)
+    atoms, settings = read_structure(slab), AseSettings(**given)
     base, output = target.base(settings.metal, settings.solute), target.output
     made = ase_energies.load_calculator(calculator)
     # Each relaxed configuration is kept there, so that the same command goes on after a crash.
@@ -398,7 +398,7 @@ def _print_values(out: Any, chosen: Mapping[str, Quantity], metal: str, notes: b
             out.print(name, Padding(note, (0, 0, 0, 4), expand=False), sep="\n")
 
 
-def print_check(rows: Sequence[Row], reference: str) -> None:
+def print_check(rows: Sequence[CheckRow], reference: str) -> None:
     """Print reference values and those of the model; below them every miss with its reason."""
     from rich.padding import Padding
     from rich.text import Text
@@ -406,7 +406,7 @@ def print_check(rows: Sequence[Row], reference: str) -> None:
     from kmc.model.dft_check import TOLERANCE_eV
 
     marks = {True: ("ok", "green"), False: ("MISS", "bold red"), None: ("–", "")}
-    columns: dict[str, Callable[[Row], str | Text]] = {
+    columns: dict[str, Callable[[CheckRow], str | Text]] = {
         "Configuration": lambda row: row.name,
         "Unit": lambda row: row.unit,
         reference: lambda row: number(row.dft, row.unit),

@@ -32,7 +32,7 @@ FIRST, SECOND, INTERFACE = 1, 16, 128
 N_CODES = 1024
 
 
-class Geometry(NamedTuple):
+class ClusterLattice(NamedTuple):
     """The lattice and the weights of its sites.
 
     - `d_column`, `d_layer` (int64[14]): steps to the neighbours, first shell first.

@@ -63,7 +63,7 @@ class Law(NamedTuple):
     drive_Hz: float  # of the whole box
 
 
-class State(NamedTuple):
+class DepositState(NamedTuple):
     """What changes."""
 
     occupied: np.ndarray  # uint8 [site]

@@ -8,13 +8,13 @@ from __future__ import annotations
 import numpy as np
 
 from kmc.model.adatoms import KINK, Adatoms, adatoms
-from kmc.model.dft_check import Row, row_of
+from kmc.model.dft_check import CheckRow, row_of
 from kmc.model.parameters import ParameterSet
 
 _EDGE = 8  # of a periodic box
 
 
-def adatom_rows(parameters: ParameterSet) -> list[Row]:
+def adatom_rows(parameters: ParameterSet) -> list[CheckRow]:
     """Compare the model with the numbers of a set such as li_zno_002.
 
     - `parameters`: has the quantities `kmc.model.adatoms.NEEDED`.
@@ -47,9 +47,11 @@ def adatom_rows(parameters: ParameterSet) -> list[Row]:
     )
     found = [row_of(parameters, name, key, float(model)) for name, key, model in rows]
     on_terrace = _energy(slab, e) - _energy(terrace, e)
-    found.append(Row("lone Li on a terrace", "eV", None, float(on_terrace), None, "from the bonds"))
+    found.append(
+        CheckRow("lone Li on a terrace", "eV", None, float(on_terrace), None, "from the bonds")
+    )
     note = "above 0 a film spreads" if held > 0 else "below 0: islands, no film"
-    found.append(Row("first layer, beyond a terrace", "eV", None, float(held), None, note))
+    found.append(CheckRow("first layer, beyond a terrace", "eV", None, float(held), None, note))
     return found
 
 

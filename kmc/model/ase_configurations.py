@@ -51,7 +51,7 @@ CHANGES = {
 
 
 @dataclass(frozen=True)
-class Settings:
+class AseSettings:
     """What is computed, and how well."""
 
     # metal, solute: symbols; no solute by default
@@ -107,7 +107,7 @@ def sites_of_slab(
     return {"L1": here, "L2": above[0], "L2b": above[1 + int(np.argmin(apart))]}
 
 
-def check_slab(slab: Any, settings: Settings) -> None:
+def check_slab(slab: Any, settings: AseSettings) -> None:
     """Check that metal, solute and sizes are known and the interface is normal to z."""
     for value, allowed, name in (
         (settings.metal, METALS, "metal"),
@@ -126,7 +126,7 @@ def check_slab(slab: Any, settings: Settings) -> None:
         )
 
 
-def layers_of(slab: Any, settings: Settings, lattice_A: float) -> list[list[int]]:
+def layers_of(slab: Any, settings: AseSettings, lattice_A: float) -> list[list[int]]:
     """Atoms of each layer of the metal, from the electrolyte up.
 
     Raises `InputError`: there are too few layers, or L1 and L2 have not the same number of atoms.

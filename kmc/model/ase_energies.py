@@ -32,7 +32,7 @@ from kmc.model.ase_configurations import (
     MAX_STRAIN,
     SADDLES,
     SOLUTE,
-    Settings,
+    AseSettings,
     changed,
     check_sites,
     check_slab,
@@ -64,7 +64,7 @@ class Configurations:
         slab: Any,
         calculator: Any,
         name: str,
-        settings: Settings,
+        settings: AseSettings,
         folder: Path,
         report: Callable[[float, str], None] | None = None,
     ):

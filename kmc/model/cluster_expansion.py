@@ -217,11 +217,11 @@ def _of_layers(
     The model has energies of its own for vacancies in L1 and L2 alone, and one bond of each shell
     whatever the layers: what a slab's deeper layers and pairs by layer differ in is refused.
     """
-    from kmc.model.ase_configurations import Settings, layers_of
+    from kmc.model.ase_configurations import AseSettings, layers_of
 
     edges = np.linalg.norm(slab.slab.cell.array[:2], axis=1)
     perfect = slab.slab.repeat((*np.ceil(_CELLS * a / edges).astype(int), 1))
-    layers = layers_of(perfect, Settings(metal=slab.metal, lattice=lattice), a)
+    layers = layers_of(perfect, AseSettings(metal=slab.metal, lattice=lattice), a)
     layers = layers[: len(layers) // 2 + 1]  # the others may feel the far side
 
     def energy(*vacant: int) -> float:

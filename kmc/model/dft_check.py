@@ -29,7 +29,7 @@ _LAYERS = 18  # whole periods of every bcc face
 
 
 @dataclass(frozen=True)
-class Row:
+class CheckRow:
     """One configuration: the DFT value, the model's, and whether they agree."""
 
     name: str
@@ -57,16 +57,16 @@ def row_of(
     note: str = "",
     unit: str = "eV",
     tolerance: float = _CLOSE_eV,
-) -> Row:
+) -> CheckRow:
     """A row against a quantity of the set; nothing is compared where the set does not have it."""
     if not parameters.has(key):
-        return Row(name, unit, None, model, None, note)
+        return CheckRow(name, unit, None, model, None, note)
     quantity = parameters[key]
     ok = None if model is None else bool(abs(model - quantity.value) <= tolerance)
-    return Row(name, unit, quantity.value, model, ok, note, assumed=quantity.assumed)
+    return CheckRow(name, unit, quantity.value, model, ok, note, assumed=quantity.assumed)
 
 
-def check_rows(parameters: ParameterSet, lattice_name: str = "bcc_100") -> list[Row]:
+def check_rows(parameters: ParameterSet, lattice_name: str = "bcc_100") -> list[CheckRow]:
     """Compare the calibrated model with every DFT number of a parameter set.
 
     - `lattice_name`: lattice to calibrate for and to build the configurations on.
@@ -127,7 +127,7 @@ class _Bench:
 
     # --- pure Li ----------------------------------------------------------------------------------
 
-    def vacancy_rows(self) -> list[Row]:
+    def vacancy_rows(self) -> list[CheckRow]:
         L1, L2, L3 = (self._formation(self.interface, self._layer_site(k), {}) for k in (1, 2, 3))
         deep = self._formation(self.interface, self._layer_site(_LAYERS // 2), {})
         bulk = self._formation(self.bulk, 0, {})
@@ -135,16 +135,16 @@ class _Bench:
             self._row("vacancy in the bulk", "formation_energy_bulk_eV", bulk),
             self._row(f"vacancy in L1 at {self.electrolyte}", "formation_energy_L1_eV", L1),
             self._row("L1 vacancy moved to L2", "formation_energy_L1_to_L2_eV", L2 - L1),
-            Row("vacancy in L2", "eV", None, L2, None, "the sum of the two rows above"),
+            CheckRow("vacancy in L2", "eV", None, L2, None, "the sum of the two rows above"),
         ]
         if abs(L3 - deep) > 1e-6:
             note = "L3 misses first neighbours on this face; no DFT value, no site energy assumed"
-            rows.append(Row("vacancy in L3", "eV", None, L3, None, note))
+            rows.append(CheckRow("vacancy in L3", "eV", None, L3, None, note))
         return rows
 
     # --- Mg in the bulk ---------------------------------------------------------------------------
 
-    def mg_bulk_rows(self) -> list[Row]:
+    def mg_bulk_rows(self) -> list[CheckRow]:
         third = self._neighbour_at(self.bulk, 0, math.sqrt(2.0))
         places = (
             (1, "3.0 Å", int(self.bulk.neighbours(0, 1)[0]), ""),
@@ -172,7 +172,7 @@ class _Bench:
 
     # --- the interface with Mg --------------------------------------------------------------------
 
-    def fill_rows(self) -> list[Row]:
+    def fill_rows(self) -> list[CheckRow]:
         box = self.interface
         vacancy = self._layer_site(1)
         above = [int(s) for s in box.neighbours(vacancy, 1) if s >= 0 and box.layer[s] == 2]
@@ -201,7 +201,7 @@ class _Bench:
                 "nothing of it; it follows from them and the bonds"
             )
             name = "L1 vacancy beside Mg of L2, filled by Li of L1"
-            rows = [Row(name, "eV", None, min(by), None, note)]
+            rows = [CheckRow(name, "eV", None, min(by), None, note)]
         return [
             self._row(
                 "L1 vacancy beside Mg of L2, filled by Li",
@@ -228,7 +228,7 @@ class _Bench:
 
     # --- kinetics ---------------------------------------------------------------------------------
 
-    def barrier_rows(self) -> list[Row]:
+    def barrier_rows(self) -> list[CheckRow]:
         """Barriers of hops in the bulk; where the energy changes, the mean of there and back."""
         vacancy, atom = 0, int(self.bulk.neighbours(0, 1)[0])
         other = next(int(s) for s in self.bulk.neighbours(atom, 1) if s != vacancy)
@@ -251,7 +251,7 @@ class _Bench:
             rows.append(self._row(name, key, float(np.mean(both)) / MICRO_eV, note))
         return rows
 
-    def self_diffusion_rows(self) -> list[Row]:
+    def self_diffusion_rows(self) -> list[CheckRow]:
         """D of Li atoms, f a² ν exp(−(E_f + E0)/kT) with f = 0.7272 of bcc."""
         p = self.parameters
         barrier = self._formation(self.bulk, 0, {}) + p.value("barrier_Li_eV")
@@ -259,9 +259,9 @@ class _Bench:
         value *= p.value("attempt_frequency_Hz") * math.exp(-barrier / (K_B_eV * 298.15))
         value *= p.entropy_factor
         note = "f a² ν exp(S_f/k) exp(−(E_f + E0)/kT), f = 0.7272"
-        return [Row("self-diffusion of Li at 25 °C", "cm²/s", None, value, None, note)]
+        return [CheckRow("self-diffusion of Li at 25 °C", "cm²/s", None, value, None, note)]
 
-    def diffusivity_rows(self) -> list[Row]:
+    def diffusivity_rows(self) -> list[CheckRow]:
         """D of Mg as the model moves it: f a² ν exp(−(E_f,1 + E0)/kT).
 
         E_f,1 is that of a vacancy beside the Mg, f the correlation factor of the model's rates.
@@ -291,10 +291,10 @@ class _Bench:
                     f"{alone:.3f} eV of pure Li and without f, which gives {without:.3g}: if the "
                     "paper's D counts the repulsion between vacancy and Mg, ν is too low"
                 )
-            rows.append(Row(f"D of Mg at {celsius} °C", "cm²/s", dft, value, ok, note))
+            rows.append(CheckRow(f"D of Mg at {celsius} °C", "cm²/s", dft, value, ok, note))
         return rows
 
-    def volume_rows(self) -> list[Row]:
+    def volume_rows(self) -> list[CheckRow]:
         """Molar volume of the lattice: two atoms in a cube of edge a."""
         if not self.parameters.has("molar_volume_cm3_mol"):
             return []
@@ -305,7 +305,7 @@ class _Bench:
 
     # --- wetting ----------------------------------------------------------------------------------
 
-    def wetting_rows(self) -> list[Row]:
+    def wetting_rows(self) -> list[CheckRow]:
         """Work of adhesion and contact angle (Young-Dupré), W = γ (1 + cos θ).
 
         γ: half of the bonds cut when the periodic bulk is opened along the interface plane.
@@ -344,7 +344,7 @@ class _Bench:
             rows.append(self._row(name, key, None, note, "°"))
         return rows
 
-    def _contact_angle_row(self, cosine: float) -> Row:
+    def _contact_angle_row(self, cosine: float) -> CheckRow:
         name = f"contact angle of Li on {self.electrolyte}"
         key, unit, h = "contact_angle_deg", "°", self.h_interface
         reason = f"cos θ = W/γ − 1 = {cosine:.3f}, with γ from all bonds cut"
@@ -363,7 +363,7 @@ class _Bench:
                 )
             dft = self.parameters.value(key) if self.parameters.has(key) else None
             verdict = None if dft is None else False
-            return Row(name, unit, dft, None, verdict, f"{reason}; {why}", instead)
+            return CheckRow(name, unit, dft, None, verdict, f"{reason}; {why}", instead)
         # Without L2, for comparison with values that were computed that way.
         n1, n2 = h.n_neighbours[:, 1]
         bonds = (8 - n1) * h.bond1[LI, LI] + (6 - n2) * h.bond2[LI, LI]
@@ -377,7 +377,7 @@ class _Bench:
 
     # --- the plain lattice gas --------------------------------------------------------------------
 
-    def lattice_gas_rows(self) -> list[Row]:
+    def lattice_gas_rows(self) -> list[CheckRow]:
         pair = self.parameters.value("pair_bond_eV")
         second = int(self.bulk.neighbours(0, 1)[0])
         single = self._formation(self.bulk, 0, {})
@@ -390,7 +390,9 @@ class _Bench:
             ("two vacancies side by side", 15 * pair, double, "15 bonds broken"),
             ("hop barrier", barrier, used, ""),
         )
-        return [Row(n, "eV", dft, own, abs(own - dft) <= 1e-5, note) for n, dft, own, note in rows]
+        return [
+            CheckRow(n, "eV", dft, own, abs(own - dft) <= 1e-5, note) for n, dft, own, note in rows
+        ]
 
 
 def _degrees(cosine: float) -> float:

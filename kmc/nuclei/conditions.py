@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Conditions:
+class NucleationConditions:
     """What nucleation is asked for, taken from a run or a parameter set."""
 
     name: str
@@ -52,11 +52,11 @@ class Conditions:
         return sink_distance(*self.sinks_um.values())
 
 
-def conditions_of(source: str | Path, **given: Any) -> Conditions:
+def conditions_of(source: str | Path, **given: Any) -> NucleationConditions:
     """Conditions of a run, or of a parameter set at 25 °C, 0.5 mA/cm² and 100 µm.
 
     - `source`: a shipped run or parameter set, or the path of a run or parameter file.
-    - `**given`: attributes of `Conditions` to use instead; None leaves one as it is.
+    - `**given`: attributes of `NucleationConditions` to use instead; None leaves one as it is.
 
     Raises
     ------
@@ -80,16 +80,16 @@ def conditions_of(source: str | Path, **given: Any) -> Conditions:
     return found
 
 
-def _conditions_of(source: str | Path) -> Conditions:
+def _conditions_of(source: str | Path) -> NucleationConditions:
     text = str(source)
     if text in catalogue.names("params"):
-        return Conditions(name=text, parameters=load_parameters(text))
+        return NucleationConditions(name=text, parameters=load_parameters(text))
     if text in catalogue.names("runs"):
         return _run_conditions(source)
     if text.endswith(".toml") or "/" in text:
         path = catalogue.locate("runs", source)
         if "quantities" in catalogue.read_toml(path):
-            return Conditions(name=path.stem, parameters=load_parameters(path))
+            return NucleationConditions(name=path.stem, parameters=load_parameters(path))
         return _run_conditions(source)
     known = [*catalogue.names("params"), *catalogue.names("runs")]
     raise InputError(
@@ -99,7 +99,7 @@ def _conditions_of(source: str | Path) -> Conditions:
     )
 
 
-def _run_conditions(source) -> Conditions:
+def _run_conditions(source) -> NucleationConditions:
     from kmc.runfile.kinds import KINDS
     from kmc.runfile.load import load_run
 
@@ -118,7 +118,7 @@ def _run_conditions(source) -> Conditions:
     parameters = run.parameter_set()
     steps = [planned.step.drive.current_density_mA_cm2 for planned in run.protocol.plan]
     current = max(steps) if steps else conditions.current_density_mA_cm2
-    return Conditions(
+    return NucleationConditions(
         name=run.name,
         parameters=parameters,
         lattice=system.lattice,

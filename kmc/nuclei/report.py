@@ -12,7 +12,7 @@ from kmc.common.drawing import drawn
 from kmc.common.formatting import figure
 from kmc.nuclei.burst import Burst, finite
 from kmc.nuclei.clusters import ClusterFreeEnergies
-from kmc.nuclei.conditions import Conditions
+from kmc.nuclei.conditions import NucleationConditions
 from kmc.nuclei.nucleation import ACTIVITIES, NucleationModel, classical_barrier_kT
 from kmc.nuclei.quenched import QuenchedMaps
 
@@ -51,7 +51,7 @@ class Scan:
 class Nucleation:
     """Nucleation at one interface: Z_n, W(S), I(S), the burst, and what it rests on."""
 
-    conditions: Conditions
+    conditions: NucleationConditions
     model: NucleationModel  #: `model.free` holds ln Z_n, `model.rate_per_cm2_s(S)` the rate
     burst: Burst  #: at the conditions' current
     scan: Scan  #: against the current

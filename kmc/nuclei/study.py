@@ -14,7 +14,7 @@ from kmc.errors import InputError
 from kmc.nuclei.burst import HOUR_S, nucleation_burst
 from kmc.nuclei.capture import VacancyTransport
 from kmc.nuclei.clusters import WALKERS, cluster_free_energies
-from kmc.nuclei.conditions import Conditions, conditions_of
+from kmc.nuclei.conditions import NucleationConditions, conditions_of
 from kmc.nuclei.nucleation import NucleationModel
 from kmc.nuclei.quenched import quenched_maps
 from kmc.nuclei.report import Nucleation, Scan
@@ -112,7 +112,7 @@ def nucleation(
     return replace(main, by_coverage=more[:n], by_temperature=more[n:])
 
 
-def _check(c: Conditions, currents) -> None:
+def _check(c: NucleationConditions, currents) -> None:
     _ = c.surface
     if c.parameters.has("pair_bond_eV"):
         raise InputError(
@@ -160,7 +160,7 @@ def _study(conditions, *, n_max, seed, capture, currents, walkers, steps, maps, 
     )
 
 
-def _scan(model: NucleationModel, conditions: Conditions, currents, bar) -> Scan:
+def _scan(model: NucleationModel, conditions: NucleationConditions, currents, bar) -> Scan:
     def bursts(varied):
         sinks = conditions.sinks_um
         return [nucleation_burst(varied, j, **sinks) for j in currents]

@@ -170,7 +170,7 @@ class Surface:
             table[kind] = np.log1p(share * np.expm1(-energy / self.kT_ueV))
         return table
 
-    def geometry(self, largest: int) -> kernel.Geometry:
+    def geometry(self, largest: int) -> kernel.ClusterLattice:
         """Lattice and weights for clusters of up to `largest` vacancies, Mg averaged over.
 
         Every shape C has the mean over all arrangements of Mg of its Boltzmann factor: no Mg on its
@@ -193,7 +193,7 @@ class Surface:
         bonds = (code & 15) * int(h.bond1[LI, LI]) + (code >> 4 & 7) * int(h.bond2[LI, LI])
         with np.errstate(over="ignore"):  # counts that no site has
             bond = np.exp(bonds / self.kT_ueV - log_beside)
-        return kernel.Geometry(
+        return kernel.ClusterLattice(
             d_column=steps[:, 0] + side * steps[:, 1],
             d_layer=steps[:, 2].copy(),
             shift=round(2 * math.log2(side)),
@@ -206,7 +206,7 @@ class Surface:
             together=hanging_together(steps),
         )
 
-    def quenched_geometry(self, largest: int, rng: np.random.Generator) -> kernel.Geometry:
+    def quenched_geometry(self, largest: int, rng: np.random.Generator) -> kernel.ClusterLattice:
         """The same with one arrangement of Mg drawn; sites that hold Mg have the weight 0."""
         plain = self.geometry(largest)
         n_columns, n_layers = 1 << plain.shift, plain.site.size
@@ -270,7 +270,7 @@ def hanging_together(steps: np.ndarray) -> np.ndarray:
         reached = wider
 
 
-def empty_cluster(geometry: kernel.Geometry, largest: int) -> kernel.Cluster:
+def empty_cluster(geometry: kernel.ClusterLattice, largest: int) -> kernel.Cluster:
     """No vacancies yet, in a box with room for `largest`."""
     n_columns = 1 << geometry.shift
     n_layers = len(geometry.site) // (n_columns if geometry.by_site else 1)
@@ -295,7 +295,7 @@ def empty_cluster(geometry: kernel.Geometry, largest: int) -> kernel.Cluster:
     )
 
 
-def root_site(geometry: kernel.Geometry) -> int:
+def root_site(geometry: kernel.ClusterLattice) -> int:
     """The L1 site in the middle of the plane."""
     n_columns = 1 << geometry.shift
     side = 1 << (geometry.shift // 2)

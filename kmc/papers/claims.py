@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from kmc.papers.readings import Measured, Runs, Sample, mean
+from kmc.papers.readings import RunMean, Runs, Sample, mean
 
 REPRODUCED, RANK_ONLY, NOT_REPRODUCED = "reproduced", "rank only", "not reproduced"
 BY_INPUT, BY_DEFINITION, BY_FIT = "by input", "by definition", "by fit"
@@ -36,7 +36,7 @@ class Figure:
 
     label: str
     unit: str
-    measured: Measured | None  # None where it was not run
+    measured: RunMean | None  # None where it was not run
     # lowest and highest value that the paper allows; None where it gives no number
     paper: tuple[float, float] | None = None
 
@@ -153,7 +153,7 @@ class Claim:
         for given in self.figures:
             label, unit = given["label"], given.get("unit", "1")
             seen = [one for found in every for one in found.figures if one.label == label]
-            measured = Measured.over([f.measured.value for f in seen if f.measured is not None])
+            measured = RunMean.over([f.measured.value for f in seen if f.measured is not None])
             if measured is not None or not given.get("optional"):
                 figures.append(Figure(label, unit, measured, range_of(given.get("paper"))))
         shares = np.mean([[o.holds for o in one.orders] for one in every], axis=0)
@@ -181,10 +181,10 @@ class Claim:
 def holds(order: Mapping[str, Any], found: Mapping[str, Figure]) -> bool:
     """Whether an order holds: ``less``, ``not_less``, ``same`` of two labels or numbers."""
 
-    def value(one: Any) -> Measured | None:
+    def value(one: Any) -> RunMean | None:
         if isinstance(one, str):
             return found[one].measured if one in found else None
-        return Measured.exact(float(one))
+        return RunMean.exact(float(one))
 
     (rule, given), *_ = ((key, order[key]) for key in ("less", "not_less", "same") if key in order)
     # A bare number stands for what the paper states without an error.
@@ -206,9 +206,9 @@ def range_of(paper: Any) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def number_of(value: Measured | float | None) -> float | str | None:
+def number_of(value: RunMean | float | None) -> float | str | None:
     """Four digits are more than any interval here allows; infinite is text, as JSON has none."""
-    plain = value.value if isinstance(value, Measured) else value
+    plain = value.value if isinstance(value, RunMean) else value
     if plain is None or math.isnan(plain):
         return None
     return float(f"{plain:.4g}") if math.isfinite(plain) else "never"

@@ -35,7 +35,7 @@ LOST = 0.9  # share of contact at whose loss the paper's overpotential rises
 
 
 @dataclass(frozen=True)
-class Measured:
+class RunMean:
     """A number of some equal runs, with the 95 % interval of its mean (Student's t)."""
 
     value: float  # mean; infinite where no run reached it before it ended
@@ -44,7 +44,7 @@ class Measured:
     n: int  # runs; 0 for a number that is no mean over runs and has no scatter
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Measured | None:
+    def of(cls, values: Sequence[float]) -> RunMean | None:
         """The mean over runs; None without any. One that never came makes the mean infinite."""
         known = np.array([value for value in values if not math.isnan(value)], dtype=float)
         if not len(known):
@@ -58,7 +58,7 @@ class Measured:
         return cls(mean, mean - half, mean + half, len(known))
 
     @classmethod
-    def over(cls, values: Sequence[float]) -> Measured | None:
+    def over(cls, values: Sequence[float]) -> RunMean | None:
         """Median and 90 % interval over samples of a calibration; None without any."""
         known = [value for value in values if not math.isnan(value)]
         if not known:
@@ -68,7 +68,7 @@ class Measured:
         return cls(float(middle), float(low), float(high), len(known))
 
     @classmethod
-    def exact(cls, value: float) -> Measured:
+    def exact(cls, value: float) -> RunMean:
         """A number without scatter, such as a limit, or one that follows from the parameters."""
         return cls(value, value, value, 0)
 
@@ -76,7 +76,7 @@ class Measured:
         """Whether the interval meets a range."""
         return self.low <= high and self.high >= low
 
-    def below(self, other: Measured) -> bool:
+    def below(self, other: RunMean) -> bool:
         """Whether it is below another beyond both intervals; single runs by a fifth."""
         if 1 in (self.n, other.n):  # a single run has no interval, though it scatters
             return self.value < 0.8 * other.value
@@ -125,13 +125,13 @@ class Sample:
         return [] if found is None else [found]
 
 
-def mean(readings: Sequence[Reading], name: str) -> Measured | None:
+def mean(readings: Sequence[Reading], name: str) -> RunMean | None:
     """Mean of a number over runs; None without any run that has it."""
     # NaN is a number that a run cannot have, such as the loss of one that did not end.
     known = [r for r in readings if not math.isnan(r.numbers.get(name, math.nan))]
     if known and known[0].exact:
-        return Measured.exact(known[0].numbers[name])
-    return Measured.of([r.numbers[name] for r in known])
+        return RunMean.exact(known[0].numbers[name])
+    return RunMean.of([r.numbers[name] for r in known])
 
 
 def read_study(study: Any, folder: Path, progress: bool = False) -> Runs:

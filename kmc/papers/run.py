@@ -49,7 +49,7 @@ MakeWorkers = Callable[[Path], Callable[[int], Workers]]
 
 
 @dataclass(frozen=True)
-class Step:
+class StudyStep:
     """A part of a study: a sweep, or a convergence study."""
 
     name: str  # of its files in the study folder
@@ -74,7 +74,7 @@ class Step:
         return len(open_folder(own).done()) if (own / "index.json").is_file() else 0
 
 
-def steps_of(study: Paper, plan: str) -> list[Step]:
+def steps_of(study: Paper, plan: str) -> list[StudyStep]:
     """The steps of a plan: what most claims are judged from comes first."""
     chosen = study.planned(plan)
     kinds = {"sweep": _sweep, "converge": _levels}
@@ -96,7 +96,7 @@ def sweep_text(study: Paper, step: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _sweep(study: Paper, step: Mapping[str, Any]) -> Step:
+def _sweep(study: Paper, step: Mapping[str, Any]) -> StudyStep:
     name, points = step["name"], len(study.rows_of(step)) * step["replicas"]
 
     def plan(folder: Path) -> Plan:
@@ -104,10 +104,10 @@ def _sweep(study: Paper, step: Mapping[str, Any]) -> Step:
         return read_plan(folder / f"{name}.toml")
 
     command = f"kmc sweep {name}.toml"
-    return Step(name, step["what"], command, plan, points, step.get("seconds", 1.0))
+    return StudyStep(name, step["what"], command, plan, points, step.get("seconds", 1.0))
 
 
-def _levels(study: Paper, step: Mapping[str, Any]) -> Step:
+def _levels(study: Paper, step: Mapping[str, Any]) -> StudyStep:
     """A convergence study."""
     name, base, ratios, replicas = (step[key] for key in ("name", "run", "ratios", "replicas"))
     asked = Levels(base, tuple(ratios), replicas=replicas, settings=step["set"])
@@ -116,7 +116,7 @@ def _levels(study: Paper, step: Mapping[str, Any]) -> Step:
     command = f"kmc converge {base} --ratios {listed} --replicas {replicas} {given} -o {name}"
     points = len(ratios) * replicas
     seconds = step.get("seconds", 1.0)
-    return Step(name, step["what"], command, lambda f: asked.plan(f / name), points, seconds)
+    return StudyStep(name, step["what"], command, lambda f: asked.plan(f / name), points, seconds)
 
 
 # --- studies --------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from kmc.common.formatting import label
 from kmc.papers import NAMES, paper, run_study
 from kmc.papers import run as run_module
 from kmc.papers.claims import BY_FIT, NOT_ADDRESSABLE, NOT_RUN, VERDICTS, Evidence, Figure, Order
-from kmc.papers.readings import Measured
+from kmc.papers.readings import RunMean
 from kmc.papers.run import steps_of
 from kmc.plotting.report.claims_page import figure_text, verdict_text
 
@@ -227,7 +227,7 @@ def _evidence(entry: dict, follows: str = "") -> Evidence:
 
     figures = []
     for one in entry["figures"]:
-        m = Measured(*(number(one[key]) for key in ("value", "low", "high")), one["runs"])
+        m = RunMean(*(number(one[key]) for key in ("value", "low", "high")), one["runs"])
         paper = None if one["paper"] is None else tuple(map(number, one["paper"]))
         measured = None if one["value"] is None else m
         figures.append(Figure(one["label"], one["unit"], measured, paper))

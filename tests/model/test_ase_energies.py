@@ -22,13 +22,13 @@ from ase.io import read, write
 
 from kmc.cli.app import main
 from kmc.errors import InputError
-from kmc.model.ase_configurations import Settings, check_sites
+from kmc.model.ase_configurations import AseSettings, check_sites
 from kmc.model.ase_energies import Configurations
 from kmc.model.parameters import load_parameters
 
 A = johnson.A_A
 E1, E2 = (-float(johnson.pair_eV(r)[0]) for r in (A * 3**0.5 / 2, A))  # bonds
-PLAIN = Settings(cells=(3,), repeats=(1, 2), relax=False)
+PLAIN = AseSettings(cells=(3,), repeats=(1, 2), relax=False)
 
 
 def slab(cells=2, metal="Li") -> Atoms:
@@ -60,7 +60,7 @@ def test_on_perfect_places_every_number_is_a_sum_of_bonds(tmp_path):
 
 
 def test_a_solute_alike_costs_what_the_metal_does(tmp_path):
-    settings = Settings(solute="Mg", cells=(3,), repeats=(1,), relax=False)
+    settings = AseSettings(solute="Mg", cells=(3,), repeats=(1,), relax=False)
     found = Configurations(slab(), johnson.Johnson(), "johnson", settings, tmp_path / "c").run()
     value = {key: entry["value"] for key, entry in found.items()}
     for shell in (1, 2, 3):
@@ -96,7 +96,7 @@ def test_an_atom_on_another_site_is_noticed():
     ],
 )
 def test_refused(tmp_path, change, part):
-    settings = Settings(**({"cells": (2,), "repeats": (1,), "relax": False} | change))
+    settings = AseSettings(**({"cells": (2,), "repeats": (1,), "relax": False} | change))
     with pytest.raises(InputError, match=part):
         Configurations(slab(), johnson.Johnson(), "johnson", settings, tmp_path / "c").run()
 
@@ -157,7 +157,7 @@ class Stops(johnson.Johnson):
 
 def test_an_interrupted_band_goes_on_from_its_images(tmp_path):
     """A band stopped late takes the rest of its calls; both ends and saddle are the same."""
-    settings = Settings(cells=(3,), repeats=(1,))
+    settings = AseSettings(cells=(3,), repeats=(1,))
     whole = Stops()
     straight = Configurations(slab(), whole, "johnson", settings, tmp_path / "straight")
     straight.get("bulk_vacancy-3")

@@ -56,7 +56,7 @@ D_MG = ("D of Mg at 25 °C", "D of Mg at 60 °C")
 WETTING = ("work of adhesion of Li on Li2S", "contact angle of Li on Li2S")
 
 
-def rows_of(name, lattice="bcc_100") -> dict[str, dft.Row]:
+def rows_of(name, lattice="bcc_100") -> dict[str, dft.CheckRow]:
     rows = dft.check_rows(load_parameters(name), lattice)
     found = {row.name: row for row in rows}
     assert len(found) == len(rows)

@@ -34,8 +34,8 @@ from kmc.papers.claims import (
     range_of,
 )
 from kmc.papers.readings import (
-    Measured,
     Reading,
+    RunMean,
     Runs,
     Sample,
     cathode_of,
@@ -54,7 +54,7 @@ YES, NO = Order("a", True), Order("b", False)
 
 
 def figure(low, high, paper):
-    return Figure("x", "1", Measured((low + high) / 2, low, high, 3), paper)
+    return Figure("x", "1", RunMean((low + high) / 2, low, high, 3), paper)
 
 
 def claim(study, name):
@@ -66,32 +66,36 @@ def claim(study, name):
 
 def test_the_interval_is_students():
     values = [1.0, 2.0, 4.0, math.nan]
-    found = Measured.of(values)
+    found = RunMean.of(values)
     expected = stats.t.interval(0.95, 2, loc=7 / 3, scale=stats.sem(values[:3]))
     assert (found.value, found.n) == (pytest.approx(7 / 3), 3)
     assert (found.low, found.high) == pytest.approx(expected)
-    assert Measured.of([math.nan]) is None
-    assert Measured.of([2.0]) == Measured(2.0, 2.0, 2.0, 1)
+    assert RunMean.of([math.nan]) is None
+    assert RunMean.of([2.0]) == RunMean(2.0, 2.0, 2.0, 1)
 
 
 @pytest.mark.slow
 def test_the_interval_holds_the_mean_in_95_percent():
     rng = np.random.default_rng(5)
-    held = [m.low <= 0 <= m.high for m in (Measured.of(rng.normal(size=4)) for _ in range(2000))]
+    held = [m.low <= 0 <= m.high for m in (RunMean.of(rng.normal(size=4)) for _ in range(2000))]
     assert abs(np.mean(held) - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 2000)
 
 
 def test_below_needs_intervals_apart():
-    low, high, wide = Measured(1, 0.8, 1.2, 3), Measured(2, 1.5, 2.5, 3), Measured(2, 1.1, 2.9, 3)
+    low, high, wide = (
+        RunMean(1, 0.8, 1.2, 3),
+        RunMean(2, 1.5, 2.5, 3),
+        RunMean(2, 1.1, 2.9, 3),
+    )
     assert low.below(high)
     assert not low.below(wide)
     assert not high.below(low)
     assert not low.below(low)
-    assert low.below(Measured(math.inf, math.inf, math.inf, 3))
-    assert not Measured(math.inf, 3.0, math.inf, 3).below(Measured(math.inf, 1.0, math.inf, 3))
-    assert Measured.exact(90).below(Measured.exact(90.1))
-    assert Measured(1, 1, 1, 1).below(Measured(1.3, 1.3, 1.3, 1))
-    assert not Measured(1, 1, 1, 1).below(Measured(1.2, 1.2, 1.2, 1))
+    assert low.below(RunMean(math.inf, math.inf, math.inf, 3))
+    assert not RunMean(math.inf, 3.0, math.inf, 3).below(RunMean(math.inf, 1.0, math.inf, 3))
+    assert RunMean.exact(90).below(RunMean.exact(90.1))
+    assert RunMean(1, 1, 1, 1).below(RunMean(1.3, 1.3, 1.3, 1))
+    assert not RunMean(1, 1, 1, 1).below(RunMean(1.2, 1.2, 1.2, 1))
 
 
 # --- verdicts -------------------------------------------------------------------------------------
@@ -120,7 +124,7 @@ def test_the_rule(figures, orders, verdict):
 
 def test_never_has_to_hold_for_every_run():
     """One of two runs that loses its contact at 1.6 is no contact until 3."""
-    never, once = Measured.of([math.inf, math.inf]), Measured.of([1.6, math.inf])
+    never, once = RunMean.of([math.inf, math.inf]), RunMean.of([1.6, math.inf])
     assert Figure("gap", "mAh/cm²", never, (3.0, math.inf)).inside
     assert not Figure("gap", "mAh/cm²", once, (3.0, math.inf)).inside
     assert not Figure("rise", "mAh/cm²", never, (0.0, 4.0)).inside
@@ -128,7 +132,7 @@ def test_never_has_to_hold_for_every_run():
 
 def test_orders_of_figures_and_numbers():
     found = {"a": figure(1, 2, None), "b": figure(3, 4, None), "c": figure(1.5, 3.5, None)}
-    never = {"a": Figure("a", "1", Measured.of([math.inf]))}
+    never = {"a": Figure("a", "1", RunMean.of([math.inf]))}
     assert holds({"text": "", "less": ["a", "b"]}, found)
     assert not holds({"text": "", "less": ["b", "a"]}, found)
     assert holds({"text": "", "not_less": ["b", "a"]}, found)
@@ -136,7 +140,7 @@ def test_orders_of_figures_and_numbers():
     assert holds({"text": "", "same": ["a", "c"]}, found)
     assert not holds({"text": "", "same": ["a", "b"]}, found)
     # Single runs have no intervals to overlap: they are the same within a fifth.
-    alone = {n: Figure(n, "1", Measured.of([x])) for n, x in (("a", 1.0), ("b", 1.2), ("c", 1.4))}
+    alone = {n: Figure(n, "1", RunMean.of([x])) for n, x in (("a", 1.0), ("b", 1.2), ("c", 1.4))}
     assert holds({"text": "", "same": ["a", "b"]}, alone)
     assert not holds({"text": "", "same": ["a", "c"]}, alone)
     assert holds({"text": "", "less": [0, "a"]}, found)
@@ -498,9 +502,9 @@ def test_a_study_is_judged_from_its_folder(tmp_path):
 
 
 def test_over_samples_a_figure_is_its_median_and_never_is_no_number():
-    assert Measured.over([3.0, 1.0, 2.0, math.nan]) == Measured(2.0, 1.0, 3.0, 3)
-    assert Measured.over([1.0, math.inf, math.inf]) == Measured(math.inf, 1.0, math.inf, 3)
-    assert Measured.over([math.nan]) is None
+    assert RunMean.over([3.0, 1.0, 2.0, math.nan]) == RunMean(2.0, 1.0, 3.0, 3)
+    assert RunMean.over([1.0, math.inf, math.inf]) == RunMean(math.inf, 1.0, math.inf, 3)
+    assert RunMean.over([math.nan]) is None
 
 
 @pytest.mark.parametrize(("held", "verdict"), [(10, BY_FIT), (9, BY_FIT), (8, NOT_REPRODUCED)])

@@ -12,7 +12,7 @@ from kmc.cli.app import main
 from kmc.errors import InputError
 from kmc.papers import NAMES, paper, plan_of, run_study
 from kmc.papers import run as run_module
-from kmc.papers.run import Step, steps_of, sweep_text
+from kmc.papers.run import StudyStep, steps_of, sweep_text
 
 SWEEPS = [
     (name, step["name"])
@@ -123,7 +123,7 @@ def planned(monkeypatch, steps):
 def test_an_interruption_keeps_what_is_done_and_goes_on(tmp_path, monkeypatch):
     calls = []
 
-    class Told(Step):
+    class Told(StudyStep):
         def run(self, folder, make, workers, progress):
             calls.append(self.name)
             return self.name == "second" and calls.count("second") == 1

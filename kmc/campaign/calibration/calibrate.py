@@ -27,7 +27,7 @@ from kmc.campaign.calibration import posterior
 from kmc.campaign.calibration.design import Results, Simulate, Sweeps, sobol
 from kmc.campaign.calibration.emulator import Emulator, Emulators, one_thread, refusals, train
 from kmc.campaign.calibration.posterior import IDLE
-from kmc.campaign.calibration.problem import Problem, read_problem
+from kmc.campaign.calibration.problem import InverseProblem, read_problem
 from kmc.common.drawing import drawn
 from kmc.common.formatting import figure, html_table, plural
 from kmc.common.json_files import json_safe, read_json
@@ -142,7 +142,10 @@ def calibrate(
 
 
 def calibrate_problem(
-    problem: Problem, folder: Path, simulate: Simulate, report: Report = lambda text: None
+    problem: InverseProblem,
+    folder: Path,
+    simulate: Simulate,
+    report: Report = lambda text: None,
 ) -> Calibration:
     """`calibrate` for a problem made in Python, such as a test's."""
     with one_thread():  # refused before the first run where scikit-learn is missing
@@ -175,7 +178,7 @@ def load_calibration(folder: str | Path) -> Calibration:
         ) from None
 
 
-def _open(folder: Path, problem: Problem) -> None:
+def _open(folder: Path, problem: InverseProblem) -> None:
     """Make the folder, or check that it is of the same calibration."""
     mark = {"format": FORMAT, "fingerprint": problem.fingerprint()}
     if not claim_folder(folder, _PROBLEM):
@@ -191,7 +194,7 @@ def _open(folder: Path, problem: Problem) -> None:
 class _Study:
     """The steps of a calibration, each from what the folder has of it."""
 
-    def __init__(self, problem: Problem, folder: Path, simulate: Simulate, report: Report):
+    def __init__(self, problem: InverseProblem, folder: Path, simulate: Simulate, report: Report):
         self.problem, self.folder = problem, folder
         self.simulate, self.report = simulate, report
         self.data, self.seed = problem.fitted, problem.settings.seed

@@ -31,7 +31,7 @@ LOGARITHMIC = (CAPACITY, "width_um", "height_um")  # positive, and known within 
 
 
 @dataclass(frozen=True)
-class Observable:
+class Measurable:
     """One number of a run that can be compared with a measured one."""
 
     experiment: str
@@ -71,8 +71,8 @@ class Observable:
 class Datum:
     """A measured number, with what it may be wrong by."""
 
-    of: Observable
-    # on the scale of the comparison (`Observable.scaled`); errors are standard deviations
+    of: Measurable
+    # on the scale of the comparison (`Measurable.scaled`); errors are standard deviations
     value: float
     error: float
     discrepancy: float
@@ -93,13 +93,13 @@ class Datum:
         return f"{figure(value)} ± {figure(error, self.of.unit, 2)}"
 
 
-def relative(of: Observable, value: float, sigma: float) -> float:
+def relative(of: Measurable, value: float, sigma: float) -> float:
     """An error on the scale of the comparison: of a logarithm it is relative."""
     return sigma / value if of.log else sigma
 
 
 def discrepancy_of(
-    of: Observable, value: float, stated: Mapping[str, float | str], source: str | Path
+    of: Measurable, value: float, stated: Mapping[str, float | str], source: str | Path
 ) -> float:
     """Standard deviation of the model's own error at a value, on the scale of the comparison."""
     if (column := of.column) not in stated:
@@ -140,7 +140,7 @@ _FEWER = 0.9  # of the most voids
 _NO_CONTACT = "contact"  # in the reason why a run ended
 
 
-def needs(of: Observable) -> list[str]:
+def needs(of: Measurable) -> list[str]:
     """Columns of the samples that an observable is read from."""
     if not of.event:
         return [_SAMPLE[of.column]]
@@ -149,7 +149,10 @@ def needs(of: Observable) -> list[str]:
 
 
 def observed(
-    samples: Mapping[str, np.ndarray], stop_reason: str, of: Observable, image_mAh_cm2: float = 0.0
+    samples: Mapping[str, np.ndarray],
+    stop_reason: str,
+    of: Measurable,
+    image_mAh_cm2: float = 0.0,
 ) -> tuple[float, bool]:
     """The value of an observable in a run, and whether it is only a lower bound.
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from kmc.campaign.calibration.data import Observable, observed
-from kmc.campaign.calibration.problem import Experiment, Problem
+from kmc.campaign.calibration.data import Measurable, observed
+from kmc.campaign.calibration.problem import Experiment, InverseProblem
 from kmc.campaign.execute import Workers, run_sweep
 from kmc.campaign.folder import SweepFolder, make_folder, open_folder
 from kmc.campaign.local import local_workers
@@ -51,7 +51,7 @@ class Results:
         )
 
 
-Simulate = Callable[[str, Sequence[dict[str, float]], Sequence[Observable], int, Path], Results]
+Simulate = Callable[[str, Sequence[dict[str, float]], Sequence[Measurable], int, Path], Results]
 """Experiment, settings of its runs, what to read, replicas and a folder → `Results`."""
 
 
@@ -69,7 +69,7 @@ class Sweeps:
 
     def __init__(
         self,
-        problem: Problem,
+        problem: InverseProblem,
         make_workers: Callable[[Path], Callable[[int], Workers]] | None = None,
         workers: int | None = None,
         progress: bool = True,
@@ -81,7 +81,7 @@ class Sweeps:
         self,
         experiment: str,
         settings: Sequence[dict[str, float]],
-        observables: Sequence[Observable],
+        observables: Sequence[Measurable],
         replicas: int,
         folder: Path,
     ) -> Results:
@@ -131,7 +131,7 @@ class Sweeps:
         self,
         opened: SweepFolder,
         settings: Sequence[dict[str, float]],
-        observables: Sequence[Observable],
+        observables: Sequence[Measurable],
         found: Results,
     ) -> None:
         places: dict[str, list[int]] = {}
@@ -158,7 +158,7 @@ def _mark(row: dict[str, Any]) -> str:
     return repr(sorted(row.items()))
 
 
-def runs_left(problem: Problem, folder: Path) -> dict[str, tuple[int, int, float]]:
+def runs_left(problem: InverseProblem, folder: Path) -> dict[str, tuple[int, int, float]]:
     """Of each sweep the runs that are done and planned, and processor time of a run in seconds.
 
     The time is that of runs in the folder, else as the file states it, else by the kind of run.

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from kmc.campaign.calibration.data import Observable
+from kmc.campaign.calibration.data import Measurable
 from kmc.campaign.calibration.design import Results
 from kmc.errors import InputError
 
@@ -45,7 +45,7 @@ def one_thread() -> Any:
 class Emulator:
     """A trained process for one observable."""
 
-    of: Observable
+    of: Measurable
     inputs: list[int]  # columns of the unit cube that it depends on
     scatter: float  # standard deviation of a single run about the mean of many
     # leave-one-out errors over their standard deviations, of the settings that are no bound
@@ -61,7 +61,7 @@ class Emulator:
 
 
 def train(
-    u: np.ndarray, results: Results, k: int, of: Observable, inputs: list[int], seed: int
+    u: np.ndarray, results: Results, k: int, of: Measurable, inputs: list[int], seed: int
 ) -> Emulator:
     """The emulator of the k-th observable of one experiment at settings `u`, (settings, inputs).
 
@@ -164,7 +164,7 @@ class Emulators:
         self.emulators, self._possible = emulators, possible
         self.by_name = {e.of.name: e for e in emulators}
 
-    def predict(self, of: Observable, u: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    def predict(self, of: Measurable, u: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
         """Mean, its variance, and the scatter of a single run."""
         emulator = self.by_name[of.name]
         return *emulator.predict(u), emulator.scatter

@@ -14,7 +14,7 @@ import numpy as np
 from kmc.campaign.calibration.data import Datum, discrepancy_of
 from kmc.campaign.calibration.design import Results, Simulate, sobol
 from kmc.campaign.calibration.emulator import Emulators
-from kmc.campaign.calibration.problem import Problem
+from kmc.campaign.calibration.problem import InverseProblem
 from kmc.common.json_files import read_json
 from kmc.common.outputs import write_text
 from kmc.errors import InputError
@@ -182,7 +182,7 @@ def totals(emulators: Emulators, inputs: int, seed: int) -> dict[str, np.ndarray
 
 
 def narrowing(
-    problem: Problem, emulators: Emulators, posterior: Posterior, seed: int
+    problem: InverseProblem, emulators: Emulators, posterior: Posterior, seed: int
 ) -> list[dict[str, Any]]:
     """By how much one more measurement would narrow each input, on average over its outcomes.
 
@@ -214,7 +214,7 @@ def narrowing(
     return sorted(rows, key=lambda row: min(row["left"].values()))
 
 
-def table(problem: Problem, posterior: Posterior) -> list[dict[str, float | str]]:
+def table(problem: InverseProblem, posterior: Posterior) -> list[dict[str, float | str]]:
     """Median and 90 % interval of every input, and how much of the prior's width is left."""
     values = problem.values(posterior.u)
     rows: list[dict[str, float | str]] = []
@@ -247,7 +247,7 @@ WITHIN, OUTSIDE, NOT_JUDGED = "within", "outside", "not judged"
 
 
 def runs_of(
-    problem: Problem, posterior: Posterior, simulate: Simulate, folder: Path
+    problem: InverseProblem, posterior: Posterior, simulate: Simulate, folder: Path
 ) -> dict[str, Results]:
     """One run of every experiment at some samples of the posterior; none without `posterior_runs`.
 
@@ -271,7 +271,7 @@ def runs_of(
     return found
 
 
-def beside(problem: Problem, results: dict[str, Results], seed: int) -> list[dict[str, Any]]:
+def beside(problem: InverseProblem, results: dict[str, Results], seed: int) -> list[dict[str, Any]]:
     """Predictions beside the data: a row for each measured number.
 
     The interval holds the scatter of runs, of the posterior, and the stated discrepancy; the datum

@@ -21,7 +21,7 @@ from kmc.campaign.calibration.data import (
     EVENTS,
     NOT,
     Datum,
-    Observable,
+    Measurable,
     discrepancy_of,
     needs,
     relative,
@@ -101,7 +101,7 @@ class Experiment(Checked):
     seconds: float | None = Field(None, gt=0, strict=False)
 
 
-class Settings(Checked):
+class CalibrationSettings(Checked):
     """How much is run, and where waves stop."""
 
     title: str = ""
@@ -116,24 +116,24 @@ class Settings(Checked):
 
 
 class _File(Checked):
-    calibrate: Settings = Settings()
+    calibrate: CalibrationSettings = CalibrationSettings()
     priors: dict[str, Prior] = Field(min_length=1)
     discrepancy: dict[str, float | str] = Field({})
     experiments: dict[str, Experiment] = Field(min_length=1)
 
 
 @dataclass(frozen=True)
-class Problem:
+class InverseProblem:
     """A checked calibration."""
 
     name: str  # stem of the file
     source: str  # its path
-    settings: Settings
+    settings: CalibrationSettings
     priors: Mapping[str, Prior]
     experiments: Mapping[str, Experiment]
     data: Sequence[Datum]  # of all experiments, those held out too
     discrepancy: Mapping[str, float | str] = field(default_factory=dict)  # as stated, by column
-    candidates: Sequence[Observable] = ()  # what might be measured next
+    candidates: Sequence[Measurable] = ()  # what might be measured next
     text: str = ""  # the file
 
     @property
@@ -141,7 +141,7 @@ class Problem:
         """Data that the inputs are fitted to."""
         return [d for d in self.data if not self.experiments[d.of.experiment].held_out]
 
-    def observables(self, experiment: str) -> list[Observable]:
+    def observables(self, experiment: str) -> list[Measurable]:
         """What is read of the runs of an experiment: its data, and what might be measured."""
         every = [*(d.of for d in self.data), *self.candidates]
         return list(dict.fromkeys(o for o in every if o.experiment == experiment))
@@ -187,7 +187,7 @@ class Problem:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def read_problem(file: str | Path, waves: int | None = None) -> Problem:
+def read_problem(file: str | Path, waves: int | None = None) -> InverseProblem:
     """Read and check a calibration file (path or shipped name), its data and its runs.
 
     `waves` in place of those of the file. `InputError` before anything has been run, also where a
@@ -224,7 +224,7 @@ def read_problem(file: str | Path, waves: int | None = None) -> Problem:
         beside = path.parent / one.run
         if one.run.endswith(".toml") and beside.is_file():  # else the name of a shipped run
             experiments[name] = one.model_copy(update={"run": str(beside.resolve())})
-    problem = Problem(
+    problem = InverseProblem(
         name=path.stem,
         source=str(path),
         settings=found.calibrate.model_copy(update={} if waves is None else {"waves": waves}),
@@ -297,7 +297,7 @@ def _of_row(name: str, row: Any, where: str, found: _File, path: Path) -> list[D
                 f"{where}: {event} needs a charge above 0 with an error",
                 advice="Fill capacity_mAh_cm2 and capacity_mAh_cm2_error.",
             )
-        of = Observable(name, CAPACITY, event=event)
+        of = Measurable(name, CAPACITY, event=event)
         allowed = discrepancy_of(of, charge, found.discrepancy, path)
         # Charges are compared as logarithms, in which a relative error is the standard deviation.
         sigma = 0.0 if math.isnan(error) else error / charge
@@ -332,7 +332,7 @@ def _of_row(name: str, row: Any, where: str, found: _File, path: Path) -> list[D
                 f"{where}: {column}_error = {sigma:g}; no measurement is exact",
                 advice="Give its standard error, above 0.",
             )
-        of = Observable(name, column, charge)
+        of = Measurable(name, column, charge)
         if of.log and value <= 0:
             raise InputError(f"{where}: {column} = {value:g} must be above 0")
         allowed = discrepancy_of(of, value, found.discrepancy, path)
@@ -340,13 +340,13 @@ def _of_row(name: str, row: Any, where: str, found: _File, path: Path) -> list[D
     return data
 
 
-def _candidate(text: str, found: _File, path: Path) -> Observable:
+def _candidate(text: str, found: _File, path: Path) -> Measurable:
     experiment, _, rest = (part.strip() for part in text.partition(":"))
     column, _, at = (part.strip() for part in rest.partition(" at "))
     try:
-        of = Observable(experiment, column, float(at))
+        of = Measurable(experiment, column, float(at))
     except ValueError:
-        of = Observable(experiment, column)
+        of = Measurable(experiment, column)
     known = [n for n, e in found.experiments.items() if not e.held_out]
     if math.isnan(of.charge) or column not in QUANTITIES.values() or experiment not in known:
         raise InputError(
@@ -358,7 +358,7 @@ def _candidate(text: str, found: _File, path: Path) -> Observable:
     return of
 
 
-def _check_runs(problem: Problem) -> None:
+def _check_runs(problem: InverseProblem) -> None:
     """Whether each run can be read in the middle of the priors, and measures what is compared."""
     middle = np.full(len(problem.priors), 0.5)
     for name, experiment in problem.experiments.items():

@@ -123,7 +123,7 @@ class Listing:
 
 
 @dataclass
-class Section:
+class PageSection:
     """A heading and what stands below it; on a wide screen side by side if `beside`."""
 
     title: str
@@ -140,11 +140,11 @@ class Page:
 
     title: str
     subtitle: str
-    sections: list[Section] = field(default_factory=list)
+    sections: list[PageSection] = field(default_factory=list)
 
-    def add(self, title: str, *parts: Any) -> Section:
+    def add(self, title: str, *parts: Any) -> PageSection:
         """A new section at the end."""
-        self.sections.append(Section(title, [part for part in parts if part is not None]))
+        self.sections.append(PageSection(title, [part for part in parts if part is not None]))
         return self.sections[-1]
 
     def html(self) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kmc.model.dft_check import Row, row_of
+from kmc.model.dft_check import CheckRow, row_of
 from kmc.model.parameters import ParameterSet, load_parameters
 from kmc.runfile.run_file import RunFile
 from kmc.systems.cathode.creep import CathodeBody, Solid, relaxed_GPa
@@ -98,7 +98,7 @@ def materials_of(run: RunFile) -> Materials:
 # --- the numbers of a set, measured on the lattice ---
 
 
-def material_rows(parameters: ParameterSet) -> list[Row]:
+def material_rows(parameters: ParameterSet) -> list[CheckRow]:
     """Compare the model with the numbers of a set such as se.
 
     Young's modulus is that of a bar which swells between two walls and is free sideways, in plane
@@ -136,5 +136,7 @@ def material_rows(parameters: ParameterSet) -> list[Row]:
         quantity = parameters["lithiation_volume_change"]
         note = "input of the swelling, nothing to compare"
         change = quantity.value
-        rows.append(Row("volume change", "1", change, None, None, note, assumed=quantity.assumed))
+        rows.append(
+            CheckRow("volume change", "1", change, None, None, note, assumed=quantity.assumed)
+        )
     return rows

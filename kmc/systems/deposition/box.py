@@ -60,11 +60,11 @@ def box_of(size: tuple[int, int, int], surface: np.ndarray, places: int) -> kern
     return kernel.Box(nx, ny, nz, places - 1, np.ascontiguousarray(surface.reshape(-1)))
 
 
-def empty_state(box: kernel.Box) -> kernel.State:
+def empty_state(box: kernel.Box) -> kernel.DepositState:
     """A bare substrate."""
     columns, sites = box.nx * box.ny, box.nx * box.ny * box.nz
     bins = (box.metal + 1) * kernel.PER_PLACE
-    return kernel.State(
+    return kernel.DepositState(
         occupied=np.zeros(sites, np.uint8),
         neighbours=np.zeros(sites, np.int8),
         connected=np.zeros(sites, np.uint8),

@@ -46,7 +46,7 @@ class DepositionJob(Job):
 
     - `energies` (Adatoms)
     - `box` (kernel.Box)
-    - `atoms` (kernel.State)
+    - `atoms` (kernel.DepositState)
     """
 
     def __init__(self, run: RunFile):

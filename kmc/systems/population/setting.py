@@ -14,7 +14,7 @@ ROUNDING_TIME_s = 1e4  # in which capillarity rounds off what is smaller than R*
 
 
 @dataclass(frozen=True)
-class Flaws:
+class FlawPatches:
     """Patches without contact from which voids grow.
 
     Each grows only where S exceeds exp(2γΩ/kTr) of its own radius r; until then it stays as it is.
@@ -37,7 +37,7 @@ class GapSetting:
     #: Vacancies that stripping leaves per area and second, j/e, at the beginning.
     strip_per_um2_s: float
     homogeneous: bool = False  #: whether voids nucleate on contact
-    flaws: Flaws | None = None
+    flaws: FlawPatches | None = None
     #: Of a cap with the contact angle; the contact slope is twice that.
     height_over_radius: float = 1.0
     #: R* = (B t)^(1/4), the size below which surface diffusion keeps voids round.

@@ -23,7 +23,7 @@ from kmc.runfile.kind_sections import MAX_CELLS, cells_along_edge
 from kmc.runfile.load import RunFile
 from kmc.systems.population.body import Viscous
 from kmc.systems.population.schedule import flux_per_um2_s
-from kmc.systems.population.setting import Flaws, GapSetting, ROUNDING_TIME_s
+from kmc.systems.population.setting import FlawPatches, GapSetting, ROUNDING_TIME_s
 from kmc.systems.population.voltage import Kinetics, kinetics_at
 
 _WIDEST_CELL_um = 0.5
@@ -352,7 +352,7 @@ def _cells(run: RunFile, edge_um: float, density: float, rounding_um: float, lip
     return n_cells
 
 
-def _flaws(run: RunFile, edge_um: float, vapour: ClusterVapour) -> Flaws | None:
+def _flaws(run: RunFile, edge_um: float, vapour: ClusterVapour) -> FlawPatches | None:
     """Flaws as unbonded patches: a layer of atoms is missing at the start."""
     upscale = run.upscale
     if upscale.nucleation == "homogeneous":
@@ -363,4 +363,4 @@ def _flaws(run: RunFile, edge_um: float, vapour: ClusterVapour) -> Flaws | None:
     # cm to µm; volume over area of a site is the thickness of one layer.
     layer_um = 1e4 * surface.site_volume_cm3 / surface.site_area_cm2
     number = round(upscale.flaw_density_per_um2 * edge_um**2)
-    return Flaws(number, upscale.flaw_radius_nm * 1e-3, upscale.flaw_radius_sigma, layer_um)
+    return FlawPatches(number, upscale.flaw_radius_nm * 1e-3, upscale.flaw_radius_sigma, layer_um)

@@ -18,7 +18,7 @@ from kmc.kernels import outline
 from kmc.nuclei.field import MeanField, SurfaceField, overlaps
 from kmc.systems.population.body import Body, Flow
 from kmc.systems.population.life import label
-from kmc.systems.population.setting import Flaws, GapSetting
+from kmc.systems.population.setting import FlawPatches, GapSetting
 
 FIRST_STEP_S = 1e-4
 FEWEST = 3.0  # vacancies of a void
@@ -128,7 +128,7 @@ class GapState:
             self._begin_flaws(setting.flaws)
         self._locate()
 
-    def _begin_flaws(self, flaws: Flaws) -> None:
+    def _begin_flaws(self, flaws: FlawPatches) -> None:
         x, y = self.rng.random((2, flaws.number)) * self.setting.edge_um
         # Drawn after all places, so that another width of radii leaves the places as they are.
         radius = flaws.radius_um * np.exp(flaws.sigma * self.rng.standard_normal(flaws.number))

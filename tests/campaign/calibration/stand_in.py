@@ -8,9 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from kmc.analysis.measured import CAPACITY
-from kmc.campaign.calibration.data import Datum, Observable
+from kmc.campaign.calibration.data import Datum, Measurable
 from kmc.campaign.calibration.design import Results
-from kmc.campaign.calibration.problem import Experiment, Prior, Problem, Settings
+from kmc.campaign.calibration.problem import (
+    CalibrationSettings,
+    Experiment,
+    InverseProblem,
+    Prior,
+)
 
 PRIORS = {
     "sinks": Prior(key="a.sinks", log_uniform=[1.0, 20.0]),
@@ -18,9 +23,9 @@ PRIORS = {
     "idle": Prior(key="a.idle", uniform=[0.0, 1.0]),
 }
 NUMBERS = {
-    "voids": Observable("cell", "voids_per_100um", 0.125),
-    "width": Observable("cell", "width_um", 0.125),
-    "gap": Observable("cell", CAPACITY, event="gap"),
+    "voids": Measurable("cell", "voids_per_100um", 0.125),
+    "width": Measurable("cell", "width_um", 0.125),
+    "gap": Measurable("cell", CAPACITY, event="gap"),
 }
 SCATTER = {"voids": 0.8, "width": 0.06, "gap": 0.06}  # of a run, on the scale of the comparison
 ERROR = {"voids": 1.0, "width": 0.08, "gap": 0.08}  # of the measurement
@@ -65,13 +70,13 @@ def simulate(rng: np.random.Generator, calls: list | None = None, refuse=None):
     return run
 
 
-def problem(data: dict[str, float], discrepancy: float = 0.0, **settings) -> Problem:
+def problem(data: dict[str, float], discrepancy: float = 0.0, **settings) -> InverseProblem:
     """A calibration on those numbers, given on the scale of the comparison."""
     made = {"points": 32, "waves": 2, "replicas": 2, "posterior_runs": 0} | settings
-    return Problem(
+    return InverseProblem(
         name="stand_in",
         source="stand_in.toml",
-        settings=Settings(**made),
+        settings=CalibrationSettings(**made),
         priors=PRIORS,
         experiments={"cell": Experiment(run="operando_li", data="none.csv")},
         data=[

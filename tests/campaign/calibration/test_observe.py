@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kmc.analysis.measured import CAPACITY
-from kmc.campaign.calibration.data import Observable, observed
+from kmc.campaign.calibration.data import Measurable, observed
 
 SAMPLES = {
     "time_s": np.array([0.0, 900.0, 1800.0, 2700.0, 3600.0]),
@@ -23,11 +23,11 @@ LOST, WHOLE = "no contact is left", "capacity_mAh_cm2 reached 0.5"
 
 
 def at(column, charge, reason=WHOLE):
-    return observed(SAMPLES, reason, Observable("cell", column, charge))
+    return observed(SAMPLES, reason, Measurable("cell", column, charge))
 
 
 def charge(event, reason=WHOLE):
-    return observed(SAMPLES, reason, Observable("cell", CAPACITY, event=event))
+    return observed(SAMPLES, reason, Measurable("cell", CAPACITY, event=event))
 
 
 def test_columns_at_a_charge():
@@ -52,7 +52,7 @@ def test_charges_of_events():
 
 def test_voids_are_counted_in_images_only():
     """The most voids, 20 at 0.25, are before the first image at 0.375: nobody sees them go."""
-    of = Observable("cell", CAPACITY, event="coalescence")
+    of = Measurable("cell", CAPACITY, event="coalescence")
     assert observed(SAMPLES, WHOLE, of, 0.125) == (0.375, False)
     assert observed(SAMPLES, WHOLE, of, 0.375) == (0.5, True)
 
@@ -62,5 +62,5 @@ def test_what_did_not_happen_is_a_bound_unless_no_contact_is_left():
     assert charge("gap") == (0.5, True)
     assert charge("contact_loss_percent=99") == (0.5, True)
     quiet = SAMPLES | {"splits": np.zeros(5)}
-    of = Observable("cell", CAPACITY, event="split")
+    of = Measurable("cell", CAPACITY, event="split")
     assert observed(quiet, LOST, of) == (0.5, True)

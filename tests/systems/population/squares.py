@@ -8,7 +8,7 @@ import numpy as np
 
 from kmc.nuclei.field import Medium
 from kmc.systems.population.gaps import Gaps
-from kmc.systems.population.setting import Flaws, GapSetting
+from kmc.systems.population.setting import FlawPatches, GapSetting
 
 SITE_um3 = 2.1548e-11  # lithium
 CAPILLARY_um = 1.36e-3
@@ -37,7 +37,7 @@ def medium(sink_length_um: float = math.inf, sink_depth_um: float = math.inf) ->
 
 
 def setting(edge_um: float = 12.0, cell_um: float = 0.25, flaws: int = 8, **more) -> GapSetting:
-    begin = Flaws(flaws, 0.05) if flaws else None
+    begin = FlawPatches(flaws, 0.05) if flaws else None
     given = {"medium": medium(5.0), "strip_per_um2_s": STRIP_per_um2_s} | more
     return GapSetting(edge_um, round(edge_um / cell_um), vapour=Vapour(), flaws=begin, **given)
 

@@ -13,7 +13,7 @@ from squares import STRIP_per_um2_s, Vapour, medium, run, setting
 from kmc.common import threads
 from kmc.errors import InputError
 from kmc.systems.population.gaps import Gaps
-from kmc.systems.population.setting import Flaws
+from kmc.systems.population.setting import FlawPatches
 
 
 @pytest.mark.validation
@@ -70,10 +70,10 @@ def test_no_surface_diffusion_is_refused():
 @pytest.mark.validation
 def test_each_flaw_grows_only_above_its_own_supersaturation():
     """S > exp(2γΩ/kTr), r of the flaw; below it a flaw stays as it is beside others that grow."""
-    given = replace(setting(20.0, 0.25, flaws=0, medium=medium(0.5)), flaws=Flaws(0, 0.05))
+    given = replace(setting(20.0, 0.25, flaws=0, medium=medium(0.5)), flaws=FlawPatches(0, 0.05))
     gaps = Gaps(given, np.random.default_rng(1))
     radius = np.array([0.03, 0.05, 0.09, 0.15])
-    begun = math.pi * radius**2 * Flaws.height_um
+    begun = math.pi * radius**2 * FlawPatches.height_um
     gaps.points.add([2.0, 7.0, 12.0, 17.0], [5.0, 15.0, 5.0, 15.0], begun, radius)
     gaps.ledger.initial = gaps.in_voids_per_um2
     run(gaps, 0.5)

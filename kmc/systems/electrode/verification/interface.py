@@ -18,7 +18,7 @@ from kmc.model.hamiltonian import LI, MG, VACANCY, Hamiltonian
 from kmc.model.lattice import Lattice
 
 
-class Interface:
+class InterfaceColumns:
     """Columns of a sample that follow from the occupancy of its frame.
 
     - `hamiltonians`: one for each chemistry.

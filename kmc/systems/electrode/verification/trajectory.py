@@ -34,7 +34,7 @@ from kmc.systems.electrode.verification.balances import (
     wrong_ways,
 )
 from kmc.systems.electrode.verification.completeness import altered, missing_rows
-from kmc.systems.electrode.verification.interface import Interface
+from kmc.systems.electrode.verification.interface import InterfaceColumns
 
 _POSITION_A = 1e-6  # positions are stored as doubles
 _CAPACITY = 1e-12  # relative; several roundings
@@ -348,7 +348,7 @@ class _Audit:
         return plan_of(stored_blocks(self.resolved.get("run", {})))
 
     @cached_property
-    def interfaces(self) -> dict[float, Interface]:
+    def interfaces(self) -> dict[float, InterfaceColumns]:
         """What recomputes the interface of a frame, by temperature in K.
 
         Empty where the file does not say enough.
@@ -359,7 +359,7 @@ class _Audit:
             return {}
         box = (self.lattice, self.hamiltonians, self.chemistry)
         return {
-            kelvin: Interface(*box, own, kelvin, valence_of(resolved))
+            kelvin: InterfaceColumns(*box, own, kelvin, valence_of(resolved))
             for kelvin, own in settings_by_temperature(resolved).items()
         }
 
