@@ -16,7 +16,7 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from scipy import special
+from scipy import integrate, special
 
 _MIN, _MAX = 1e-4, 1e5  # λ/R between which the resistance of a disc is tabulated
 _PER_DECADE = 12
@@ -147,7 +147,7 @@ def smeared_s(
     weight = np.exp(-((k * width_um) ** 2)) / (bulk_per_um_s + interface_per_s * k) / (2 * np.pi)
     waves = special.j0(np.multiply.outer(np.asarray(distance_um, dtype=float), k))
     below = k[0] / (2 * np.pi * bulk_per_um_s)
-    return np.trapezoid(waves * weight, k) + below
+    return integrate.trapezoid(waves * weight, k) + below
 
 
 def patch_resistance_s(side_um, bulk_per_um_s: float, interface_per_s: float) -> np.ndarray:

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import integrate
 
 from kmc.analysis import mixing
 from kmc.errors import InputError
@@ -52,13 +53,13 @@ def test_no_mg_is_made_or_lost(law, reach):
     """What the plated metal has, the alloy behind it lacks: ∫ c dz over all grows by nothing."""
     diffusivity = (reach * H) ** 2 / (4 * T) * 1e-8
     z = np.linspace(0, H + 12 * reach * H, 400_001)
-    lacking = np.trapezoid(1 - law(z, H, diffusivity, T), z)
+    lacking = integrate.trapezoid(1 - law(z, H, diffusivity, T), z)
     assert lacking == pytest.approx(H, rel=1e-6)
 
 
 def test_the_share_of_a_film_is_the_mean_of_its_profile():
     z = np.linspace(0, H, 200_001)
-    mean = np.trapezoid(mixing.film_profile(z, H, D, T), z) / H
+    mean = integrate.trapezoid(mixing.film_profile(z, H, D, T), z) / H
     assert mixing.film_share(H, D, T) == pytest.approx(mean, rel=1e-9)
 
 

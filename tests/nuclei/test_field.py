@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy import special
+from scipy import integrate, special
 
 from kmc.model.constriction import Spreading
 from kmc.model.lattice import Lattice
@@ -113,7 +113,7 @@ def test_point_response_is_the_integral_of_its_waves():
         damped = []
         for damping in (0.004, 0.002):
             wave = special.j0(k * distance) * np.exp(-damping * k * distance) / (1 + k)
-            damped.append(np.trapezoid(wave, k) / (2 * math.pi))
+            damped.append(integrate.trapezoid(wave, k) / (2 * math.pi))
         exact = 2 * damped[1] - damped[0]
         found = spreading.point_resistance_s(distance, 1.0, 1.0)
         assert float(found) == pytest.approx(exact, rel=2e-3)
