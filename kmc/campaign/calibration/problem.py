@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-Pair = Annotated[list[float], Field(min_length=2, max_length=2, strict=False)]
+Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
 class Prior(Checked):
