@@ -58,7 +58,7 @@ _FRACTION = 0.2
 
 @dataclass(frozen=True)
 class Measured:
-    """A table of measured data, from `read_measured`."""
+    """Measured data, from `read_measured`: to draw your own points into pictures of runs."""
 
     title: str  # first comment of the file, or its name
     table: pd.DataFrame  # all columns of this module; NaN and empty text where the file has nothing

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 class PlanView:
     """Voids of one image from above, from `measure_plan`.
 
+    To compare an interface that was laid bare with the contact map of a population.
+
     - `row`: contact_loss_percent, voids_per_mm2, diameter_um (mean, of circles of the same area),
       diameter_um_error (standard deviation), max_diameter_um, neighbour_um (mean distance of a
       centre to the nearest other one) and neighbour_ratio, that distance over 1/(2√density): 1 for

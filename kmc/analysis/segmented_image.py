@@ -42,6 +42,8 @@ _nm_per_um = 1e3
 class ImageVoids:
     """Voids of an image, from `measure_image`.
 
+    To compare a cross-section under the microscope with that of a run, by the same definitions.
+
     - `row`: columns of `kmc.analysis.cross_section.CrossSection.table` without frame and time:
       contact_loss, voids, voids_per_100um, width_mean_nm, height_median_nm, …
     - `voids`: one row for each void: line, width_nm, height_nm, area_nm2, at_edge (it reaches the

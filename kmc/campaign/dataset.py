@@ -335,6 +335,8 @@ def _with_removed(values: Sequence[Any]) -> list[float]:
 class SweepAccessor:
     """``ds.sweep`` of a dataset from `load_sweep`, or of any selection of it.
 
+    To get from a number of a sweep to the runs behind it, and to draw the sweep.
+
     >>> ds.sweep.trajectory(temperature_K=298.15, replica=0)                 # doctest: +SKIP
     """
 

@@ -27,7 +27,7 @@ from kmc.systems.slowing import warn_of_hidden_effects
 if TYPE_CHECKING:
     import xarray as xr
 
-MAX_ATTEMPTS = 3  # of a point whose worker dies under it
+MAX_ATTEMPTS = 3  # of a point whose worker process ends during it
 _WAIT_S = 0.25
 _COMPILED = 0.02  # share of a point that shows that the event loop has been compiled
 _KNOWN = 0.05  # share of a point from which its pace is known

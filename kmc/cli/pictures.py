@@ -232,7 +232,7 @@ def export(
             f"{found.path} is {found.system.noun}: it holds no {what}",
             advice=f"Use {' or '.join(f'--what {name}' for name in allowed)}.",
         )
-    # pyarrow may be missing: said before the frames are analysed, not after.
+    # pyarrow may be missing: refused before the frames are analysed, not after.
     if path.suffix.lower() == ".parquet":
         exporting.check_parquet(path)
     options: dict[str, Any] = {"frames": frames, "min_size": min_size}

@@ -350,7 +350,7 @@ def finish(found: Any, *, quiet: bool, checked: int | None = None) -> None:
         if checked:
             click.echo(f"\nSelf-check  every {checked} events and at the end: no difference")
         click.echo(f"\n{'Trajectory' if found.kind == 'electrode' else 'File':10}  {path}")
-        # A picture that failed is said above: its name here would look like success.
+        # A picture that failed is reported above: its name here would look like success.
         if drawn:
             click.echo(f"Picture     {picture}")
         print_next(

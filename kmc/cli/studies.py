@@ -144,7 +144,7 @@ def calibrate(
 
     problem = read_problem(file, waves)
     folder = output or Path(problem.name)
-    # Calibrations take hours: the cost is said before they begin.
+    # Calibrations take hours: the cost is printed before they begin.
     if dry_run or not quiet:
         _print_costs(problem, folder, workers)
     if dry_run:

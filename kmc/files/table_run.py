@@ -43,6 +43,8 @@ _RECORD = {
 class TableRun(Result):
     """A run as its file holds it; made by `kmc.load`.
 
+    For depositions, cathodes and kinds of other packages; a box of atoms is a `Trajectory`.
+
     Attributes
     ----------
     samples : Columns

@@ -73,7 +73,7 @@ def conditions_of(source: str | Path, **given: Any) -> NucleationConditions:
         )
     if found.sink_distance_um == math.inf:
         raise InputError(
-            f"{found.name} has electrode_thickness_um = inf and no other sink: S has no end",
+            f"{found.name} has electrode_thickness_um = inf and no other sink: S has no limit",
             advice="Give a thickness: kmc nucleation --thickness 100, or thickness_um in Python; "
             "or sink_depth_um or sink_length_um in the run.",
         )

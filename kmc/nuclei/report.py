@@ -49,7 +49,10 @@ class Scan:
 
 @dataclass(frozen=True)
 class Nucleation:
-    """Nucleation at one interface: Z_n, W(S), I(S), the burst, and what it rests on."""
+    """Nucleation at one interface: Z_n, W(S), I(S), and the burst.
+
+    To see whether voids nucleate by themselves at the true rates, or only at flaws.
+    """
 
     conditions: NucleationConditions
     model: NucleationModel  #: `model.free` holds ln Z_n, `model.rate_per_cm2_s(S)` the rate
@@ -116,8 +119,8 @@ class Nucleation:
         )
         lines.append(
             f"ln S shows as a voltage, kT ln S/e: {1e3 * model.voltage_V(burst.S):.0f} mV at the "
-            f"burst, {1e3 * model.voltage_V(burst.S_steady):.0f} mV without voids. A cell that "
-            "shows no such peak contradicts homogeneous nucleation with this set."
+            f"burst, {1e3 * model.voltage_V(burst.S_steady):.0f} mV without voids. If your "
+            "cell shows no such peak, voids did not nucleate homogeneously with these parameters."
         )
         return lines
 

@@ -167,7 +167,7 @@ class Claim:
             return {**self.texts(NOT_ADDRESSABLE), "figures": [], "orders": [], "inputs": []}
         base = self.evidence(runs)
         inputs = []
-        # One input at a time: of two changed together neither could be said to carry it.
+        # One input at a time: of two changed together neither could be shown to decide it.
         for name in runs.study.inputs if "all" in self.variants else self.variants:
             changed = self.evidence(runs, name)
             # An input that belongs to none of the claim's rows leaves its figures as they are.

@@ -61,7 +61,7 @@ def save_movie(
     path = check_output(path, True, MOVIE_ENDINGS)
     if not 0.1 <= per_second <= 60:
         raise InputError(f"{per_second:g} frames per second", advice="Allowed: 0.1 to 60.")
-    # What is missing is said before minutes of drawing.
+    # What is missing is refused before minutes of drawing.
     gif = path.suffix.lower() == ".gif"
     if not gif and shutil.which("ffmpeg") is None:
         raise InputError(
@@ -326,7 +326,7 @@ def _palette(picture: Image.Image) -> Image.Image:
     colours: list[Any] = picture.getcolors(picture.width * picture.height) or []
     exact = np.empty((0, 3), int)
     for _, colour in sorted(colours, reverse=True)[: 8 * _EXACT]:
-        # A shade that the eye cannot tell from a kept one would waste a place.
+        # A shade that the eye cannot distinguish from a kept one would waste a place.
         if len(exact) < _EXACT and (np.abs(exact - colour).max(axis=1) > _STEP).all():
             exact = np.vstack((exact, colour))
     shades = np.array(picture.quantize(_GIF_COLOURS - len(exact)).getpalette()).reshape(-1, 3)

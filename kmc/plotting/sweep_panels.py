@@ -82,7 +82,7 @@ def sweep_table(
     settings = []
     for name in axes:
         own = list(ds[name].values)
-        # A value that stands twice is told apart by the keys that are zipped with it.
+        # A value that stands twice is distinguished by the keys that are zipped with it.
         if len({str(value) for value in own}) < len(own):
             rows = zip(own, *(ds[other].values for other in _zipped(ds, name)), strict=True)
             own = [", ".join(map(_shown, row)) for row in rows]

@@ -189,7 +189,7 @@ def narrowing(
     Each emulated number is measured once more, to `precision_percent`. Hypothetical outcomes are
     drawn from the posterior; samples are weighted by each, and the variance that is left is
     averaged. The model's discrepancy and the scatter of one run limit what it can show. Rows, the
-    most telling first: ``measure``, ``to``, and ``left``, the share of each input's variance.
+    most informative first: ``measure``, ``to``, and ``left``, the share of each input's variance.
     """
     rng = np.random.default_rng(seed)
     u, percent = posterior.u, problem.settings.precision_percent

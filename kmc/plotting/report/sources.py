@@ -188,7 +188,7 @@ def _sweep_page(folder: Path) -> Page:
     plan = opened.plan
     study = list(plan.axes) == [RATIO]
     kind = "Convergence study (kmc converge)" if study else "Sweep (kmc sweep)"
-    # Its runs are those of a sweep; only the table beside them tells them apart.
+    # Its runs are those of a sweep; only the table beside them distinguishes them.
     if (folder / "critical.csv").is_file():
         kind = "Search for a critical value (kmc critical)"
     page = Page(folder.resolve().name, kind)
