@@ -23,51 +23,36 @@ _APART = 1e-6  # of S: least distance of the first two points of the secant
 
 
 class Sizes(NamedTuple):
-    """Grid of sizes and the clusters on it.
+    """Grid of sizes and the clusters on it."""
 
-    - `size`, `gap`, `width` (float64[m]): sizes, the first 1; distance to the next; sizes that a
-      grid point stands for.
-    - `ln_Z`, `capture` (float64[m]): ln Z, and G (1/s and unit of S) of growth to the next.
-    - `sites`, `lone`: L1 sites per cm²; lone vacancies on them at S = 1.
-    - `number`, `after` (float64[m]): clusters per cm² and grid point, now and at the end of the
-      step that is tried. The first are lone vacancies, sites Z_1 S.
-    - `flux`, `upper`, `forward` (float64[m]): scratch; after a step the flux holds clusters per cm²
-      and s that pass to the next size.
-    """
-
-    size: np.ndarray
-    gap: np.ndarray
-    width: np.ndarray
-    ln_Z: np.ndarray
-    capture: np.ndarray
-    sites: float
-    lone: float
+    size: np.ndarray  # float64[m], the first 1
+    gap: np.ndarray  # float64[m], distance to the next size
+    width: np.ndarray  # float64[m], sizes that a grid point stands for
+    ln_Z: np.ndarray  # float64[m]
+    capture: np.ndarray  # float64[m], G of growth to the next size, 1/s and unit of S
+    sites: float  # L1 sites per cm²
+    lone: float  # lone vacancies on them at S = 1
+    # Clusters per cm² and grid point, now and at the end of the step that is tried, float64[m]; the
+    # first are lone vacancies, sites Z_1 S.
     number: np.ndarray
     after: np.ndarray
-    flux: np.ndarray
-    upper: np.ndarray
-    forward: np.ndarray
+    flux: np.ndarray  # float64[m], scratch; after a step clusters per cm² and s to the next size
+    upper: np.ndarray  # float64[m], scratch
+    forward: np.ndarray  # float64[m], scratch
 
 
 class Depths(NamedTuple):
-    """Layers of the metal from the interface to the sink.
+    """Layers of the metal from the interface to the sink."""
 
-    - `held` (float64[z]): vacancies per cm² and unit of S in each layer.
-    - `conductance` (float64[z + 1]): vacancies per cm², s and unit of S that pass between
-      neighbours; first from the interface, last to the sink, where S = 1.
-    - `lost` (float64[z]): vacancies per cm², s and unit of S − 1 that end at dislocations of each
-      layer.
-    - `lost_at_interface`: the same at the interface itself.
-    - `activity` (float64[z]): S of each layer.
-    - `fixed`, `free`, `upper` (float64[z]): scratch: S at the end of a step is fixed + free · S of
-      the interface.
-    """
-
-    held: np.ndarray
+    held: np.ndarray  # float64[z], vacancies per cm² and unit of S in each layer
+    # float64[z + 1], vacancies per cm², s and unit of S that pass between neighbours; the first
+    # from the interface, the last to the sink, where S = 1
     conductance: np.ndarray
+    # float64[z], vacancies per cm², s and unit of S − 1 that end at dislocations of each layer
     lost: np.ndarray
-    lost_at_interface: float
-    activity: np.ndarray
+    lost_at_interface: float  # the same at the interface itself
+    activity: np.ndarray  # float64[z], S of each layer
+    # Scratch, float64[z]: S at the end of a step is fixed + free · S of the interface.
     fixed: np.ndarray
     free: np.ndarray
     upper: np.ndarray
@@ -138,12 +123,10 @@ def _spread(depths, dt):
 
 
 @inner
-def _intake(depths, dt):
-    """Vacancies per cm² and s that enter the metal, as a + b S of the interface.
-
-    What the layers gain and lose and the sink takes: the difference across the first, thin layer
-    would lose all digits.
-    """
+def _activity(sizes, m, depths, source, S, guess, dt):
+    """S of the interface at the end of a step, from the balance of vacancies (secant)."""
+    # What enters the metal is fixed + free S of the interface: what its layers gain and lose and
+    # the sink takes, as the difference across the first, thin layer would lose all digits.
     last = depths.held.size - 1
     fixed = depths.conductance[last + 1] * (depths.fixed[last] - 1.0)
     free = depths.conductance[last + 1] * depths.free[last]
@@ -153,22 +136,7 @@ def _intake(depths, dt):
             depths.fixed[i] - 1.0
         )
         free += (held + depths.lost[i]) * depths.free[i]
-    return fixed - depths.lost_at_interface, free + depths.lost_at_interface
-
-
-@inner
-def _reach(sizes):
-    """Grid points that a step has to cover."""
-    k = sizes.size.size - 1
-    while k > 1 and sizes.number[k] < _EMPTY:
-        k -= 1
-    return min(k + _AHEAD, sizes.size.size)
-
-
-@inner
-def _activity(sizes, m, depths, source, S, guess, dt):
-    """S of the interface at the end of a step, from the balance of vacancies (secant)."""
-    fixed, free = _intake(depths, dt)
+    fixed, free = fixed - depths.lost_at_interface, free + depths.lost_at_interface
     low, f_low, x = S, 0.0, S
     for iteration in range(_ITERATIONS):
         bound = _try(sizes, m, x, dt)
@@ -193,25 +161,23 @@ def _activity(sizes, m, depths, source, S, guess, dt):
 def follow(sizes, depths, source, first_dt, step_ln_S, step_time, longest, rows):
     """Follow the interface from S = 1 until its voids no longer become more.
 
-    - `sizes` (Sizes)
-    - `depths` (Depths)
-    - `source` (float): vacancies made per cm² and s.
-    - `first_dt` (float): first step, s.
-    - `step_ln_S`, `step_time` (float): change of ln S in a step, and growth of the step from one to
-      the next.
-    - `longest` (float): time at which it ends at the latest, s.
+    - `source`: vacancies made per cm² and s.
+    - `first_dt`, `longest`: first step, and time at which it ends at the latest, s.
+    - `step_ln_S`, `step_time`: change of ln S in a step, and growth of the step from one to the
+      next.
     - `rows` (float64[:, 4]): out: time, S, clusters per cm² beyond the critical size of the moment,
       vacancies in them.
 
-    Returns
-    -------
-    int
-        Rows written.
+    Returns the number of rows written.
     """
     S, rate, time, dt, n_rows = 1.0, 0.0, 0.0, first_dt, 0
     S_top, time_top = 1.0, 0.0
     while n_rows < rows.shape[0] and time < longest:
-        m = _reach(sizes)
+        # Up to some sizes beyond the largest clusters there are: the rest of the grid stays empty.
+        k = sizes.size.size - 1
+        while k > 1 and sizes.number[k] < _EMPTY:
+            k -= 1
+        m = min(k + _AHEAD, sizes.size.size)
         _spread(depths, dt)
         guess = S * math.exp(min(max(rate * dt, -0.05), 0.05))
         new = _activity(sizes, m, depths, source, S, guess, dt)

@@ -44,29 +44,10 @@ def strip_site(geometry, member):
     return (member >> 1) * geometry.height + geometry.walls + (member & 1)
 
 
-@inner
-def _note_monomer(state, member, monomer):
-    """Note what an atom or vacancy among atoms adds to the vacancies expected and seen."""
-    before = state.monomer[member]
-    if before == monomer:
-        return
-    # −1 stands for a vacancy that is seen; what an atom adds to the expected number is never
-    # negative.
-    if before < 0:
-        state.isolated[t.SEEN] -= 1
-    else:
-        state.isolated[t.EXPECTED] -= before
-    if monomer < 0:
-        state.isolated[t.SEEN] += 1
-    else:
-        state.isolated[t.EXPECTED] += monomer
-    state.monomer[member] = monomer
-
-
 @rare
 def refresh_strip_weights(geometry, law, channels, state, scratch):
     """Bring the strip and plate weights of all sites listed as dirty up to date."""
-    site_state = state.site_state
+    site_state, isolated = state.site_state, state.isolated
     for i in range(state.counters[t.N_DIRTY]):
         site = np.int64(state.dirty[i])
         packed = site_state[site] & ~t.DIRTY
@@ -87,7 +68,19 @@ def refresh_strip_weights(geometry, law, channels, state, scratch):
         assign(state.strips, member, strip)
         if channels.plates:
             assign(state.plates, member, plate)
-        _note_monomer(state, member, monomer)
+        # What an atom or vacancy among atoms adds to the vacancies expected and seen: −1 stands for
+        # a vacancy that is seen, as what an atom adds to the expected number is never negative.
+        before = state.monomer[member]
+        if before != monomer:
+            if before < 0:
+                isolated[t.SEEN] -= 1
+            else:
+                isolated[t.EXPECTED] -= before
+            if monomer < 0:
+                isolated[t.SEEN] += 1
+            else:
+                isolated[t.EXPECTED] += monomer
+            state.monomer[member] = monomer
     state.counters[t.N_DIRTY] = 0
 
 

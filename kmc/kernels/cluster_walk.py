@@ -99,8 +99,7 @@ def walk(geometry, cluster, bias, largest, steps, learn, rng, visits, chances, s
     Half of the steps propose one vacancy more or less, half move one vacancy.
 
     - `bias` (float64[largest + 2]): by number of vacancies; changed while learning.
-    - `steps` (int)
-    - `learn` (float): Wang and Landau's modification factor ln f at the first step of a walk that
+    - `learn`: Wang and Landau's modification factor ln f at the first step of a walk that
       learns (10.1103/PhysRevLett.86.2050), falling as 1/t as Belardinelli and Pereyra
       (10.1103/PhysRevE.75.046701); 0: the bias stays, and detailed balance is exact.
     - `visits` (int64[largest + 2]): steps that ended at each size.
@@ -144,7 +143,7 @@ def enumerate_clusters(geometry, cluster, root, largest, sums, counts, untried, 
 
     - `sums` (float64[largest + 1, 3]): sums of w, of w times the vacancies in L1, and of w times
       the summed layers.
-    - `counts` (int64[largest + 1])
+    - `counts` (int64[largest + 1]): clusters.
     - `untried` (int64[:]): sites still to be tried, a stack shared by all depths.
     - `choice` (int64[largest + 2, 2]): scratch by depth: next entry to try, and end of the entries
       of this depth.

@@ -33,57 +33,36 @@ N_CODES = 1024
 
 
 class ClusterLattice(NamedTuple):
-    """The lattice and the weights of its sites.
+    """The lattice and the weights of its sites."""
 
-    - `d_column`, `d_layer` (int64[14]): steps to the neighbours, first shell first.
-    - `shift`: columns per layer are ``2**shift``.
-    - `base`: layer index of L1; the layers below are closed.
-    - `by_site`: 1: `site` has one entry for each site; 0: one for each layer.
-    - `site` (float64[:]): exp(−E_f/kT) times the probability of Li.
-    - `bond` (float64[3, N_CODES]): factor of vacating a site whose counts are `code`, for a site of
-      L1, of L2 and above.
-    - `log_beside` (float64[3, N_CODES]): lf of a metal site with these counts; zeros without Mg in
-      equilibrium.
-    - `with_beside`: whether `log_beside` is used at all.
-    - `together` (uint8[2**14]): for each set of vacant neighbours, whether they hang together
-      without the site itself.
-    """
-
-    d_column: np.ndarray
-    d_layer: np.ndarray
-    shift: int
-    base: int
-    by_site: int
-    site: np.ndarray
+    d_column: np.ndarray  # int64[14], steps to the neighbours, first shell first
+    d_layer: np.ndarray  # int64[14]
+    shift: int  # columns per layer are 2**shift
+    base: int  # layer index of L1; the layers below are closed
+    by_site: int  # 1: `site` has one entry for each site; 0: one for each layer
+    site: np.ndarray  # float64[:], exp(−E_f/kT) times the probability of Li
+    # float64[3, N_CODES] for a site of L1, of L2 and above: factor of vacating it when its counts
+    # are `code`; lf of a metal site with these counts, zeros without Mg in equilibrium
     bond: np.ndarray
     log_beside: np.ndarray
-    with_beside: int
+    with_beside: int  # whether `log_beside` is used at all
+    # uint8[2**14], for each set of vacant neighbours whether they hang together without the site
     together: np.ndarray
 
 
 class Cluster(NamedTuple):
-    """A cluster and the metal sites beside it.
+    """A cluster and the metal sites beside it."""
 
-    - `occupancy` (uint8[n_sites])
-    - `code` (int16[n_sites]): counts of vacant neighbours.
-    - `place` (int32[n_sites]): position of a site in `vacant` or `beside`; −1 for neither.
-    - `vacant`, `beside` (int64[:]): sites of the cluster, and metal sites that touch it.
-    - `weight` (float64[:]): factor of vacating each site of `beside`.
-    - `number` (int64[4]): vacancies, sites beside, vacancies in L1, sum of layers above L1 over the
-      vacancies.
-    - `stack` (int64[:]): scratch of the connectivity search.
-    - `mark` (uint8[n_sites]): scratch of the same.
-    """
-
-    occupancy: np.ndarray
-    code: np.ndarray
-    place: np.ndarray
-    vacant: np.ndarray
-    beside: np.ndarray
-    weight: np.ndarray
+    occupancy: np.ndarray  # uint8[n_sites]
+    code: np.ndarray  # int16[n_sites], counts of vacant neighbours
+    place: np.ndarray  # int32[n_sites], position of a site in `vacant` or `beside`; −1 for neither
+    vacant: np.ndarray  # int64[:], sites of the cluster
+    beside: np.ndarray  # int64[:], metal sites that touch it
+    weight: np.ndarray  # float64[:], factor of vacating each site of `beside`
+    # int64[4]: vacancies, sites beside, vacancies in L1, layers above L1 summed over the vacancies
     number: np.ndarray
-    stack: np.ndarray
-    mark: np.ndarray
+    stack: np.ndarray  # int64[:], scratch of the connectivity search
+    mark: np.ndarray  # uint8[n_sites], scratch of the same
 
 
 @inner

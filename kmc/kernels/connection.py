@@ -22,28 +22,18 @@ from kmc.kernels.rates import species_of
 class Connection(NamedTuple):
     """What separates connected metal from dead metal, and room for the searches.
 
-    - `spares`: whether connected metal alone is stripped and plated on; without it the rest is not
-      used.
-    - `conductive` (ndarray of bool): columns above a conductive scaffold; empty without one.
-    - `top`: first layer whose metal is beside the metal above the box, from 0.
-    - `void_surfaces`: whether ions also reach metal through voids that are open to the electrolyte.
-    - `seen` (ndarray of int64, shape (kernel sites,)): number of the last search that came to a
-      site; `search` holds the number of the last.
-    - `search` (ndarray of int64, shape (1,))
-    - `stack`, `listed` (ndarray of int32, shape (kernel sites,)): sites that wait in a search;
-      sites that an ion can reach.
-    - `weights` (ndarray of float64, shape (kernel sites,))
+    Arrays are of shape (kernel sites,) where nothing else is said.
     """
 
-    spares: bool
-    conductive: np.ndarray
-    top: int
-    void_surfaces: bool
-    seen: np.ndarray
-    search: np.ndarray
-    stack: np.ndarray
-    listed: np.ndarray
-    weights: np.ndarray
+    spares: bool  # whether connected metal alone is stripped and plated on; else the rest is unused
+    conductive: np.ndarray  # bool[columns], above a conductive scaffold; empty without one
+    top: int  # first layer whose metal is beside the metal above the box, from 0
+    void_surfaces: bool  # whether ions also reach metal through voids open to the electrolyte
+    seen: np.ndarray  # int64, number of the last search that came to a site
+    search: np.ndarray  # int64[1], number of the last search
+    stack: np.ndarray  # int32, sites that wait in a search
+    listed: np.ndarray  # int32, sites that an ion can reach
+    weights: np.ndarray  # float64, of those
 
 
 @inner

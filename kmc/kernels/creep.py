@@ -11,33 +11,6 @@ from kmc.kernels.rates import binding, species_of
 
 
 @inner
-def is_void(packed):
-    """A vacancy with two or more vacancies around it: creep closes voids, not lone vacancies."""
-    if packed & t.SPECIES_BITS != 0:
-        return False
-    return (packed & t.MASK_FIRST) + ((packed & t.MASK_VACANCIES) // t.NV2) >= 2
-
-
-@inner
-def close_column(geometry, law, channels, state, scratch, site, above):
-    """Let the metal above a vacancy sink by one layer; `above` enters at the top."""
-    site_state, counters = state.site_state, state.counters
-    column = site // geometry.height
-    top = column * geometry.height + geometry.walls + geometry.n_layers - 1
-    # From below upwards, so that each site takes the species that the one above still has.
-    for place in range(site, top + 1):
-        old = species_of(site_state[place])
-        new = species_of(site_state[place + 1]) if place < top else above
-        if new == old:
-            continue
-        if old != t.VACANCY:
-            counters[t.ENERGY] += binding(law, old, site_state[place])
-        if new != t.VACANCY:
-            counters[t.ENERGY] -= binding(law, new, site_state[place])
-        exchange(geometry, law, channels, state, scratch, place, new)
-
-
-@inner
 def creep_bound(geometry, channels, state):
     """Rate at which sites of the box are offered a closure: that of a box full of voids."""
     if state.counters[t.VACANCIES] == 0:
@@ -49,15 +22,28 @@ def creep_bound(geometry, channels, state):
 
 @rare
 def _sink(geometry, law, channels, state, scratch, site, rng, log):
-    """Close a void vacancy; what enters at the top is drawn from the reservoir."""
+    """Let the metal above a vacancy sink by one layer; the atom on top is from the reservoir."""
+    site_state, counters = state.site_state, state.counters
     species = np.int64(t.LI)
     if channels.mg_share > 0.0 and rng.random() < channels.mg_share:
         species = np.int64(t.MG)
-    close_column(geometry, law, channels, state, scratch, site, species)
-    state.counters[t.CLOSURES] += 1
+    column = site // geometry.height
+    top = column * geometry.height + geometry.walls + geometry.n_layers - 1
+    # From below upwards, so that each site takes the species that the one above still has.
+    for place in range(site, top + 1):
+        old = species_of(site_state[place])
+        new = species_of(site_state[place + 1]) if place < top else species
+        if new == old:
+            continue
+        if old != t.VACANCY:
+            counters[t.ENERGY] += binding(law, old, site_state[place])
+        if new != t.VACANCY:
+            counters[t.ENERGY] -= binding(law, new, site_state[place])
+        exchange(geometry, law, channels, state, scratch, place, new)
+    counters[t.CLOSURES] += 1
     if species == t.MG:
-        state.counters[t.CLOSURES_MG] += 1
-    state.counters[t.EVENTS] += 1
+        counters[t.CLOSURES_MG] += 1
+    counters[t.EVENTS] += 1
     record(geometry, log, state, np.int64(t.CLOSURE), np.int64(-1), site, species)
 
 
@@ -69,6 +55,8 @@ def close_void(geometry, law, channels, state, scratch, rng, log):
     place = min(int(rng.random() * n_sites), n_sites - 1)
     site = (place // n_layers) * geometry.height + geometry.walls + place % n_layers
     # Uniform over all sites, most of them metal: rejected, which is exact and needs no list of
-    # voids.
-    if is_void(state.site_state[site]):
+    # voids. A void vacancy has two or more around it: creep does not close lone vacancies.
+    packed = state.site_state[site]
+    around = (packed & t.MASK_FIRST) + (packed & t.MASK_VACANCIES) // t.NV2
+    if packed & t.SPECIES_BITS == 0 and around >= 2:
         _sink(geometry, law, channels, state, scratch, site, rng, log)

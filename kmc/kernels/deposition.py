@@ -50,15 +50,11 @@ class Box(NamedTuple):
 
 
 class Law(NamedTuple):
-    """Rates, at one current.
+    """Rates, at one current."""
 
-    bound: rate in one direction that no atom of a bin exceeds, Hz [bin]; ratio: share of it in
-    which a hop happens [from, to, layer changes]; weight: of an atom of a bin in stripping [bin].
-    """
-
-    bound: np.ndarray
-    ratio: np.ndarray
-    weight: np.ndarray
+    bound: np.ndarray  # [bin], rate in one direction that no atom of a bin exceeds, Hz
+    ratio: np.ndarray  # [from, to, layer changes], share of it in which a hop happens
+    weight: np.ndarray  # [bin], of an atom of a bin in stripping
     drive: int  # REST, PLATE or STRIP
     drive_Hz: float  # of the whole box
 
@@ -152,26 +148,14 @@ def _reaches_substrate(box, state, start):
                 state.seen[other] = number
                 state.stack[depth] = other
                 depth += 1
-    # Nothing led down: walk over the piece again and mark it.
-    _set_connected(box, state, start, 0)
-    state.stack[0] = start
-    depth = 1
-    while depth > 0:
-        depth -= 1
-        site = np.int64(state.stack[depth])
-        for d in range(6):
-            other, z = _shifted(box, site, d)
-            if z < box.nz and state.occupied[other] and state.seen[other] == number:
-                state.seen[other] = -number
-                _set_connected(box, state, other, 0)
-                state.stack[depth] = other
-                depth += 1
+    _set_piece(box, state, start, np.int64(0))
     return False
 
 
 @rare
-def _connect(box, state, start):
-    """Mark all that an atom reaches through dead atoms as connected."""
+def _set_piece(box, state, start, value):
+    """Mark an atom, and all it reaches through atoms of the other kind, as connected or dead."""
+    _set_connected(box, state, start, value)
     state.stack[0] = start
     depth = 1
     while depth > 0:
@@ -179,10 +163,23 @@ def _connect(box, state, start):
         site = np.int64(state.stack[depth])
         for d in range(6):
             other, z = _shifted(box, site, d)
-            if 0 <= z < box.nz and state.occupied[other] and not state.connected[other]:
-                _set_connected(box, state, other, 1)
+            if 0 <= z < box.nz and state.occupied[other] and state.connected[other] != value:
+                _set_connected(box, state, other, value)
                 state.stack[depth] = other
                 depth += 1
+
+
+@rare
+def _recount(box, state, site, step):
+    """Change the number of neighbours of the sites beside one, and the bins of their atoms."""
+    for d in range(6):
+        other, z = _shifted(box, site, d)
+        if 0 <= z < box.nz:
+            if state.occupied[other]:
+                _take_out(box, state, other)
+            state.neighbours[other] += step
+            if state.occupied[other]:
+                _insert(box, state, other)
 
 
 @rare
@@ -195,15 +192,7 @@ def remove(box, state, site):
         state.counts[DEAD] -= 1
     state.connected[site] = 0
     state.counts[ATOMS] -= 1
-    for d in range(6):
-        other, z = _shifted(box, site, d)
-        if 0 <= z < box.nz:
-            if state.occupied[other]:
-                _take_out(box, state, other)
-                state.neighbours[other] -= 1
-                _insert(box, state, other)
-            else:
-                state.neighbours[other] -= 1
+    _recount(box, state, site, np.int64(-1))
     # An atom with one neighbour is an end of its piece: without it nothing else is cut off.
     if state.neighbours[site] + (1 if site < columns else 0) > 1:
         for d in range(6):
@@ -218,12 +207,10 @@ def remove(box, state, site):
         state.top[column] = top
 
 
-@rare
-def add(box, state, site):
-    """Put an atom on a vacant site."""
-    columns = box.ny * box.nx
-    state.occupied[site] = 1
-    held, dead = site < columns, False
+@inner
+def _beside(box, state, site):
+    """Whether an atom at a site is connected, and whether it touches a dead atom."""
+    held, dead = site < box.ny * box.nx, False
     for d in range(6):
         other, z = _shifted(box, site, d)
         if 0 <= z < box.nz and state.occupied[other]:
@@ -231,22 +218,23 @@ def add(box, state, site):
                 held = True
             else:
                 dead = True
+    return held, dead
+
+
+@rare
+def add(box, state, site):
+    """Put an atom on a vacant site."""
+    columns = box.ny * box.nx
+    state.occupied[site] = 1
+    held, dead = _beside(box, state, site)
     state.connected[site] = 1 if held else 0
     if not held:
         state.counts[DEAD] += 1
     _insert(box, state, site)
     state.counts[ATOMS] += 1
-    for d in range(6):
-        other, z = _shifted(box, site, d)
-        if 0 <= z < box.nz:
-            if state.occupied[other]:
-                _take_out(box, state, other)
-                state.neighbours[other] += 1
-                _insert(box, state, other)
-            else:
-                state.neighbours[other] += 1
+    _recount(box, state, site, np.int64(1))
     if held and dead:
-        _connect(box, state, site)
+        _set_piece(box, state, site, np.int64(1))
     column = site % columns
     state.top[column] = max(state.top[column], site // columns + 1)
 
@@ -268,19 +256,6 @@ def _target(box, state, site, d):
             middle, _ = _shifted(box, site, e)
             between += state.occupied[middle]
     return other if between == 1 else -1
-
-
-@inner
-def _may_join(box, state, site):
-    """Whether an atom at a site is connected, and touches no dead atom."""
-    held = site < box.ny * box.nx
-    for d in range(6):
-        other, z = _shifted(box, site, d)
-        if 0 <= z < box.nz and state.occupied[other]:
-            if not state.connected[other]:
-                return False
-            held = True
-    return held
 
 
 @inner
@@ -321,10 +296,11 @@ def _hop(box, law, state, mass, rng):
         return
     if not state.connected[site]:
         return
-    dead = state.counts[DEAD]
+    n_dead = state.counts[DEAD]
     remove(box, state, site)
+    held, dead = _beside(box, state, target)
     # Rejected both ways, cutting off and joining, so that hop and reverse stay in detailed balance.
-    if state.counts[DEAD] != dead or not _may_join(box, state, target):
+    if state.counts[DEAD] != n_dead or dead or not held:
         add(box, state, site)
         return
     add(box, state, target)

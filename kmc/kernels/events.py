@@ -140,12 +140,6 @@ def _touch_around(geometry, site_state, site, known, near, touched, n):
     return n
 
 
-@inner
-def _unmark(site_state, touched, n):
-    for i in range(n):
-        site_state[touched[i]] |= t.BLOCKED
-
-
 @rare
 def exchange(geometry, law, channels, state, scratch, site, new):
     """Change the species of a site: `new` comes from outside, what was there leaves."""
@@ -160,7 +154,9 @@ def exchange(geometry, law, channels, state, scratch, site, new):
     n = _touch_around(geometry, site_state, site, 0, near, touched, np.int64(0))
     for i in range(t.N_NEAR):
         n = _touch_around(geometry, site_state, near_site[i], 0, near, touched, n)
-    _unmark(site_state, touched, n)
+    # Listed once each by now: vacancies are marked as blocked again.
+    for i in range(n):
+        site_state[touched[i]] |= t.BLOCKED
     refresh(geometry, law, channels, state, scratch, n)
 
 

@@ -13,25 +13,6 @@ from kmc.kernels.selection import reassign
 
 
 @inner
-def _wrap_along_z(geometry, site, column, inside, layers, steps):
-    """Steps from a site near an end of a box that is periodic along z."""
-    layer = site - column * geometry.height - geometry.walls
-    for i in range(inside.size):
-        steps[i] = inside[i] + geometry.wrap_layer[layer + layers[i]]
-
-
-@inner
-def _shift_around(state, site, steps, shift, vacancies):
-    """Shift the states that a hop changes; adds up their nv1, notes which hold no atom."""
-    blocked = 0
-    for i in range(shift.size):
-        packed = shifted(state, site + steps[index(i)], shift[index(i)])
-        vacancies += packed & t.MASK_FIRST
-        blocked |= ((packed >> t.BLOCKED_SHIFT) & 1) << i
-    return vacancies, blocked
-
-
-@inner
 def _list_changed(site_state, site, steps, blocked, beside_from, touched):
     """List the vacancies whose counts have changed, those without atoms only next to site_from.
 
@@ -77,9 +58,10 @@ def _list_beside(
 
 
 @inner
-def _move(geometry, state, scratch, k, site_to, site_from, species):
-    """Change species and counts for a hop; returns how many vacancies are listed for a refresh."""
+def hop(geometry, law, channels, state, scratch, k, site_to, site_from):
+    """Move the atom on `site_from` into the vacancy on `site_to`, its neighbour number k."""
     site_state, end = state.site_state, geometry.group_end
+    species = species_of(site_state[site_from])
     packed_to, packed_from = site_state[site_to], site_state[site_from]
     layer_to, layer_from = class_of(packed_to), class_of(packed_from)
     is_mg = 1 if species == t.MG else 0
@@ -105,30 +87,31 @@ def _move(geometry, state, scratch, k, site_to, site_from, species):
     # The sign bit marks sites whose neighbours wrap around: inside, steps are constants of the
     # variant.
     if packed_to < 0:  # in the fringe
-        column = index(site_to // geometry.height)
-        steps = geometry.around[index(geometry.pattern[column]), variant, k]
+        column = site_to // geometry.height
+        steps = geometry.around[index(geometry.pattern[index(column)]), variant, k]
         if geometry.wrap_layer.size:
-            layers = geometry.around_layers[variant, k]
-            _wrap_along_z(geometry, site_to, np.int64(column), steps, layers, scratch.steps)
+            # Periodic along z: a column has its own ends, which no pattern in plane knows.
+            inside, layers = steps, geometry.around_layers[variant, k]
+            layer = site_to - column * geometry.height - geometry.walls
+            for i in range(inside.size):
+                scratch.steps[i] = inside[i] + geometry.wrap_layer[layer + layers[i]]
             steps = scratch.steps
-    v, blocked = _shift_around(state, site_to, steps, geometry.shift[is_mg], v)
-    if v == t.N_FIRST:
-        return 0  # only the first neighbours of the vacancy itself see one: it is alone
-    touched = scratch.touched
-    # A vacancy without atoms beside it has no rate; only next to site_from can it have had one.
-    beside_from = (1 << end[3]) - (1 << end[1])
-    n, vacant = _list_changed(site_state, site_to, steps, blocked, beside_from, touched)
-    atoms = (1 << end[5]) - 1 - blocked
-    return _list_beside(
-        geometry, site_state, site_to, steps, (variant, k), atoms, vacant, beside_from, touched, n
-    )
-
-
-@inner
-def hop(geometry, law, channels, state, scratch, k, site_to, site_from):
-    """Move the atom on `site_from` into the vacancy on `site_to`, its neighbour number k."""
-    species = species_of(state.site_state[site_from])
-    n = _move(geometry, state, scratch, k, site_to, site_from, species)
+    shift, blocked = geometry.shift[is_mg], 0  # bits of the sites without an atom
+    for i in range(shift.size):
+        packed = shifted(state, site_to + steps[index(i)], shift[index(i)])
+        v += packed & t.MASK_FIRST
+        blocked |= ((packed >> t.BLOCKED_SHIFT) & 1) << i
+    n = 0
+    # Alone, the vacancy is seen by its own first neighbours only: no other rate has changed.
+    if v != t.N_FIRST:
+        touched, way = scratch.touched, (variant, k)
+        # A vacancy without atoms beside it has no rate; only next to site_from can it have had one.
+        beside_from = (1 << end[3]) - (1 << end[1])
+        n, vacant = _list_changed(site_state, site_to, steps, blocked, beside_from, touched)
+        atoms = (1 << end[5]) - 1 - blocked
+        n = _list_beside(
+            geometry, site_state, site_to, steps, way, atoms, vacant, beside_from, touched, n
+        )
     # The vacancy itself, which stays in its bin where its rate does, as in perfect metal.
     rate = total_rate(geometry, law, channels, scratch, state.site_state, site_from)
     reassign(state.hops, site_to, site_from, rate)

@@ -224,37 +224,24 @@ def _prefetch_compiled(array, position):
     return lambda array, position: _prefetch(array, np.uint64(position))
 
 
-@intrinsic
-def _lowest_bit(typing_context, mask):
-    def generate(context, builder, signature, arguments):
-        return builder.cttz(arguments[0], cgutils.true_bit)
+def _of_bits(plain: Callable, generated: Callable) -> Callable:
+    """Function of a whole number: `plain` from Python, one machine instruction where compiled."""
 
-    return types.int64(types.int64), generate
+    def instruction(typing_context, mask):
+        def generate(context, builder, signature, arguments):
+            return generated(builder, arguments[0])
 
+        return types.int64(types.int64), generate
 
-def lowest_bit(mask):
-    """Number of the lowest bit that is set; `mask` must not be 0."""
-    return (int(mask) & -int(mask)).bit_length() - 1
-
-
-@overload(lowest_bit)
-def _lowest_bit_compiled(mask):
-    return lambda mask: _lowest_bit(np.int64(mask))
+    compiled: Any = intrinsic(instruction)
+    overload(plain)(lambda mask: lambda mask: compiled(np.int64(mask)))
+    return plain
 
 
-@intrinsic
-def _count_bits(typing_context, mask):
-    def generate(context, builder, signature, arguments):
-        return builder.ctpop(arguments[0])
-
-    return types.int64(types.int64), generate
-
-
-def count_bits(mask):
-    """How many bits are set."""
-    return int(mask).bit_count()
-
-
-@overload(count_bits)
-def _count_bits_compiled(mask):
-    return lambda mask: _count_bits(np.int64(mask))
+# Number of the lowest bit that is set, where one is.
+lowest_bit = _of_bits(
+    lambda mask: (int(mask) & -int(mask)).bit_length() - 1,
+    lambda builder, mask: builder.cttz(mask, cgutils.true_bit),
+)
+# How many bits are set.
+count_bits = _of_bits(lambda mask: int(mask).bit_count(), lambda builder, mask: builder.ctpop(mask))

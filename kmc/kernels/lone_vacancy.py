@@ -159,16 +159,6 @@ def _shifted_column(lone, column, layer, end, hops, rng):
 
 
 @inner
-def _move(geometry, law, channels, state, scratch, site, site_to):
-    """Move the vacancy through metal that is perfect again where it was."""
-    for new in (t.LI, t.VACANCY):
-        at = site if new == t.LI else site_to
-        energy = binding(law, t.LI, state.site_state[at])
-        state.counters[t.ENERGY] += energy if new == t.VACANCY else -energy
-        exchange(geometry, law, channels, state, scratch, at, new)
-
-
-@inner
 def _walk(geometry, law, channels, state, scratch, lone, others, limits, rng):
     counters, clock = state.counters, state.clock
     # Without another event the walk has no end; with frequent ones, hops one by one are as fast.
@@ -185,7 +175,11 @@ def _walk(geometry, law, channels, state, scratch, lone, others, limits, rng):
     column = _shifted_column(lone, column, layer, end, hops, rng)
     site_to = column * geometry.height + geometry.walls + end
     if site_to != site:
-        _move(geometry, law, channels, state, scratch, site, site_to)
+        # Filled first, so that the energies are those of perfect metal around either site.
+        counters[t.ENERGY] -= binding(law, t.LI, state.site_state[site])
+        exchange(geometry, law, channels, state, scratch, site, np.int64(t.LI))
+        counters[t.ENERGY] += binding(law, t.LI, state.site_state[site_to])
+        exchange(geometry, law, channels, state, scratch, site_to, np.int64(t.VACANCY))
     counters[t.EVENTS] += hops
     counters[t.HOPS] += hops
     counters[t.ATTEMPTS] += hops + 1
@@ -195,11 +189,16 @@ def _walk(geometry, law, channels, state, scratch, lone, others, limits, rng):
     return site_to, rng.random() * _leave_rate(lone, others, end) >= others
 
 
-def _no_walk(geometry, law, channels, state, scratch, lone, others, limits, rng):
-    return np.int64(-1), False
-
-
 # Moves the only vacancy to where it is when something else happens, and the clock to then. Returns
 # its site, −1 if the walk is better taken hop by hop, and whether what happens is its absorption.
 # Loops that draw no walks are compiled without them.
-walk_alone = by_type({t.LoneVacancy: _walk, t.NoWalks: _no_walk}, 5)
+walk_alone = by_type(
+    {
+        t.LoneVacancy: _walk,
+        t.NoWalks: lambda geometry, law, channels, state, scratch, lone, others, limits, rng: (
+            np.int64(-1),
+            False,
+        ),
+    },
+    law_at=5,
+)

@@ -47,18 +47,6 @@ from kmc.kernels.transfer import (
 )
 
 
-@inner
-def _pass_time(state, time):
-    """Put the clock forward to the time of an attempt.
-
-    The integral grows at attempts alone, so that stops between them change no digit of it.
-    """
-    clock = state.clock
-    clock[t.VACANCY_TIME] += (time - clock[t.ATTEMPT_TIME]) * state.counters[t.VACANCIES]
-    clock[t.ATTEMPT_TIME] = time
-    clock[t.TIME] = time
-
-
 @rare
 def _change_places(geometry, law, channels, state, scratch, site, other, energy_ueV, log):
     """An Mg and the Li beside it change places."""
@@ -167,17 +155,6 @@ def _fill_vacancy(geometry, law, channels, state, scratch, site, choice, log):
         record(geometry, log, state, np.int64(t.ABSORPTION), np.int64(-1), site, species)
 
 
-@inner
-def _sort_vacancies(geometry, law, channels, state, scratch):
-    site_state = state.site_state
-    for site in range(site_state.size):
-        if species_of(site_state[site]) == t.VACANCY:
-            rate = total_rate(geometry, law, channels, scratch, site_state, site)
-            assign(state.hops, site, rate)
-        elif species_of(site_state[site]) == t.MG:
-            list_mg(state, site, np.int64(1))
-
-
 PARTS = {
     "net": (is_connected, none_reacts, plate_at_current, plate_waiting, reduce, strip_among_all),
     "held": (exchange_rate, oxidise_and_reduce, site_at_voltage),
@@ -200,7 +177,13 @@ def prepare(geometry, law, channels, state, scratch):
     out of date; the first strip brings them up to date.
     """
     count_neighbours(geometry, law, state, scratch.near[0])
-    _sort_vacancies(geometry, law, channels, state, scratch)
+    site_state = state.site_state
+    for site in range(site_state.size):
+        if species_of(site_state[site]) == t.VACANCY:
+            rate = total_rate(geometry, law, channels, scratch, site_state, site)
+            assign(state.hops, site, rate)
+        elif species_of(site_state[site]) == t.MG:
+            list_mg(state, site, np.int64(1))
 
 
 @entry
@@ -353,7 +336,10 @@ def advance(
                 clock[t.TIME] = stop
                 return t.TIME_IS_UP if limits.time_s <= limits.pause_time_s else t.PAUSED
             clock[t.PUT_OFF] = -1.0
-            _pass_time(state, time)
+            # The integral grows at attempts alone, so that stops between them change no digit.
+            clock[t.VACANCY_TIME] += (time - clock[t.ATTEMPT_TIME]) * counters[t.VACANCIES]
+            clock[t.ATTEMPT_TIME] = time
+            clock[t.TIME] = time
             counters[t.ATTEMPTS] += 1
             clock[1] = rng.random()
             clock[2] = rng.random()

@@ -389,9 +389,7 @@ def advance(h, time, mobility, cover, place, nx, ny, kind):
             total = weights = 0.0
             for side in range(4):
                 ii, jj = _side(i, j, side, n)
-                if kind[ii, jj] != LINE:
-                    continue
-                out = _outward(nx, ny, ii, jj, side)
+                out = _outward(nx, ny, ii, jj, side) if kind[ii, jj] == LINE else 0.0
                 if out <= 0.05:
                     continue
                 a, b = _halves(nx[ii, jj], ny[ii, jj])
@@ -402,9 +400,7 @@ def advance(h, time, mobility, cover, place, nx, ny, kind):
                 continue
             for side in range(4):
                 ii, jj = _side(i, j, side, n)
-                if kind[ii, jj] != LINE:
-                    continue
-                out = _outward(nx, ny, ii, jj, side)
+                out = _outward(nx, ny, ii, jj, side) if kind[ii, jj] == LINE else 0.0
                 if out <= 0.05:
                     continue
                 # Exact for exponential filling, and never more than there is, however long the

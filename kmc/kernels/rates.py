@@ -1,8 +1,8 @@
 """Energies and rates of single events, read off the site states of the sites they touch.
 
-Each public function has a version for a pure metal and one for an alloy. Which of them a loop is
-compiled with follows from the type of the tables handed in (`OneSpecies` or `TwoSpecies`), so that
-a pure metal does not pay for Mg.
+The functions at the end have a version for a pure metal and one for an alloy. Which of them a loop
+is compiled with follows from the type of the tables handed in (`OneSpecies` or `TwoSpecies`), so
+that a pure metal does not pay for Mg.
 
 Rates are in units of `Channels.unit_Hz`.
 """
@@ -32,54 +32,6 @@ def class_of(packed):
 def _row_of(packed):
     """Class and chemistry of a site: its row in the tables of `OneSpecies`."""
     return class_of(packed) | ((packed >> (t.CHEMISTRY_SHIFT - 2)) & 12)
-
-
-# --- pure metal ------------------------------------------------------------------------------
-
-
-@inner
-def _one_target(law, packed_to):
-    return law.first_hop[packed_to & t.MASK_HOP]
-
-
-@inner
-def _one_hop_rate(law, target, packed_from):
-    return law.hop_rate[index(target + (packed_from & t.MASK_HOP))]
-
-
-@inner
-def _one_hop_energy(law, target, packed_from):
-    return law.hop_energy_ueV[index(target + (packed_from & t.MASK_HOP))]
-
-
-@inner
-def _one_barrier_kind(law, packed_to, packed_from):
-    return 0
-
-
-@inner
-def _one_binding(law, species, packed):
-    return law.binding_ueV[_row_of(packed), packed & t.MASK_VACANCIES]
-
-
-@inner
-def _one_strip_weight(law, packed):
-    return law.strip_weight[_row_of(packed), packed & t.MASK_VACANCIES]
-
-
-@inner
-def _one_plate_weight(law, packed):
-    return law.plate_weight[_row_of(packed), packed & t.MASK_VACANCIES]
-
-
-@inner
-def _one_expected(law, packed):
-    return law.expected[_row_of(packed)]
-
-
-@inner
-def _one_absorption(law, species, packed):
-    return law.absorption[packed & t.MASK_VACANCIES] if species == t.LI else 0.0
 
 
 # --- alloy -----------------------------------------------------------------------------------
@@ -196,11 +148,6 @@ def _two_exchange(law, packed_mg, packed_li):
     return forward + raised, energy
 
 
-@inner
-def _two_exchange_share(law, barrier_ueV):
-    return math.exp((law.exchange_floor_ueV - barrier_ueV) * law.inverse_kT)
-
-
 # --- one name for both ------------------------------------------------------------------------
 
 
@@ -228,25 +175,51 @@ def _by_metal(one, two):
 
 
 # What the hops into a vacant site have in common, handed to the functions below it.
-hop_target = _by_metal(_one_target, _two_target)
+hop_target = _by_metal(
+    lambda law, packed_to: law.first_hop[packed_to & t.MASK_HOP],
+    _two_target,
+)
 # Rate of a hop into the vacant site; 0 where there is no atom to hop. Energy change in µeV.
-hop_rate = _by_metal(_one_hop_rate, _two_hop_rate)
-hop_energy = _by_metal(_one_hop_energy, _two_hop_energy)
+hop_rate = _by_metal(
+    lambda law, target, packed: law.hop_rate[index(target + (packed & t.MASK_HOP))],
+    _two_hop_rate,
+)
+hop_energy = _by_metal(
+    lambda law, target, packed: law.hop_energy_ueV[index(target + (packed & t.MASK_HOP))],
+    _two_hop_energy,
+)
 # Class of a hop: 0 Li, 1 Li beside Mg, 2 Mg.
-barrier_kind = _by_metal(_one_barrier_kind, _two_barrier_kind)
+barrier_kind = _by_metal(lambda law, packed_to, packed_from: 0, _two_barrier_kind)
 # Energy in µeV to take an atom of this species off this site.
-binding = _by_metal(_one_binding, _two_binding)
+binding = _by_metal(
+    lambda law, species, packed: law.binding_ueV[_row_of(packed), packed & t.MASK_VACANCIES],
+    _two_binding,
+)
 # Rates of oxidation of this Li atom, and of reduction onto this vacant site, over those of a flat
 # L1.
-strip_weight = _by_metal(_one_strip_weight, _two_strip_weight)
-plate_weight = _by_metal(_one_plate_weight, _two_plate_weight)
+strip_weight = _by_metal(
+    lambda law, packed: law.strip_weight[_row_of(packed), packed & t.MASK_VACANCIES],
+    _two_strip_weight,
+)
+plate_weight = _by_metal(
+    lambda law, packed: law.plate_weight[_row_of(packed), packed & t.MASK_VACANCIES],
+    _two_plate_weight,
+)
 # Equilibrium number of vacancies in place of this atom among atoms, in `EXPECTED_UNIT`.
-expected_vacancies = _by_metal(_one_expected, _two_expected)
+expected_vacancies = _by_metal(lambda law, packed: law.expected[_row_of(packed)], _two_expected)
 # Rate at which the reservoir fills this vacancy with this species.
-absorption = _by_metal(_one_absorption, _two_absorption)
+absorption = _by_metal(
+    lambda law, species, packed: (
+        law.absorption[packed & t.MASK_VACANCIES] if species == t.LI else 0.0
+    ),
+    _two_absorption,
+)
 # Whether a rate takes so long that those of a vacancy are worth keeping.
 remembers_rates = _by_metal(lambda law: False, lambda law: True)
 # Of Mg and Li beside it that change places: activation energy and energy change in µeV; rate over
 # that in bulk Li, at most 1. A pure metal never asks.
 exchange_energies = _by_metal(lambda law, packed_mg, packed_li: (0, 0), _two_exchange)
-exchange_share = _by_metal(lambda law, barrier_ueV: 0.0, _two_exchange_share)
+exchange_share = _by_metal(
+    lambda law, barrier_ueV: 0.0,
+    lambda law, barrier_ueV: math.exp((law.exchange_floor_ueV - barrier_ueV) * law.inverse_kT),
+)

@@ -99,19 +99,6 @@ def strip_among_all(geometry, law, state, net, near, rng):
     return _draw(net, n, total, rng)
 
 
-@inner
-def _plate_among_all(geometry, law, state, net, near, rng):
-    site_state, total = state.site_state, 0.0
-    n = _list_vacant(geometry, state, net, near)
-    for i in range(n):
-        site = np.int64(net.listed[i])
-        net.weights[i] = 0.0
-        if touches_connected(geometry, site_state, net, site):
-            net.weights[i] = plate_weight(law, site_state[site])
-        total += net.weights[i]
-    return _draw(net, n, total, rng)
-
-
 @rare
 def draw_strip(geometry, law, state, scratch, net, rng):
     """Electroactive atom by its weight, where dead lithium is spared a connected one; −1 for none.
@@ -137,7 +124,14 @@ def draw_plate(geometry, law, state, scratch, net, rng):
         site = draw_site(geometry, state.plates, law, state.site_state, plate_weight, rng)
         if not net.spares or touches_connected(geometry, state.site_state, net, site):
             return site
-    return _plate_among_all(geometry, law, state, net, scratch.near[2], rng)
+    total, n = 0.0, _list_vacant(geometry, state, net, scratch.near[2])
+    for i in range(n):
+        site = np.int64(net.listed[i])
+        net.weights[i] = 0.0
+        if touches_connected(geometry, state.site_state, net, site):
+            net.weights[i] = plate_weight(law, state.site_state[site])
+        total += net.weights[i]
+    return _draw(net, n, total, rng)
 
 
 @rare
