@@ -149,10 +149,7 @@ def nucleation_burst(
     - `longest_s`: when it ends at the latest.
     - `coarseness`: widens the steps in time and size; densities are 1 % low at 1 and 3 % at 2.
 
-    Raises
-    ------
-    InputError
-        Current, thickness or a sink out of range, or vacancies have no sink at all.
+    Raises `InputError`: current, thickness or a sink out of range, or no sink at all.
     """
     sinks_um = {"sink_length": sink_length_um, "sink_depth": sink_depth_um}
     distance_um = sink_distance(thickness_um, **sinks_um)

@@ -102,10 +102,11 @@ class VacancyTransport:
         surface = self.surface
         if not surface.has_mg:
             return 1.0
+        # Metals mix ideally, so that the mean over arrangements is a product over the neighbours.
         geometry = surface.geometry(8)
         factor = 1.0 - (surface.mg_fraction if layer else surface.mg_coverage)
         for j, up in enumerate(surface.steps[:, 2]):
-            if layer + up < 0:
+            if layer + up < 0:  # the electrolyte
                 continue
             code = kernel.SECOND if j >= kernel.N_FIRST else kernel.FIRST
             if layer == 0 and j < kernel.N_FIRST:
@@ -130,7 +131,8 @@ class VacancyTransport:
         surface = self.surface
         energy = surface.formation_ueV
         hops_Hz = self.attempt_frequency_Hz
-        for up, plane in self._first_steps:
+        up_of, plane_of = surface.steps[:, 2], surface.vectors[:, :2] * self.lattice_parameter_cm
+        for up, plane in zip(up_of[: kernel.N_FIRST], plane_of, strict=False):
             if up < 0:
                 continue
             change = energy[min(up, len(energy) - 1)] - energy[0]
@@ -141,28 +143,13 @@ class VacancyTransport:
             # A hop and its reverse; within L1 both stand in the list already.
             both = 2.0 if up else 1.0
             rate = both * hops_Hz * float(self._boltzmann(saddle))
+            # A tensor, as steps of faces other than (100) differ by direction.
             tensor += 0.5 * rate * np.outer(plane, plane)
-        return math.sqrt(np.linalg.det(tensor)) * self._open_share
-
-    @cached_property
-    def _first_steps(self) -> list[tuple[int, np.ndarray]]:
-        """Layers and in-plane vector (cm) of the steps to the first neighbours of an L1 site."""
-        cell, a_cm = self.surface.probe.unit_cell, self.lattice_parameter_cm
-        steps = []
-        for d_layer, d_x, d_y, column in cell.moves[0][0]:
-            target = (d_layer % cell.n_layer_types) * cell.sites_per_layer_cell + column
-            plane = cell.in_plane[target] - cell.in_plane[0] + cell.edges[:2] * (d_x, d_y)
-            steps.append((int(d_layer), plane * a_cm))
-        return steps
-
-    @property
-    def _open_share(self) -> float:
-        """Share of D_i that Mg in L1 leaves: effective medium, 1 − x/x_c.
-
-        Two L1 sites below one L2 site, beside each other or across, are joined; so Li paths through
-        L1 end at a coverage x_c = 0.593. The way through deeper layers is left to K.
-        """
-        return max(1e-6, 1.0 - self.surface.mg_coverage / 0.593)
+        # What Mg in L1 leaves of it, in an effective medium: two L1 sites below one L2 site, beside
+        # each other or across, are joined, so that Li paths through L1 end at a coverage of 0.593.
+        # The way through deeper layers is left to K.
+        open_share = max(1e-6, 1.0 - surface.mg_coverage / 0.593)
+        return math.sqrt(np.linalg.det(tensor)) * open_share
 
     @property
     def sheet_conductance_per_s(self) -> float:

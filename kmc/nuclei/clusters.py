@@ -140,29 +140,26 @@ class Walk:
     def ln_ratios(self, bias: np.ndarray) -> np.ndarray:
         """ln(Z_(n+1)/Z_n) for n = 1 … n_max − 1, from the flow between the sizes."""
         with np.errstate(divide="ignore", invalid="ignore"):
+            # Flows between neighbouring sizes balance: Z_n e^(b_n) up = Z_(n+1) e^(b_(n+1)) down.
             up = self.chances[1:-2, 0] / self.chances[1:-2, 1]
             down = self.chances[2:-1, 2] / self.chances[2:-1, 3]
             return np.log(up / down) - np.diff(bias[1:-1])
 
 
-def first_bias(ln_Z: np.ndarray, n_max: int) -> np.ndarray:
-    """−ln Z_n where it is known, and on by a slope that falls as n^(−1/3)."""
+def learn_bias(geometry, ln_Z: np.ndarray, n_max: int, rng, start: int | None = None):
+    """A bias that makes all sizes about equally frequent, from a walk that learns it.
+
+    `ln_Z` is what is known of it, from n = 1.
+
+    Raises `InputError`: some size was never left upwards or downwards.
+    """
+    # −ln Z_n where it is known, and on by a slope that falls as n^(−1/3), that of a cap.
     known = len(ln_Z)
     bias = np.zeros(n_max + 2)
     bias[1 : known + 1] = -ln_Z
     slope = (bias[known] - bias[known - 2]) / 2
     for n in range(known + 1, n_max + 1):
         bias[n] = bias[n - 1] + slope * (known / n) ** (1 / 3)
-    return bias
-
-
-def learn_bias(geometry, ln_Z: np.ndarray, n_max: int, rng, start: int | None = None):
-    """A bias that makes all sizes about equally frequent, from a walk that learns it.
-
-    `ln_Z` is what is known of it, from n = 1. InputError: some size was never left upwards or
-    downwards.
-    """
-    bias = first_bias(ln_Z, n_max)
     walk = Walk(geometry, n_max, rng, start)
     for k in range(_MAX_ROUNDS):  # where a round was too short, the next is longer and gentler
         steps = (k + 1) * _LEARNING_STEPS * n_max
@@ -191,19 +188,11 @@ def cluster_free_energies(
 ) -> ClusterFreeEnergies:
     """ln Z_n for n = 1 … `n_max`.
 
-    Parameters
-    ----------
-    walkers : int
-        Independent walks; the error bars come from their scatter.
-    steps : int, optional
-        Of each walk; by default 80 000 for each size.
-    enumerated : int
-        Largest n that is enumerated.
+    - `walkers`: independent walks; the error bars come from their scatter.
+    - `steps`: of each walk; by default 80 000 for each size.
+    - `enumerated`: largest n that is enumerated.
 
-    Raises
-    ------
-    InputError
-        A number out of range.
+    Raises `InputError`: a number out of range.
     """
     if not SMALLEST_N_MAX <= n_max <= LARGEST_N_MAX:
         raise InputError(
@@ -239,6 +228,7 @@ def cluster_free_energies(
             advice="Give a smaller n_max, or more steps.",
         )
     known = len(exact)
+    # Exact as far as it was enumerated; walks go on from there by their own ratios.
     beyond = walks[:, known:] - walks[:, known - 1 : known] + exact[-1]
     visits = np.maximum(shapes[1:-1, 4], 1.0)
     footprint, mean_layer = shapes[1:-1, 0] / visits, shapes[1:-1, 2] / visits

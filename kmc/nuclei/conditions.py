@@ -58,13 +58,28 @@ def conditions_of(source: str | Path, **given: Any) -> NucleationConditions:
     - `source`: a shipped run or parameter set, or the path of a run or parameter file.
     - `**given`: attributes of `NucleationConditions` to use instead; None leaves one as it is.
 
-    Raises
-    ------
-    InputError
-        No such run or set, a run without an interface, or one that strips at no current, or whose
-        vacancies have no sink, and nothing is given instead.
+    Raises `InputError`: no such run or set, a run without an interface, or one that strips at no
+    current, or whose vacancies have no sink, and nothing is given instead.
     """
-    found = _conditions_of(source)
+    text = str(source)
+    if text in catalogue.names("params"):
+        found = NucleationConditions(name=text, parameters=load_parameters(text))
+    elif text in catalogue.names("runs"):
+        found = _run_conditions(source)
+    elif text.endswith(".toml") or "/" in text:
+        path = catalogue.locate("runs", source)
+        if "quantities" in catalogue.read_toml(path):
+            found = NucleationConditions(name=path.stem, parameters=load_parameters(path))
+        else:
+            found = _run_conditions(source)
+    else:
+        known = [*catalogue.names("params"), *catalogue.names("runs")]
+        raise InputError(
+            f"{catalogue.shown(text)!r} is neither a shipped parameter set nor a shipped run",
+            advice=f"{catalogue.nearest(text, known)}Sets: "
+            f"{', '.join(catalogue.names('params'))}. Runs: see `kmc runs list`. Or give the path "
+            "of a TOML file.",
+        )
     found = replace(found, **{key: value for key, value in given.items() if value is not None})
     if math.isnan(found.current_mA_cm2):
         raise InputError(
@@ -78,25 +93,6 @@ def conditions_of(source: str | Path, **given: Any) -> NucleationConditions:
             "or sink_depth_um or sink_length_um in the run.",
         )
     return found
-
-
-def _conditions_of(source: str | Path) -> NucleationConditions:
-    text = str(source)
-    if text in catalogue.names("params"):
-        return NucleationConditions(name=text, parameters=load_parameters(text))
-    if text in catalogue.names("runs"):
-        return _run_conditions(source)
-    if text.endswith(".toml") or "/" in text:
-        path = catalogue.locate("runs", source)
-        if "quantities" in catalogue.read_toml(path):
-            return NucleationConditions(name=path.stem, parameters=load_parameters(path))
-        return _run_conditions(source)
-    known = [*catalogue.names("params"), *catalogue.names("runs")]
-    raise InputError(
-        f"{catalogue.shown(text)!r} is neither a shipped parameter set nor a shipped run",
-        advice=f"{catalogue.nearest(text, known)}Sets: {', '.join(catalogue.names('params'))}. "
-        "Runs: see `kmc runs list`. Or give the path of a TOML file.",
-    )
 
 
 def _run_conditions(source) -> NucleationConditions:

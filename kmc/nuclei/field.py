@@ -24,7 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft, linalg, spatial
+from scipy import fft, linalg, optimize, spatial
 
 from kmc.common.threads import over_rows, threads_for
 from kmc.kernels import discs
@@ -96,8 +96,16 @@ class MeanField:
         depth = closed_depth_um if self.closed else medium.thickness_um
         n = 96
         first = min(depth / n, 0.02 * depth, 0.05)
-        # Thin at the interface, where S changes first when the current does.
-        steps = _growing(first, depth, n)
+        # Lengths that grow by one factor from the first: thin at the interface, where S changes
+        # first when the current does.
+        if first * n >= depth * (1 - 1e-9):
+            steps = np.full(n, depth / n)
+        else:
+            factor = optimize.brentq(
+                lambda f: first * (f**n - 1) / (f - 1) - depth, 1 + 1e-9, 100.0
+            )
+            steps = first * factor ** np.arange(n)
+            steps = steps * (depth / steps.sum())
         widths = np.concatenate([[steps[0] / 2], (steps[1:] + steps[:-1]) / 2])
         self._store = medium.bulk_storage_per_um3 * widths  # per µm² and unit of S, node by node
         self._store[0] += medium.interface_storage_per_um2
@@ -167,17 +175,6 @@ def _dot(first: np.ndarray, second: np.ndarray) -> float:
     return float((first * second).sum())
 
 
-def _growing(first: float, total: float, n: int) -> np.ndarray:
-    """n lengths that grow by one factor from `first` and add up to `total`."""
-    from scipy.optimize import brentq
-
-    if first * n >= total * (1 - 1e-9):
-        return np.full(n, total / n)
-    factor = brentq(lambda f: first * (f**n - 1) / (f - 1) - total, 1 + 1e-9, 100.0)
-    steps = first * factor ** np.arange(n)
-    return steps * (total / steps.sum())
-
-
 @dataclass
 class Absorbers:
     """The voids as the field sees them."""
@@ -224,7 +221,16 @@ class SurfaceField:
         self._inverse = np.zeros_like(self._single)
         np.divide(1.0, self._single, out=self._inverse, where=self._single > 0)
         self._width_um = _WIDTH_CELLS * self.pitch_um
-        self._own_s = self._smeared_s(waves)
+        # What the grid gives a point for its own flux, but for images: its smeared resistance.
+        k = 2 * np.pi * np.fft.fftfreq(n_cells, self.pitch_um)
+        kx = 2 * np.pi * np.fft.rfftfreq(n_cells, self.pitch_um)
+        weight = np.exp(-((kx[None, :] ** 2 + k[:, None] ** 2) * self._width_um**2))
+        twice = np.full(kx.size, 2.0)  # waves that rfft leaves out are those of −k
+        twice[0] = 1.0
+        if n_cells % 2 == 0:
+            twice[-1] = 1.0
+        alone = smeared_s(0.0, self._width_um, medium.bulk_per_um_s, medium.interface_per_s)
+        self._own_s = float(alone + (weight * (self._cells - waves) * twice).sum() / edge_um**2)
         self._table = self._smeared_pairs(self._width_um)
         # Of one point at a place, in the mean over a cell: Gaussian and cell have these variances.
         self._alone = self._smeared_pairs(math.sqrt(self._width_um**2 / 2 + self.pitch_um**2 / 24))
@@ -234,19 +240,6 @@ class SurfaceField:
             np.sqrt(self._shares) * self.pitch_um, medium.bulk_per_um_s, medium.interface_per_s
         )
         self._cell_s, self._rim_s = float(patch[-1]), _RIM * (patch - patch[-1])
-
-    def _smeared_s(self, waves: np.ndarray) -> float:
-        """What the grid gives a point for its own flux, but for images: its smeared resistance."""
-        b, i = self.medium.bulk_per_um_s, self.medium.interface_per_s
-        endless = smeared_s(0.0, self._width_um, b, i)
-        kx = 2 * np.pi * np.fft.rfftfreq(self.n_cells, self.pitch_um)
-        ky = 2 * np.pi * np.fft.fftfreq(self.n_cells, self.pitch_um)
-        weight = np.exp(-((kx[None, :] ** 2 + ky[:, None] ** 2) * self._width_um**2))
-        twice = np.full(kx.size, 2.0)  # waves that rfft leaves out are those of −k
-        twice[0] = 1.0
-        if self.n_cells % 2 == 0:
-            twice[-1] = 1.0
-        return float(endless + (weight * (self._cells - waves) * twice).sum() / self.edge_um**2)
 
     def _smeared_pairs(self, width_um: float) -> tuple[np.ndarray, np.ndarray]:
         """Supersaturation that one smeared point makes at another, by their distance."""
@@ -268,10 +261,9 @@ class SurfaceField:
     ) -> Solution:
         """Fluxes into the voids, and the supersaturation that is left.
 
-        - `flux_per_s` (float64 array, shape (n, n)): vacancies that stripping leaves in each cell
-          in a second.
-        - `mean` ((float, float)): m and R of `MeanField.step`.
-        - `guess` ((float64 array, float64 array)): fluxes of cells and points to begin with.
+        - `flux_per_s`: vacancies that stripping leaves in each cell in a second, shape (n, n).
+        - `mean`: m and R of `MeanField.step`.
+        - `guess`: fluxes of cells and points to begin with.
         - `tolerance`: of the supersaturation at each void, relative to the largest excess.
         """
         n_cells, n_points = len(voids.cells), len(voids.x_um)
@@ -310,16 +302,15 @@ class SurfaceField:
             if n_cells:
                 grid = np.zeros((self.n_cells, self.n_cells), np.float32)
 
-                def scatter(start, end):
-                    part = slice(start, end)
-                    grid.ravel()[voids.cells[part]] = residual[part] * eased[part]
-
                 def gather(start, end):
                     part = slice(start, end)
                     out[part] = image.ravel()[voids.cells[part]] * eased[part]
 
-                over_rows(scatter, n_cells, self._threads)
-                image = self._deconvolved(grid, mean[1])
+                self._put(grid, voids.cells, residual[:n_cells] * eased)
+                # The mean keeps its own resistance, unless waves have a larger one.
+                largest = max(mean[1], self._cells[0, 1])
+                image = self._filtered(grid, self._inverse, lambda total: total / largest)
+                image *= self.pitch_um**2
                 over_rows(gather, n_cells, self._threads)
             out[n_cells:] = residual[n_cells:] / diagonal
             return out
@@ -380,12 +371,6 @@ class SurfaceField:
         out /= self.pitch_um**2
         return out
 
-    def _deconvolved(self, grid: np.ndarray, mean_s: float) -> np.ndarray:
-        largest = max(mean_s, self._cells[0, 1])
-        out = self._filtered(grid, self._inverse, lambda total: total / largest)
-        out *= self.pitch_um**2
-        return out
-
     def _filtered(self, grid, kernel: np.ndarray, of_sum: Callable[[float], float]) -> np.ndarray:
         """A grid with each of its waves times `kernel`, and that of its sum as `of_sum` has it."""
         waves = fft.rfft2(grid, workers=self._threads)
@@ -406,14 +391,18 @@ class SurfaceField:
             (self.n_cells, self.n_cells), np.float64 if has_points else kind
         )
         n_cells = len(voids.cells)
-
-        def scatter(start, end):
-            grid.ravel()[voids.cells[start:end]] = flux[start:end]
-
-        over_rows(scatter, n_cells, self._threads)
+        self._put(grid, voids.cells, flux)
         if has_points:
             self.spread(voids.x_um, voids.y_um, flux[n_cells:], grid)
         return grid.astype(kind, copy=False)
+
+    def _put(self, grid: np.ndarray, cells: np.ndarray, values: np.ndarray) -> None:
+        """Set some cells of a grid to these values."""
+
+        def scatter(start, end):
+            grid.ravel()[cells[start:end]] = values[start:end]
+
+        over_rows(scatter, len(cells), self._threads)
 
     def _at_points(self, grid: np.ndarray, voids: Absorbers) -> np.ndarray:
         x, y = voids.x_um, voids.y_um

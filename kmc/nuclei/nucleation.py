@@ -114,21 +114,18 @@ class NucleationModel:
         so that the shells of sites do not tilt it). Between whole n it is interpolated.
         """
         n = np.asarray(n, dtype=float)
-        known = self.free.n.astype(float)
-        inside = np.interp(n, known, self.free.ln_Z)
+        inside = np.interp(n, self.free.n.astype(float), self.free.ln_Z)
         large = np.maximum(n, self.free.n_max)
-        value = np.where(n <= self.free.n_max, inside, -self.law.minus_ln_Z(large) + self._shift(n))
+        # What is left between the law and the samples at n_max is gone at 1.5 n_max.
+        n_max = self.free.n_max
+        left = self.free.ln_Z[-1] + float(self.law.minus_ln_Z(n_max))
+        shift = left * np.clip(1.5 - 0.5 * n / n_max - (n / n_max - 1.0) * 0.5, 0.0, 1.0)
+        value = np.where(n <= n_max, inside, -self.law.minus_ln_Z(large) + shift)
         if self.gamma_factor != 1.0:
             value = value - (self.gamma_factor - 1) * self.law.surface * (n ** (2 / 3) - 1)
         if self.prefactor != 1.0:
             value = value + np.where(n > 1.5, math.log(self.prefactor), 0.0)
         return value
-
-    def _shift(self, n):
-        """What is left between the law and the samples at n_max, gone at 1.5 n_max."""
-        n_max = self.free.n_max
-        left = self.free.ln_Z[-1] + float(self.law.minus_ln_Z(n_max))
-        return left * np.clip(1.5 - 0.5 * n / n_max - (n / n_max - 1.0) * 0.5, 0.0, 1.0)
 
     def S_eq(self, n) -> np.ndarray:
         """Activity at which a void of n vacancies neither grows nor shrinks: exp(−d ln Z_n/dn).
@@ -152,8 +149,9 @@ class NucleationModel:
         return -self.ln_Z(n) - n * math.log(S)
 
     def _sizes(self, S: float) -> np.ndarray:
-        """1 … well past the critical size."""
-        _check_S(S)
+        """1 … well past the critical size; 1 alone where that is out of reach."""
+        if not (math.isfinite(S) and S > 0):
+            raise InputError(f"S = {S} is out of range", advice="Give an activity above 0.")
         n_max = self.free.n_max
         while n_max <= LARGEST_CRITICAL:
             sizes = np.arange(1, n_max + 1)
@@ -209,6 +207,7 @@ class NucleationModel:
         if len(sizes) == 1:
             return 0.0
         log_terms = self.work_kT(S, sizes) - np.log(self.beta_per_s(sizes, S))
+        # Over the largest term: single terms leave the range of doubles at small S.
         top = log_terms.max()
         total = np.exp(log_terms - top).sum()
         return float(self.transport.L1_density_cm2 * math.exp(-top) / total)
@@ -225,6 +224,8 @@ class NucleationModel:
         top = int(np.argmax(work))
         end = top + 1 + int(np.argmax(work[top:] < work[top] - depth_kT))
         work = work[:end] - work[top]
+        # Sizes in series, each with the resistance 1/(β N): the steady number at n is what lies
+        # beyond n, and the lag the time to fill all of them through what lies before.
         resistance = np.exp(work) / self.beta_per_s(sizes[:end], S)
         after = np.cumsum(resistance[::-1])[::-1]
         before = np.concatenate(([0.0], np.cumsum(resistance)[:-1]))
@@ -256,7 +257,9 @@ class NucleationModel:
         n = self.free.n_max
         volume = n * surface.site_volume_cm3
         radius = float(self.radius_cm(n))
-        ratio = _height_over_radius(volume / radius**3)
+        # V = (π h/6)(3 R² + h²) of a cap, a cubic in h/R with one positive root.
+        roots = np.roots([math.pi / 6, 0.0, math.pi / 2, -volume / radius**3])
+        ratio = float(next(r.real for r in roots if abs(r.imag) < 1e-9 and r.real > 0))
         angle = 2 * math.atan(ratio)
         share = (2 + math.cos(angle)) * (1 - math.cos(angle)) ** 2 / 4
         kT_J = K_B_J * surface.temperature_K
@@ -275,17 +278,6 @@ class NucleationModel:
         surface = self.transport.surface
         thermal_V = thermal_voltage_V(surface.temperature_K, surface.parameters.valence)
         return concentration_overpotential_V(S, thermal_V)
-
-
-def _check_S(S: float) -> None:
-    if not (math.isfinite(S) and S > 0):
-        raise InputError(f"S = {S} is out of range", advice="Give an activity above 0.")
-
-
-def _height_over_radius(volume_over_cube: float) -> float:
-    """h/R of a cap with V/R³: V = (π h/6)(3 R² + h²)."""
-    roots = np.roots([math.pi / 6, 0.0, math.pi / 2, -volume_over_cube])
-    return float(next(root.real for root in roots if abs(root.imag) < 1e-9 and root.real > 0))
 
 
 def classical_barrier_kT(

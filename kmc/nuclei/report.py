@@ -98,6 +98,7 @@ class Nucleation:
                 f"kT at the S = {burst.S_steady:.3g} of an interface without voids."
             )
         transport = model.transport
+        # A film of whole layers that gains energy spreads by itself, and no cap describes it.
         film, layers = min((transport.surface.film_eV(k), k) for k in range(1, 9))
         if film < 0:
             lines.append(
@@ -105,12 +106,14 @@ class Nucleation:
                 "L1 site. Voids spread as films; γ, aspect and the law beyond the sampled sizes "
                 "have no meaning there, and large voids are more stable than the law says."
             )
+        # S − 1 without voids is proportional to the distance of the sink.
         per_S_um = c.sink_distance_um / (burst.S_steady - 1)
         nearest_um = per_S_um * (self.threshold_S - 1)
         line = f"Vacancies end as if at one perfect sink {figure(c.sink_distance_um, 'µm')} away. "
         if burst.S_steady > self.threshold_S:
             needed = figure(per_S_um * (burst.S - 1), "µm", digits=2)
             line += f"The burst's S of {burst.S:.3g} needs all sinks {needed} away or farther. "
+        # Dislocations ρ per area of plane are sinks of the depth 1/κ = 1/√ρ.
         dense = figure(1e12 / nearest_um**2, digits=1)
         lines.append(
             f"{line}With one nearer than {figure(nearest_um, 'µm', digits=2)} (the interface "

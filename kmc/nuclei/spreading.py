@@ -30,14 +30,12 @@ def point_resistance_s(distance_um, bulk_per_um_s: float, interface_per_s: float
     κ_b r) far away, −ln(r/λ)/(2π κ_i) nearby.
     """
     distance = np.asarray(distance_um, dtype=float)
+    # Without the layer this is all; with it a factor that depends on r/λ alone.
     far = 1.0 / (2 * math.pi * bulk_per_um_s * distance)
     if interface_per_s == 0.0:
         return far
-    return far * _point_factor(distance * (bulk_per_um_s / interface_per_s))
-
-
-def _point_factor(reduced: np.ndarray) -> np.ndarray:
-    """2π κ_b r g(r) against u = r/λ: (π/2) u [H0(u) − Y0(u)]."""
+    # 2π κ_b r g(r) = (π/2) u [H0(u) − Y0(u)], u = r/λ.
+    reduced = distance * (bulk_per_um_s / interface_per_s)
     table_log, table = _point_table()
     inside = np.interp(np.log(np.maximum(reduced, 1e-300)), table_log, table)
     with np.errstate(over="ignore"):
@@ -46,9 +44,8 @@ def _point_factor(reduced: np.ndarray) -> np.ndarray:
     series = 1 - squared * (1 - squared * (9 - 225 * squared))
     nearest = math.exp(table_log[0])
     log = np.log(2 / np.minimum(np.maximum(reduced, 1e-300), nearest)) - np.euler_gamma
-    return np.where(
-        reduced > _ASYMPTOTIC, series, np.where(reduced < nearest, reduced * log, inside)
-    )
+    near = np.where(reduced < nearest, reduced * log, inside)
+    return far * np.where(reduced > _ASYMPTOTIC, series, near)
 
 
 @lru_cache(maxsize=1)
@@ -64,12 +61,8 @@ def disc_resistance_s(radius_um, bulk_per_um_s: float, interface_per_s: float) -
     less, down to the logarithm of a sink in a plane. Accurate to 1e-4.
     """
     radius = np.asarray(radius_um, dtype=float)
+    # 4 κ_b R times the resistance follows from λ/R alone.
     reduced = interface_per_s / (bulk_per_um_s * radius)
-    return _shape_factor(reduced) / (4 * bulk_per_um_s * radius)
-
-
-def _shape_factor(reduced) -> np.ndarray:
-    """4 κ_b R times the resistance of a disc, against λ/R."""
     table_log, table = _table()
     log = np.log(np.clip(reduced, _MIN, _MAX))
     inside = np.exp(np.interp(log, table_log, table))
@@ -78,7 +71,8 @@ def _shape_factor(reduced) -> np.ndarray:
     # Above it the layer carries all: 1/(2π κ_i) (ln(2λ/R) − γ_E).
     many = np.maximum(reduced, 1.0)
     large = 2 / (math.pi * many) * (np.log(2 * many) - np.euler_gamma)
-    return np.where(reduced < _MIN, small, np.where(reduced > _MAX, large, inside))
+    shape = np.where(reduced < _MIN, small, np.where(reduced > _MAX, large, inside))
+    return shape / (4 * bulk_per_um_s * radius)
 
 
 @lru_cache(maxsize=1)
@@ -140,10 +134,8 @@ def smeared_s(
 
     (1/2π) ∫ exp(−k² w²) J0(kd)/(κ_b + κ_i k) dk, w the standard deviation of either.
     """
-    k = (
-        np.concatenate([np.geomspace(1e-12, 0.02, 400), np.linspace(0.02, 9.0, 4000)[1:]])
-        / width_um
-    )
+    k = np.concatenate([np.geomspace(1e-12, 0.02, 400), np.linspace(0.02, 9.0, 4000)[1:]])
+    k /= width_um
     weight = np.exp(-((k * width_um) ** 2)) / (bulk_per_um_s + interface_per_s * k) / (2 * np.pi)
     waves = special.j0(np.multiply.outer(np.asarray(distance_um, dtype=float), k))
     below = k[0] / (2 * np.pi * bulk_per_um_s)
@@ -156,6 +148,8 @@ def patch_resistance_s(side_um, bulk_per_um_s: float, interface_per_s: float) ->
     (1/4π²) ∫ [sin(k_x s/2) sin(k_y s/2)/(k_x k_y s²/4)]²/(κ_b k + κ_i k²) d²k, to 1e-3; without the
     layer 0.4732/(κ_b s).
     """
+    # In polar coordinates u = k s, over an eighth of the directions, of which all others are
+    # mirror images; logarithmic far out, where the square's edges alone are seen.
     angle = (np.arange(64) + 0.5) / 64 * (math.pi / 4)
     u = np.concatenate([np.arange(0.005, 40.0, 0.01), np.geomspace(40.0, 4e3, 4001)])
     du = np.concatenate([np.full(4000, 0.01), np.gradient(u[4000:])])
@@ -178,13 +172,11 @@ def grid_resistance(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Supersaturation from a flux, by wave vector, on a periodic square grid.
 
-    Returns
-    -------
-    (cells, waves) : float64 arrays, shape (n_cells, n_cells // 2 + 1)
-        Ŝ/Ĵ in µm² s, as `numpy.fft.rfft2` orders wave vectors: 1/(κ_b q coth(qL) + κ_i k² +
-        κ_b/λ), q² = k² + κ², with sinks at the interface (λ) and in the metal (1/κ), and
-        beside it the mean over a cell of what an even flux into a cell does, which sums the waves
-        that agree on all cell centres. k = 0 is left 0: it has a past (`mean.MeanField`).
+    Returns (cells, waves), float64 arrays of shape (n_cells, n_cells // 2 + 1). The waves are Ŝ/Ĵ
+    in µm² s as `numpy.fft.rfft2` orders wave vectors, 1/(κ_b q coth(qL) + κ_i k² + κ_b/λ) with
+    q² = k² + κ² and sinks at the interface (λ) and in the metal (1/κ); the cells are the mean over
+    a cell of what an even flux into a cell does. k = 0 is left 0: it has a past
+    (`field.MeanField`).
     """
     pitch = edge_um / n_cells
     kx = 2 * np.pi * np.fft.rfftfreq(n_cells, pitch)

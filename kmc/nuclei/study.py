@@ -14,7 +14,7 @@ from kmc.errors import InputError
 from kmc.nuclei.burst import HOUR_S, nucleation_burst
 from kmc.nuclei.capture import VacancyTransport
 from kmc.nuclei.clusters import WALKERS, cluster_free_energies
-from kmc.nuclei.conditions import NucleationConditions, conditions_of
+from kmc.nuclei.conditions import conditions_of
 from kmc.nuclei.nucleation import NucleationModel
 from kmc.nuclei.quenched import quenched_maps
 from kmc.nuclei.report import Nucleation, Scan
@@ -48,35 +48,23 @@ def nucleation(
 ) -> Nucleation:
     """Free energies of clusters, nucleation at the true rates, and its burst under a current.
 
-    Parameters
-    ----------
-    source : str or Path
-        A run (its temperature, lattice, current, thickness, sinks and Mg are taken) or a parameter
-        set.
-    lattice, temperature_K, current_mA_cm2, thickness_um : optional
-        In place of the run's, or of bcc_100, 298.15 K, 0.5 mA/cm² and 100 µm.
-    sink_length_um, sink_depth_um : float, optional
-        λ of the interface and 1/κ of the metal as sinks of vacancies, in place of the run's.
-    mg_coverage, mg_fraction : float, optional
-        Share of Mg in L1 alone, and in all other layers.
-    n_max : int
-        Largest cluster that is sampled.
-    seed, walkers, steps
-        As for `kmc.nuclei.clusters.cluster_free_energies`.
-    capture : {"field", "sum"}
-        How voids take up vacancies, see `kmc.nuclei.capture`.
-    currents_mA_cm2 : sequence of float
-        Of the scan.
-    coverages, temperatures_K : sequence of float
-        Repeat everything at these coverages of L1 (with shorter walks) and temperatures.
-    maps : int, optional
-        Single arrangements of Mg that are sampled too; 6 by default where there is Mg, 0 for none.
-    progress : bool or Progress
+    - `source`: a run (its temperature, lattice, current, thickness, sinks and Mg are taken) or a
+      parameter set.
+    - `lattice`, `temperature_K`, `current_mA_cm2`, `thickness_um`: in place of the run's, or of
+      bcc_100, 298.15 K, 0.5 mA/cm² and 100 µm.
+    - `sink_length_um`, `sink_depth_um`: λ of the interface and 1/κ of the metal as sinks of
+      vacancies, in place of the run's.
+    - `mg_coverage`, `mg_fraction`: share of Mg in L1 alone, and in all other layers.
+    - `n_max`: largest cluster that is sampled.
+    - `seed`, `walkers`, `steps`: as for `kmc.nuclei.clusters.cluster_free_energies`.
+    - `capture`: how voids take up vacancies, "field" or "sum" (`kmc.nuclei.capture`).
+    - `currents_mA_cm2`: of the scan.
+    - `coverages`, `temperatures_K`: repeat everything at these coverages of L1 (with shorter walks)
+      and temperatures.
+    - `maps`: single arrangements of Mg that are sampled too; 6 by default where there is Mg, 0 for
+      none.
 
-    Raises
-    ------
-    InputError
-        Anything that cannot be used.
+    Raises `InputError`: anything that cannot be used.
     """
     conditions = conditions_of(
         source,
@@ -89,11 +77,26 @@ def nucleation(
         sink_length_um=sink_length_um,
         sink_depth_um=sink_depth_um,
     )
-    _check(conditions, currents_mA_cm2)
+    if conditions.parameters.has("pair_bond_eV"):
+        raise InputError(
+            f"the parameter set {conditions.parameters.name} is a plain lattice gas without an "
+            "interface",
+            advice="Use a set with interface energies, such as li_li2s.",
+        )
+    for value in (conditions.current_mA_cm2, *currents_mA_cm2):
+        if not (math.isfinite(value) and 0 < value <= 1e6):
+            raise InputError(
+                f"current_mA_cm2 = {value} is out of range",
+                advice="Give a stripping current density above 0 mA/cm².",
+            )
+    for key, value in conditions.sinks_um.items():
+        if not (1e-3 <= value <= 1e6 or value == math.inf):
+            advice = "Give 0.001 to 1e6 µm, or inf."
+            raise InputError(f"{key} = {value} is out of range", advice=advice)
     others = [replace(conditions, mg_coverage=x) for x in coverages]
     others += [replace(conditions, temperature_K=T) for T in temperatures_K]
-    for other in others:
-        _ = other.surface  # refuses what is out of range before anything is computed
+    for each in (conditions, *others):
+        _ = each.surface  # refuses what is out of range before anything is computed
     options = {"n_max": n_max, "seed": seed, "capture": capture, "currents": currents_mA_cm2}
     share = 1.0 / (1.0 + 0.4 * len(others))
     bar = progress_for("nucleation", progress)
@@ -112,26 +115,6 @@ def nucleation(
     return replace(main, by_coverage=more[:n], by_temperature=more[n:])
 
 
-def _check(c: NucleationConditions, currents) -> None:
-    _ = c.surface
-    if c.parameters.has("pair_bond_eV"):
-        raise InputError(
-            f"the parameter set {c.parameters.name} is a plain lattice gas without an interface",
-            advice="Use a set with interface energies, such as li_li2s.",
-        )
-    for value in (c.current_mA_cm2, *currents):
-        if not (math.isfinite(value) and 0 < value <= 1e6):
-            raise InputError(
-                f"current_mA_cm2 = {value} is out of range",
-                advice="Give a stripping current density above 0 mA/cm².",
-            )
-    for key, value in c.sinks_um.items():
-        if not (1e-3 <= value <= 1e6 or value == math.inf):
-            raise InputError(
-                f"{key} = {value} is out of range", advice="Give 0.001 to 1e6 µm, or inf."
-            )
-
-
 def _study(conditions, *, n_max, seed, capture, currents, walkers, steps, maps, bar) -> Nucleation:
     surface = conditions.surface
     part = Share(bar, 0.0, 0.5 if surface.has_mg else 0.75)
@@ -146,7 +129,17 @@ def _study(conditions, *, n_max, seed, capture, currents, walkers, steps, maps, 
         quenched = quenched_maps(free, seed=seed, progress=part, **options)
     bar.update(0.85 if surface.has_mg else 0.75, "the burst")
     burst = nucleation_burst(model, conditions.current_mA_cm2, **conditions.sinks_um)
-    scan = _scan(model, conditions, currents, bar)
+    # Bursts against the current, and again with what is least known made larger and smaller.
+    plain = [nucleation_burst(model, j, **conditions.sinks_um) for j in currents]
+    variations = {f"prefactor × {factor:g}": {"prefactor": factor} for factor in PREFACTORS}
+    variations |= {f"γ × {factor:g}": {"gamma_factor": factor} for factor in GAMMA_FACTORS}
+    densities = {}
+    for k, (name, change) in enumerate(variations.items()):
+        bar.update(0.88 + 0.03 * k, f"bursts with {name}")
+        varied = model.varied(**change)
+        found = [nucleation_burst(varied, j, **conditions.sinks_um) for j in currents]
+        densities[name] = np.array([burst.density_per_um2 for burst in found])
+    scan = Scan(np.array(currents, dtype=float), plain, densities)
     threshold_S = model.S_at_rate(1.0 / HOUR_S)
     one = model.transport.supersaturation(1.0, conditions.sink_distance_um * 1e-4) - 1.0
     return Nucleation(
@@ -158,18 +151,3 @@ def _study(conditions, *, n_max, seed, capture, currents, walkers, steps, maps, 
         threshold_S=threshold_S,
         quenched=quenched,
     )
-
-
-def _scan(model: NucleationModel, conditions: NucleationConditions, currents, bar) -> Scan:
-    def bursts(varied):
-        sinks = conditions.sinks_um
-        return [nucleation_burst(varied, j, **sinks) for j in currents]
-
-    variations = {f"prefactor × {factor:g}": {"prefactor": factor} for factor in PREFACTORS}
-    variations |= {f"γ × {factor:g}": {"gamma_factor": factor} for factor in GAMMA_FACTORS}
-    plain, by_variation = bursts(model), {}
-    for k, (name, change) in enumerate(variations.items()):
-        bar.update(0.88 + 0.03 * k, f"bursts with {name}")
-        found = bursts(model.varied(**change))
-        by_variation[name] = np.array([burst.density_per_um2 for burst in found])
-    return Scan(np.array(currents, dtype=float), plain, by_variation)

@@ -107,68 +107,42 @@ class Surface:
         return energy / MICRO_eV
 
     @cached_property
+    def vectors(self) -> np.ndarray:
+        """Vectors to the 14 neighbours, first shell first, in units of a; shape (14, 3)."""
+        cell = self.probe.unit_cell
+        d_layer, d_x, d_y, column = np.concatenate([moves[0] for moves in cell.moves]).T
+        target = (d_layer % cell.n_layer_types) * cell.sites_per_layer_cell + column
+        plane = cell.in_plane[target] - cell.in_plane[0]
+        plane = plane + np.column_stack((d_x, d_y)) * cell.edges[:2]
+        return np.column_stack((plane, d_layer * (cell.edges[2] / cell.n_layer_types)))
+
+    @cached_property
     def steps(self) -> np.ndarray:
         """Steps to the 14 neighbours, int of shape (14, 3): along two primitive vectors, layers.
 
         The vectors are the shortest that span L1, so every site of every layer has the same steps.
         """
-        cell, spacing = self.probe.unit_cell, self.probe.unit_cell.edges[2]
-        spacing = spacing / cell.n_layer_types
-        steps_to, layers_to = [], []
-        for moves in cell.moves:
-            d_layer, d_x, d_y, column = moves[0].T
-            target = (d_layer % cell.n_layer_types) * cell.sites_per_layer_cell + column
-            plane = cell.in_plane[target] - cell.in_plane[0]
-            plane = plane + np.column_stack((d_x, d_y)) * cell.edges[:2]
-            steps_to.append(np.column_stack((plane, d_layer * spacing)))
-            layers_to.append(d_layer)
-        vectors, layers = np.concatenate(steps_to), np.concatenate(layers_to)
-        first, second, up = self._primitive(vectors, layers)
-        basis = np.column_stack((first, second, up))
-        steps = np.linalg.solve(basis, vectors.T).T
-        whole = np.rint(steps).astype(np.int64)
-        assert np.abs(steps - whole).max() < 1e-4
-        return whole
-
-    @staticmethod
-    def _primitive(vectors, layers):
-        """Two shortest lattice vectors within a layer, and the shortest one to the next layer."""
-        reach = np.array(list(product(range(-3, 4), repeat=3)))
-        # Three first neighbours that span the lattice: any with the smallest volume.
-        first = vectors[: kernel.N_FIRST]
-        triples = [(a, b, c) for a in range(8) for b in range(a) for c in range(b)]
-        volume = [abs(np.linalg.det(first[list(t)])) for t in triples]
-        chosen = next(
-            first[list(t)] for t, v in zip(triples, volume, strict=True) if abs(v - 0.5) < 1e-6
-        )
-        points = reach @ chosen
-        height = points[:, 2] / min(abs(v[2]) for v, d in zip(vectors, layers, strict=True) if d)
-        unit = min(abs(points[np.abs(points[:, 2]) > _TOLERANCE, 2]))
-        height = points[:, 2] / unit
+        # Three first neighbours that span the lattice: any with the volume of a site, a³/2.
+        first = self.vectors[: kernel.N_FIRST]
+        triples = (list(t) for t in product(range(8), repeat=3) if t[0] > t[1] > t[2])
+        chosen = next(t for t in triples if abs(abs(np.linalg.det(first[t])) - 0.5) < 1e-6)
+        points = np.array(list(product(range(-3, 4), repeat=3))) @ first[chosen]
+        height = points[:, 2] / min(abs(points[np.abs(points[:, 2]) > _TOLERANCE, 2]))
         length = np.linalg.norm(points, axis=1)
         order = np.argsort(length, kind="stable")
+        # The two shortest that span a layer, and the shortest one to the next layer.
         plane = [i for i in order if abs(height[i]) < _TOLERANCE and length[i] > _TOLERANCE]
         a = points[plane[0]]
         b = next(
             points[i] for i in plane if abs(a[0] * points[i, 1] - a[1] * points[i, 0]) > _TOLERANCE
         )
         up = next(points[i] for i in order if abs(height[i] - 1) < _TOLERANCE)
-        return a, b, up
+        steps = np.linalg.solve(np.column_stack((a, b, up)), self.vectors.T).T
+        whole = np.rint(steps).astype(np.int64)
+        assert np.abs(steps - whole).max() < 1e-4
+        return whole
 
     # --- arrays of the kernels --------------------------------------------------------------------
-
-    def _log_beside(self) -> np.ndarray:
-        """ln[(1−x) + x exp(−e/kT)] of a metal site of L1, of L2 and above, by its counts."""
-        h, table = self.hamiltonian, np.zeros((3, kernel.N_CODES))
-        if not self.has_mg:
-            return table
-        code = np.arange(kernel.N_CODES)
-        first, second, facing = code & 15, code >> 4 & 7, code >> 7
-        extra1, extra2 = (int(b[LI, MG] - b[LI, LI]) for b in (h.bond1, h.bond2))
-        for kind, share in enumerate((self.mg_coverage, self.mg_fraction, self.mg_fraction)):
-            energy = first * extra1 + second * extra2 + (facing * h.chi if kind == 1 else 0)
-            table[kind] = np.log1p(share * np.expm1(-energy / self.kT_ueV))
-        return table
 
     def geometry(self, largest: int) -> kernel.ClusterLattice:
         """Lattice and weights for clusters of up to `largest` vacancies, Mg averaged over.
@@ -188,11 +162,16 @@ class Surface:
         energy[pad : pad + n] = self.formation_ueV[:n]
         lithium = np.full(layers, 1.0 - self.mg_fraction)
         lithium[pad] = 1.0 - self.mg_coverage
-        h, log_beside = self.hamiltonian, self._log_beside()
-        code = np.arange(kernel.N_CODES)
-        bonds = (code & 15) * int(h.bond1[LI, LI]) + (code >> 4 & 7) * int(h.bond2[LI, LI])
-        with np.errstate(over="ignore"):  # counts that no site has
-            bond = np.exp(bonds / self.kT_ueV - log_beside)
+        # ln[(1 − x) + x exp(−e/kT)] of a metal site of L1, of L2 and above, by its counts.
+        h, log_beside = self.hamiltonian, np.zeros((3, kernel.N_CODES))
+        if self.has_mg:
+            code = np.arange(kernel.N_CODES)
+            first, second, facing = code & 15, code >> 4 & 7, code >> 7
+            extra1, extra2 = (int(b[LI, MG] - b[LI, LI]) for b in (h.bond1, h.bond2))
+            for kind, share in enumerate((self.mg_coverage, self.mg_fraction, self.mg_fraction)):
+                # Only an L2 site faces vacancies of L1 that count with χ.
+                extra = first * extra1 + second * extra2 + (facing * h.chi if kind == 1 else 0)
+                log_beside[kind] = np.log1p(share * np.expm1(-extra / self.kT_ueV))
         return kernel.ClusterLattice(
             d_column=steps[:, 0] + side * steps[:, 1],
             d_layer=steps[:, 2].copy(),
@@ -200,7 +179,7 @@ class Surface:
             base=pad,
             by_site=0,
             site=lithium * np.exp(-energy / self.kT_ueV),
-            bond=bond,
+            bond=self._bond(log_beside),
             log_beside=log_beside,
             with_beside=int(self.has_mg),
             together=hanging_together(steps),
@@ -214,7 +193,8 @@ class Surface:
         shares[plain.base] = self.mg_coverage
         shares[: plain.base] = 0.0
         mg = rng.random((n_layers, n_columns)) < shares
-        h, kT = self.hamiltonian, self.kT_ueV
+        h = self.hamiltonian
+        # What the drawn Mg beside a site adds to the energy of a vacancy there.
         extra = np.zeros((n_layers, n_columns))
         column = np.arange(n_columns)
         for j in range(kernel.N_NEAR):
@@ -228,28 +208,26 @@ class Surface:
                 extra[plain.base] += h.chi * beside[plain.base]
         # The mean over arrangements holds the chance of Li; a drawn arrangement has Li or not.
         pure = plain.site / (1.0 - shares[:, 0])
-        site = np.where(mg, 0.0, pure[:, None] * np.exp(-extra / kT))
-        code = np.arange(kernel.N_CODES)
-        bonds = (code & 15) * int(h.bond1[LI, LI]) + (code >> 4 & 7) * int(h.bond2[LI, LI])
-        with np.errstate(over="ignore"):
-            bond = np.tile(np.exp(bonds / kT), (3, 1))
+        site = np.where(mg, 0.0, pure[:, None] * np.exp(-extra / self.kT_ueV))
+        none = np.zeros((3, kernel.N_CODES))
         return plain._replace(
-            by_site=1,
-            site=site.ravel(),
-            bond=bond,
-            log_beside=np.zeros((3, kernel.N_CODES)),
-            with_beside=0,
+            by_site=1, site=site.ravel(), bond=self._bond(none), log_beside=none, with_beside=0
         )
+
+    def _bond(self, log_beside: np.ndarray) -> np.ndarray:
+        """Factor of vacating a site by its counts: bonds gained, and its own lf left behind."""
+        h, code = self.hamiltonian, np.arange(kernel.N_CODES)
+        bonds = (code & 15) * int(h.bond1[LI, LI]) + (code >> 4 & 7) * int(h.bond2[LI, LI])
+        with np.errstate(over="ignore"):  # counts that no site has
+            return np.exp(bonds / self.kT_ueV - log_beside)
 
 
 def hanging_together(steps: np.ndarray) -> np.ndarray:
     """For every set of neighbours of a site, whether they are one cluster without the site.
 
-    - `steps` (ndarray of int, shape (14, 3))
+    - `steps`: ndarray of int, shape (14, 3).
 
-    Returns
-    -------
-    ndarray of uint8, shape (2**14,)
+    Returns ndarray of uint8, shape (2**14,).
     """
     known = {tuple(step) for step in steps}
     # Of all 2^14 sets at once, so that the walk looks up what it would otherwise search.

@@ -38,22 +38,24 @@ class ClusterVapour:
         with np.errstate(divide="ignore"):
             # Interpolated in logarithms, where rates of 1e-280 are ordinary; zeros would be −inf.
             self._log_rate = np.maximum(np.log(rates), -650.0)
-        self._nuclei = np.array([self._nucleus(S) for S in _ACTIVITIES])
+        # Of each S the size beyond the critical one at which the work has fallen by 3 kT.
+        nuclei = []
+        for S in _ACTIVITIES:
+            critical = model.critical_size(S)
+            # Without a critical size nothing nucleates: any size that is never reached will do.
+            if not np.isfinite(critical):
+                nuclei.append(1e6)
+                continue
+            sizes = np.arange(critical, 4 * critical + 40)
+            work = model.work_kT(S, sizes)
+            below = np.flatnonzero(work < work[0] - _DOWNHILL_kT)
+            nuclei.append(float(sizes[below[0]] if len(below) else sizes[-1]))
+        self._nuclei = np.array(nuclei)
         surface = model.transport.surface
+        # γ Ω/kT: a void of radius r is in equilibrium at ln S = 2 γ Ω/(kT r) (Gibbs, Thomson).
         site_m3 = surface.site_volume_cm3 * 1e-6
         kT_J = K_B_J * surface.temperature_K
         self.capillary_um = 1e6 * model.cap.gamma_J_m2 * site_m3 / kT_J
-
-    def _nucleus(self, S: float) -> float:
-        """Size beyond the critical one at which the work has fallen by 3 kT."""
-        critical = self.model.critical_size(S)
-        # Without a critical size nothing nucleates: any size that is never reached will do.
-        if not np.isfinite(critical):
-            return 1e6
-        sizes = np.arange(critical, 4 * critical + 40)
-        work = self.model.work_kT(S, sizes)
-        below = np.flatnonzero(work < work[0] - _DOWNHILL_kT)
-        return float(sizes[below[0]] if len(below) else sizes[-1])
 
     def S_eq(self, count) -> np.ndarray:
         """Supersaturation at which a void of so many vacancies neither grows nor shrinks."""
@@ -76,11 +78,6 @@ _known: dict[tuple, ClusterVapour] = {}
 _MAX_KNOWN = 64
 
 
-def _of_clusters(key: str) -> bool:
-    """Whether free energies of clusters may depend on a parameter: on no entropy, on no creep."""
-    return key != "formation_entropy_bulk_k" and not key.startswith("creep_")
-
-
 def vapour_of(
     parameters: ParameterSet,
     lattice: str,
@@ -98,18 +95,14 @@ def vapour_of(
         if len(_known) >= _MAX_KNOWN:
             _known.clear()
             _free.clear()
-        # A calibration varies entropy and creep in thousands of runs: walks take seconds.
-        shared = (tuple(item for item in values if _of_clusters(item[0])), *rest)
+        # Entropy and creep do not change free energies of clusters. A calibration varies both in
+        # thousands of runs, and the walks take seconds.
+        free_of = ("formation_entropy_bulk_k", "creep_")
+        shared = (tuple(item for item in values if not item[0].startswith(free_of)), *rest)
         try:
             if shared not in _free:
-                _free[shared] = cluster_free_energies(
-                    surface,
-                    n_max=N_MAX,
-                    walkers=WALKERS,
-                    steps=STEPS,
-                    seed=_SEED,
-                    progress=progress,
-                )
+                walks = {"n_max": N_MAX, "walkers": WALKERS, "steps": STEPS, "seed": _SEED}
+                _free[shared] = cluster_free_energies(surface, **walks, progress=progress)
         except InputError as problem:  # its n_max is none of a run's inputs
             raise InputError(
                 f"conditions.temperature_K = {temperature_K:g}: the free energies of clusters of "
