@@ -150,8 +150,7 @@ def check(name: str, lattice: str) -> None:
     bond, against the DFT value. A difference above 0.02 eV (or the limit in the note of the row) is
     marked as a miss, with the reason. Misses are no failure: the exit code is 0.
     """
-    from kmc.model.adatoms_check import adatom_rows
-    from kmc.model.dft_check import check_rows
+    from kmc.model.dft_check import adatom_rows, check_rows
     from kmc.model.parameters import load_parameters
 
     parameters, reference = load_parameters(name), "Given"

@@ -103,6 +103,7 @@ class Adatoms:
 
     def saddle_eV(self) -> np.ndarray:
         """T of a hop, [from, to, whether the layer changes]."""
+        # A lone atom on the metal is held by one bond, to the atom below it.
         held = np.array([*self.substrate_eV[:-1], self.bond_eV])
         top = np.array(self.barrier_eV) - held
         level = np.maximum.outer(top, top)
@@ -131,19 +132,13 @@ def adatoms(
     metal = sets[0]
     bond = metal.value("formation_energy_bulk_eV") / KINK
     cohesive = metal.value("cohesive_energy_eV")
+    own = [s.value("adsorption_energy_eV") - cohesive + KINK * bond for s in sets]
+    barriers = [s.value("surface_barrier_eV") for s in sets]
+    barriers.append(metal.value("metal_surface_barrier_eV"))
     return Adatoms(
         bond_eV=bond,
-        substrate_eV=(
-            *(s.value("adsorption_energy_eV") - cohesive + KINK * bond for s in sets),
-            0.0,
-        ),
-        barrier_eV=tuple(
-            max(b, lowest_barrier_eV)
-            for b in (
-                *(s.value("surface_barrier_eV") for s in sets),
-                metal.value("metal_surface_barrier_eV"),
-            )
-        ),
+        substrate_eV=(*own, 0.0),
+        barrier_eV=tuple(max(barrier, lowest_barrier_eV) for barrier in barriers),
         step_eV=metal.value("step_barrier_eV"),
         cohesive_eV=cohesive,
         spacing_A=spacing_A(metal),

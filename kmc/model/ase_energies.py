@@ -47,6 +47,7 @@ _ROUGH_eV_A = 0.1  # forces left on a band before its highest image climbs
 _STIFFNESS_eV_A2 = 20.0  # of LBFGS before it has learnt one; ASE's 70 takes twice the steps in Li
 _PROBE_A = 0.02  # shift along the band by which a saddle is distinguished from a minimum
 _SAVE_s = 5.0  # between two copies of an unfinished configuration
+_UNFINISHED = ".unfinished.extxyz"  # end of their names
 
 
 class Configurations:
@@ -232,7 +233,7 @@ class Configurations:
         if not path.is_file():
             self.report(self._share, name)
             self._write(path.name, make())
-            for old in self.folder.glob(f"{name}*.unfinished.extxyz"):
+            for old in self.folder.glob(f"{name}*{_UNFINISHED}"):
                 old.unlink()
         return read(path, format="extxyz")
 
@@ -248,19 +249,15 @@ class Configurations:
                 else:
                     write(draft, what, format="extxyz")
 
-    def _unfinished(self, name: str) -> Path:
-        return self.folder / f"{name}.unfinished.extxyz"
-
     def _keep(self, name: str, images: list[Any]) -> None:
         """Keep where an unfinished calculation is."""
-        plain = [image.copy() for image in images]
-        self._write(self._unfinished(name).name, plain)
+        self._write(f"{name}{_UNFINISHED}", [image.copy() for image in images])
 
     def _go_on(self, name: str, images: list[Any]) -> bool:
         """Move images to where an interrupted calculation left them; whether there was one."""
         from ase.io import read
 
-        path = self._unfinished(name)
+        path = self.folder / f"{name}{_UNFINISHED}"
         if not path.is_file():
             return False
         left = read(path, index=":", format="extxyz")
@@ -273,20 +270,19 @@ class Configurations:
     # --- one configuration ------------------------------------------------------------------------
 
     def _minimum(self, stem: str, size: int) -> Any:
-        name = f"{stem}-{size}"
-        if stem in ("bulk", "interface"):
-            return self._relaxed(name, self._perfect(stem, size))
-        perfect, sites = self._base(stem, size)
-        atoms, own = changed(stem, perfect, sites, self.settings.solute)
-        return self._relaxed(name, atoms, perfect, own)
-
-    def _perfect(self, stem: str, size: int) -> Any:
         from ase.build import bulk
 
+        name, s = f"{stem}-{size}", self.settings
         if stem == "bulk":
-            return bulk(self.settings.metal, "bcc", a=self.lattice_A, cubic=True).repeat(size)
-        one = self.slab if size == 1 or 1 not in self.settings.repeats else self.get("interface-1")
-        return one.repeat((size, size, 1))
+            perfect = bulk(s.metal, "bcc", a=self.lattice_A, cubic=True).repeat(size)
+            return self._relaxed(name, perfect)
+        if stem == "interface":
+            # A larger slab starts from the relaxed one, which leaves it little to relax.
+            one = self.slab if size == 1 or 1 not in s.repeats else self.get("interface-1")
+            return self._relaxed(name, one.repeat((size, size, 1)))
+        perfect, sites = self._base(stem, size)
+        atoms, own = changed(stem, perfect, sites, s.solute)
+        return self._relaxed(name, atoms, perfect, own)
 
     def _base(self, stem: str, size: int) -> tuple[Any, dict[str, int]]:
         """The perfect bulk or slab of a configuration, and the atoms on the sites it names."""

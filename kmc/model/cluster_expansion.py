@@ -11,6 +11,7 @@ layers of both. Its atoms have the energy of the bulk's expansion, to which a re
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -39,6 +40,12 @@ class Expansion(NamedTuple):
     energy_eV: Callable[[Any], float]
     name: str
     slab: Any = None
+
+    def vacated_eV(self, perfect: Any, *vacant: int) -> float:
+        """Energy of perfect metal with some sites vacant."""
+        atoms = perfect.copy()
+        atoms.symbols[list(vacant)] = "X"
+        return self.energy_eV(atoms)
 
 
 def read_expansion(path: str | Path) -> Expansion:
@@ -144,11 +151,7 @@ def reduce_expansion(
     away = get_distances(perfect.positions[:1], perfect.positions, perfect.cell, True)[1][0] / a
     shells = [np.flatnonzero(np.isclose(away, shell, atol=1e-3)) for shell in _SHELLS]
 
-    def energy(*vacant: int) -> float:
-        atoms = perfect.copy()
-        atoms.symbols[list(vacant)] = "X"
-        return expansion.energy_eV(atoms)
-
+    energy = functools.partial(expansion.vacated_eV, perfect)
     whole, one = energy(), energy(0)
     # The interaction of two vacancies: a common bond is cut once, and not twice.
     pairs = [energy(0, int(shell[0])) + whole - 2 * one for shell in shells]
@@ -185,9 +188,7 @@ def reduce_expansion(
                     advice="Fit the expansion with points and pairs alone, or accept more with "
                     "--tolerance.",
                 )
-    n, atoms = len(perfect), {expansion.metal: len(perfect)}
-    fewer = {expansion.metal: n - 1}
-    two = {expansion.metal: n - 2}
+    atoms, fewer, two = ({expansion.metal: len(perfect) - vacant} for vacant in range(3))
     given = {
         "bulk": (whole, atoms),
         "bulk_vacancy": (one, fewer),
@@ -223,12 +224,7 @@ def _of_layers(
     perfect = slab.slab.repeat((*np.ceil(_CELLS * a / edges).astype(int), 1))
     layers = layers_of(perfect, AseSettings(metal=slab.metal, lattice=lattice), a)
     layers = layers[: len(layers) // 2 + 1]  # the others may feel the far side
-
-    def energy(*vacant: int) -> float:
-        atoms = perfect.copy()
-        atoms.symbols[list(vacant)] = "X"
-        return slab.energy_eV(atoms)
-
+    energy = functools.partial(slab.vacated_eV, perfect)
     whole = energy()
     alone = [energy(layer[0]) - whole for layer in layers]
     where = {site: number for number, layer in enumerate(layers) for site in layer}

@@ -51,7 +51,20 @@ class Spreading:
         tiles = [cell.edges[:2] / parts for parts in ((1, 2), (2, 1)) if per_cell > 1]
         tile = min(tiles or [cell.edges[:2]], key=lambda t: abs(math.log(t[0] / t[1])))
         tile_A = tile * lattice.lattice_parameter_A
-        kernel_A = np.fft.irfft2(_waves_A(fine, steps, tile_A), s=self._shape) * fine.prod()
+        # Mean potential on a tile from unit current of another, times conductivity and box area: a
+        # current of wave vector k drops j/(κ k) in a half-space. Waves that agree on all sites are
+        # summed; of the one without variation only the mean current is left, which costs nothing.
+        kx = 2 * np.pi * np.fft.rfftfreq(fine[0], steps[0])
+        ky = 2 * np.pi * np.fft.fftfreq(fine[1], steps[1])
+        images = 2 * np.pi * np.arange(-_IMAGES, _IMAGES + 1)
+        waves_A = np.zeros((ky.size, kx.size))
+        for gx in images / steps[0]:
+            for gy in images / steps[1]:
+                x, y = (kx + gx)[None, :], (ky + gy)[:, None]
+                shape = np.sinc(x * tile_A[0] / (2 * np.pi)) * np.sinc(y * tile_A[1] / (2 * np.pi))
+                k = np.hypot(x, y)
+                waves_A += np.where(k > 0, shape**2 / np.where(k > 0, k, 1.0), 0.0)
+        kernel_A = np.fft.irfft2(waves_A, s=self._shape) * fine.prod()
         # A term for the mean current changes every potential alike, and makes the matrix regular.
         self._shift_A = float(np.ptp(kernel_A.flat[self._grid])) / self._n_sites
         net = np.zeros(self._shape)
@@ -121,9 +134,22 @@ class Rim:
         n = lattice.sites_per_layer
         sites = lattice.positions_A[:n, :2] % self._box_A
         tree = cKDTree(sites, boxsize=self._box_A)
-        steps = _steps_to_neighbours(sites, self._box_A, lattice.lattice_parameter_A)
+        # Steps to the sites whose cells (of all points nearest to them) share an edge with a
+        # site's: the middle between two sites lies on an edge of both if no third site is nearer.
+        near_A = 2 * lattice.lattice_parameter_A
+        steps = sites - sites[0]
+        steps -= self._box_A * np.round(steps / self._box_A)
+        steps = steps[(np.hypot(*steps.T) > 0) & (np.hypot(*steps.T) < near_A)]
+        others = np.hypot(*np.moveaxis(steps[:, None, :] / 2 - steps[None, :, :], -1, 0))
+        np.fill_diagonal(others, np.inf)
+        own = np.hypot(*steps.T) / 2
+        steps = steps[own < others.min(axis=1) - 1e-6 * lattice.lattice_parameter_A]
+        # One of each pair of opposite steps, by angle: a rim has no sense, so that directions go
+        # round within π.
         angles = np.arctan2(steps[:, 1], steps[:, 0])
-        # A rim has no sense, so that directions go round within π.
+        order = np.argsort(angles)
+        order = order[(angles[order] > -1e-9) & (angles[order] < np.pi - 1e-9)]
+        steps, angles = steps[order], angles[order]
         gaps = np.diff(angles, append=angles[0] + np.pi)
         nearest = (gaps + np.roll(gaps, 1)) / 2
         self._length_A = self._box_A.prod() / n * nearest / (2 * np.hypot(*steps.T))
@@ -137,41 +163,3 @@ class Rim:
         contact = np.asarray(contact, dtype=bool)
         pairs = [np.count_nonzero(contact != contact[other]) for other in self._neighbour]
         return float(self._length_A @ pairs / self._box_A.prod())
-
-
-def _steps_to_neighbours(sites: np.ndarray, box: np.ndarray, parameter_A: float) -> np.ndarray:
-    """Steps to the sites whose cells (of all points nearest to them) share an edge with a site's.
-
-    One of each pair of opposite steps, by angle from 0 up to π.
-    """
-    steps = sites - sites[0]
-    steps -= box * np.round(steps / box)
-    steps = steps[(np.hypot(*steps.T) > 0) & (np.hypot(*steps.T) < 2 * parameter_A)]
-    half = steps[:, None, :] / 2
-    # The middle between two sites lies on an edge of both cells if no third site is nearer.
-    others = np.hypot(*np.moveaxis(half - steps[None, :, :], -1, 0))
-    np.fill_diagonal(others, np.inf)
-    own = np.hypot(*steps.T) / 2
-    steps = steps[own < others.min(axis=1) - 1e-6 * parameter_A]
-    angles = np.arctan2(steps[:, 1], steps[:, 0])
-    order = np.argsort(angles)
-    return steps[order][(angles[order] > -1e-9) & (angles[order] < np.pi - 1e-9)]
-
-
-def _waves_A(fine: np.ndarray, steps: np.ndarray, tile: np.ndarray) -> np.ndarray:
-    """Mean potential on a tile from unit current of another, times conductivity and box area, in Å.
-
-    A current of wave vector k drops j/(κ k) in a half-space. Waves that agree on all sites are
-    summed; of the one without variation only the mean current is left, which costs nothing here.
-    """
-    kx = 2 * np.pi * np.fft.rfftfreq(fine[0], steps[0])
-    ky = 2 * np.pi * np.fft.fftfreq(fine[1], steps[1])
-    images = 2 * np.pi * np.arange(-_IMAGES, _IMAGES + 1)
-    out = np.zeros((ky.size, kx.size))
-    for gx in images / steps[0]:
-        for gy in images / steps[1]:
-            x, y = (kx + gx)[None, :], (ky + gy)[:, None]
-            shape = np.sinc(x * tile[0] / (2 * np.pi)) * np.sinc(y * tile[1] / (2 * np.pi))
-            k = np.hypot(x, y)
-            out += np.where(k > 0, shape**2 / np.where(k > 0, k, 1.0), 0.0)
-    return out

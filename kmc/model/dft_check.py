@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kmc.common.units import E_C, N_A, K_B_eV, MICRO_eV
+from kmc.model.adatoms import KINK, Adatoms, adatoms
 from kmc.model.hamiltonian import LI, MG, VACANCY, calibrate
 from kmc.model.lattice import Lattice
 from kmc.model.model import Model
@@ -23,9 +24,10 @@ from kmc.model.solute import activation_energy_ueV, solute_correlation
 
 TOLERANCE_eV = 0.02
 _CLOSE_eV = TOLERANCE_eV + 1e-5  # the calibration rounds each energy to whole µeV
-_F_BCC = 0.7272  # tracer correlation factor of vacancy diffusion
+_F_BCC = 0.7272  # tracer correlation factor of vacancy diffusion in bcc
 _CELLS = (8, 8)
 _LAYERS = 18  # whole periods of every bcc face
+_EDGE = 8  # of the periodic box of a substrate, simple cubic
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,15 @@ def check_rows(parameters: ParameterSet, lattice_name: str = "bcc_100") -> list[
     rows = bench.vacancy_rows()
     if "Mg" in parameters.species:
         rows += bench.mg_bulk_rows() + bench.fill_rows()
-    rows += bench.barrier_rows() + bench.self_diffusion_rows()
+    rows += bench.kinetic_rows()
     if "Mg" in parameters.species:
         rows += bench.diffusivity_rows()
-    rows += bench.volume_rows() + bench.wetting_rows()
+    if parameters.has("molar_volume_cm3_mol"):
+        volume_cm3 = N_A * (parameters.value("lattice_parameter_A") * 1e-8) ** 3 / 2
+        note = "two atoms in a cube of the lattice parameter, which was rounded"
+        given = ("molar volume", "molar_volume_cm3_mol", volume_cm3, note, "cm³/mol", 0.01)
+        rows.append(row_of(parameters, *given))
+    rows += bench.wetting_rows()
     named = functools.partial(re.sub, r"\bLi\b", parameters.metal)
     return [replace(row, name=named(row.name), note=named(row.note)) for row in rows]
 
@@ -228,8 +235,8 @@ class _Bench:
 
     # --- kinetics ---------------------------------------------------------------------------------
 
-    def barrier_rows(self) -> list[CheckRow]:
-        """Barriers of hops in the bulk; where the energy changes, the mean of there and back."""
+    def kinetic_rows(self) -> list[CheckRow]:
+        """Barriers of hops in the bulk, and D of the atoms of Li."""
         vacancy, atom = 0, int(self.bulk.neighbours(0, 1)[0])
         other = next(int(s) for s in self.bulk.neighbours(atom, 1) if s != vacancy)
         hops: list[tuple[str, str, dict[int, int], str]] = [
@@ -249,17 +256,13 @@ class _Bench:
             # There and back: the mean has no share of the change of energy.
             both = [activation_energy_ueV(barrier, e, 0) for e in (energy, -energy)]
             rows.append(self._row(name, key, float(np.mean(both)) / MICRO_eV, note))
-        return rows
-
-    def self_diffusion_rows(self) -> list[CheckRow]:
-        """D of Li atoms, f a² ν exp(−(E_f + E0)/kT) with f = 0.7272 of bcc."""
         p = self.parameters
-        barrier = self._formation(self.bulk, 0, {}) + p.value("barrier_Li_eV")
+        activation_eV = self._formation(self.bulk, 0, {}) + p.value("barrier_Li_eV")
         value = _F_BCC * (p.value("lattice_parameter_A") * 1e-8) ** 2
-        value *= p.value("attempt_frequency_Hz") * math.exp(-barrier / (K_B_eV * 298.15))
+        value *= p.value("attempt_frequency_Hz") * math.exp(-activation_eV / (K_B_eV * 298.15))
         value *= p.entropy_factor
         note = "f a² ν exp(S_f/k) exp(−(E_f + E0)/kT), f = 0.7272"
-        return [CheckRow("self-diffusion of Li at 25 °C", "cm²/s", None, value, None, note)]
+        return [*rows, CheckRow("self-diffusion of Li at 25 °C", "cm²/s", None, value, None, note)]
 
     def diffusivity_rows(self) -> list[CheckRow]:
         """D of Mg as the model moves it: f a² ν exp(−(E_f,1 + E0)/kT).
@@ -293,15 +296,6 @@ class _Bench:
                 )
             rows.append(CheckRow(f"D of Mg at {celsius} °C", "cm²/s", dft, value, ok, note))
         return rows
-
-    def volume_rows(self) -> list[CheckRow]:
-        """Molar volume of the lattice: two atoms in a cube of edge a."""
-        if not self.parameters.has("molar_volume_cm3_mol"):
-            return []
-        edge_cm = self.parameters.value("lattice_parameter_A") * 1e-8
-        value, unit = N_A * edge_cm**3 / 2, "cm³/mol"
-        note = "two atoms in a cube of the lattice parameter, which was rounded"
-        return [self._row("molar volume", "molar_volume_cm3_mol", value, note, unit, 0.01)]
 
     # --- wetting ----------------------------------------------------------------------------------
 
@@ -370,10 +364,12 @@ class _Bench:
         alone = float(-2 * h.phi[LI, 1] / bonds - 1)
         if abs(alone) <= 1:
             reason += (
-                f". With the missing bonds and the site energy of L1 alone it would be "
-                f"{_degrees(alone):.1f}°, but L2 misses bonds and has a site energy as well"
+                ". With the missing bonds and the site energy of L1 alone it would be "
+                f"{math.degrees(math.acos(alone)):.1f}°, but L2 misses bonds and has a site energy "
+                "as well"
             )
-        return self._row(name, key, _degrees(cosine), reason, unit, tolerance=1.0)
+        angle = math.degrees(math.acos(cosine))
+        return self._row(name, key, angle, reason, unit, tolerance=1.0)
 
     # --- the plain lattice gas --------------------------------------------------------------------
 
@@ -390,10 +386,55 @@ class _Bench:
             ("two vacancies side by side", 15 * pair, double, "15 bonds broken"),
             ("hop barrier", barrier, used, ""),
         )
-        return [
-            CheckRow(n, "eV", dft, own, abs(own - dft) <= 1e-5, note) for n, dft, own, note in rows
-        ]
+        return [CheckRow(n, "eV", dft, own, abs(own - dft) <= 1e-5, note) for n, dft, own, note in rows]
 
 
-def _degrees(cosine: float) -> float:
-    return math.degrees(math.acos(cosine))
+# --- adatoms on a substrate ----------------------------------------------------------------------
+
+
+def adatom_rows(parameters: ParameterSet) -> list[CheckRow]:
+    """The same of a substrate, such as li_zno_002, on the lattice of a deposition.
+
+    - `parameters`: has the quantities `kmc.model.adatoms.NEEDED`.
+    """
+    e = adatoms([parameters], 298.15, 0.0)
+    empty = np.zeros((_EDGE, _EDGE, _EDGE), dtype=bool)
+    lone = empty.copy()
+    lone[0, 0, 0] = True
+    slab = empty.copy()
+    slab[:3] = True
+    kink = slab.copy()
+    kink[3, :, :4] = True  # half a layer, and one atom at the end of a row on it
+    kink[3, :4, 4] = True
+    beside = kink.copy()
+    beside[3, 4, 4] = True
+    terrace = slab.copy()
+    terrace[3, 4, 4] = True
+    hole = slab.copy()
+    hole[1, 4, 4] = False
+    at_kink = _adatom_energy(kink, e) - _adatom_energy(beside, e)
+    formation = _adatom_energy(hole, e) - _adatom_energy(slab, e) - at_kink
+    saddle, binding = e.saddle_eV(), e.binding_eV()
+    held = e.substrate_eV[0] - e.bond_eV
+    rows = (
+        ("lone Li on the substrate", "adsorption_energy_eV", -_adatom_energy(lone, e)),
+        ("Li at a kink of the metal", "cohesive_energy_eV", at_kink),
+        ("vacancy in the metal", "formation_energy_bulk_eV", formation),
+        ("hop of a lone Li on it", "surface_barrier_eV", saddle[0, 0, 0] + binding[0, 0]),
+        ("hop on a terrace", "metal_surface_barrier_eV", saddle[1, 1, 0] + binding[1, 1]),
+    )
+    found = [row_of(parameters, name, key, float(model)) for name, key, model in rows]
+    on_terrace = _adatom_energy(slab, e) - _adatom_energy(terrace, e)
+    found.append(CheckRow("lone Li on a terrace", "eV", None, float(on_terrace), None, "from the bonds"))
+    note = "above 0 a film spreads" if held > 0 else "below 0: islands, no film"
+    found.append(CheckRow("first layer, beyond a terrace", "eV", None, float(held), None, note))
+    return found
+
+
+def _adatom_energy(there: np.ndarray, e: Adatoms) -> float:
+    """Total energy against free atoms, [z, y, x]; periodic in the plane, z = 0 on the substrate."""
+    bonds = sum(int((there & np.roll(there, 1, axis)).sum()) for axis in (1, 2))
+    bonds += int((there[1:] & there[:-1]).sum())
+    per_atom = e.cohesive_eV - KINK * e.bond_eV
+    first = int(there[0].sum())
+    return -(bonds * e.bond_eV + first * e.substrate_eV[0] + int(there.sum()) * per_atom)

@@ -257,21 +257,13 @@ def parameters_from_dft(
 ) -> ParameterSet:
     """Write a parameter set from the total energies of named DFT configurations, and return it.
 
-    Parameters
-    ----------
-    path : str or Path
-        Ends in ``.toml``.
-    configurations : mapping
-        Name → ``ase.Atoms`` with an energy, entry of pymatgen, or ``(energy_eV, {"Li": 53})``; see
-        `QUANTITIES_OF` and docs/parameters.md for the names.
-    base : str
-        Set of which everything else is taken: ``limg_li2s`` for configurations with Mg. What is of
-        another metal is copied as an assumption.
-    source : mapping, optional
-        ``citation``, ``title`` and ``doi``; without it the values count as assumed.
-    description : str, optional
-    overwrite : bool
-        Replace `path` where it exists.
+    - `path`: ends in ``.toml``.
+    - `configurations`: name → ``ase.Atoms`` with an energy, entry of pymatgen, or
+      ``(energy_eV, {"Li": 53})``; see `QUANTITIES_OF` and docs/parameters.md for the names.
+    - `base`: set of which everything else is taken: ``limg_li2s`` for configurations with Mg. What
+      is of another metal is copied as an assumption.
+    - `source`: ``citation``, ``title`` and ``doi``; without it the values count as assumed.
+    - `overwrite`: replace `path` where it exists.
 
     Raises `InputError`: a configuration is not valid, or the set is not; nothing has been written
     then.

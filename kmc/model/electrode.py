@@ -166,10 +166,8 @@ class Electrode:
 
     def rate_per_site_Hz(self, current_density_mA_cm2: float) -> float:
         """Atoms of a current per second and L1 site: j A/(ze) over the sites."""
-        area_A2 = self.lattice.site_area_A2
-        return electrochemistry.strip_rate_Hz(
-            current_density_mA_cm2, area_A2, self.parameters.valence
-        )
+        given = (current_density_mA_cm2, self.lattice.site_area_A2, self.parameters.valence)
+        return electrochemistry.strip_rate_Hz(*given)
 
     @property
     def exchange_rate_per_site_Hz(self) -> float:
@@ -191,10 +189,12 @@ class Electrode:
         """
         if self.overpotential_V is None:
             return self.rate_per_site_Hz(self.current_density_mA_cm2)
-        forward, backward = electrochemistry.charge_transfer_factors(
-            self.overpotential_V, self.thermal_V, self.alpha
-        )
+        forward, backward = self._factors(self.overpotential_V)
         return self.exchange_rate_per_site_Hz * (forward - backward)
+
+    def _factors(self, overpotential_V: float) -> tuple[float, float]:
+        """Factors of oxidation and of reduction at an overpotential."""
+        return electrochemistry.charge_transfer_factors(overpotential_V, self.thermal_V, self.alpha)
 
     def steady_rate_per_site_Hz(self, overpotential_V: float) -> float:
         """Net strips per second and L1 site of a flat interface held at η, in the steady state.
@@ -203,9 +203,7 @@ class Electrode:
         electrode, which has no steady state, that of S = 1.
         """
         k_Hz = self.exchange_rate_per_site_Hz
-        forward, backward = electrochemistry.charge_transfer_factors(
-            overpotential_V, self.thermal_V, self.alpha
-        )
+        forward, backward = self._factors(overpotential_V)
         # The flux itself raises S: solved at once, as it is linear in the flux.
         built_up_s = 0.0  # S − 1 per flux
         if math.isfinite(self.sink_distance_um):
@@ -225,9 +223,7 @@ class Electrode:
         r_ox = k w_i exp[α zeη/kT] and r_red = k v_i exp[(B_ref − B_k)/kT] exp[−(1 − α) zeη/kT], so
         that r_ox/r_red = exp[(zeη − (B_i − B_k))/kT], B_k being the binding at a kink of the bulk.
         """
-        forward, backward = electrochemistry.charge_transfer_factors(
-            overpotential_V, self.thermal_V, self.alpha
-        )
+        forward, backward = self._factors(overpotential_V)
         rate = self.exchange_rate_per_site_Hz
         to_kink = math.exp((self.strip_reference_ueV - self.kink_ueV) / self.kT_ueV)
         return rate * forward, rate * to_kink * backward

@@ -196,6 +196,7 @@ def _fill_conditions(parameters, lattice, bond1, bond2, phi, counts):
     extra = bond2[LI, MG] - bond2[LI, LI] if shell == 2 else extra
 
     (n1_L1, n1_L2), (n2_L1, n2_L2) = counts[0, 1:3], counts[1, 1:3]
+    # Bonds of the atom before and after, each without the one to the site that is vacant then.
     leave = (n1_L2 - 1) * bond1[LI, LI] + n2_L2 * bond2[LI, LI] + extra - phi[LI, 2]
     arrive = (
         (n1_L1 - 2) * bond1[LI, LI] + bond1[LI, MG] + n2_L1 * bond2[LI, LI] - phi[LI, 1]

@@ -30,11 +30,15 @@ class _Around(NamedTuple):
     reach: tuple[int, int, int]
 
 
+def _near(n: int, reach: int) -> np.ndarray:
+    """Of n cells or layers in a row, those less than `reach` from either end, bool."""
+    place = np.arange(n)
+    return (place < reach) | (place >= n - reach)
+
+
 def _cases(n: int, reach: int) -> np.ndarray:
     """Case of each of n cells in a row by how its surroundings wrap: 0 for those that do not."""
-    cell = np.arange(n)
-    case = np.zeros(n, dtype=np.int64)
-    near = (cell < reach) | (cell >= n - reach)
+    case, near = np.zeros(n, dtype=np.int64), _near(n, reach)
     # Each cell near an end has a case of its own: its steps wrap as no other's do.
     case[near] = 1 + np.arange(near.sum())
     return case
@@ -64,7 +68,7 @@ class KernelLattice:
         return np.concatenate(self.lattice.unit_cell.moves, axis=1).astype(np.int64)
 
     def _neighbours(self, place: Coordinates, shell: int) -> list[Coordinates]:
-        """Neighbours of a place, over as many cells as it takes."""
+        """Neighbours of a place in a box without ends."""
         cell = self.lattice.unit_cell
         layer, x, y, column = place
         variant = (layer % cell.n_layer_types) * cell.sites_per_layer_cell + column
@@ -80,10 +84,10 @@ class KernelLattice:
         p = (layer, 0, 0, column)
         q = self._neighbours(p, 1)[k]
         first_p, first_q = set(self._neighbours(p, 1)), set(self._neighbours(q, 1))
-        second_p: set[Coordinates] = set()
-        second_q: set[Coordinates] = set()
-        if self.shells == 2:
-            second_p, second_q = set(self._neighbours(p, 2)), set(self._neighbours(q, 2))
+        # Without bonds to the second shell its counts are not kept.
+        second_p, second_q = (
+            set(self._neighbours(x, 2) if self.shells == 2 else ()) for x in (p, q)
+        )
         groups = [
             first_p & second_q,
             first_p - second_q - {q},
@@ -92,18 +96,16 @@ class KernelLattice:
             second_p - first_q,
             second_q - first_p,
         ]
-        changed: set[Coordinates] = {p, q}.union(*groups)
-        rest: set[Coordinates] = set()
-        if self.shells:
-            rest = {n for site in changed for n in self._neighbours(site, 1)} - changed
-        return [sorted(group) for group in (*groups, rest)]
+        changed = {p, q}.union(*groups)
+        near = (self._neighbours(site, 1) for site in changed) if self.shells else ()
+        return [sorted(group) for group in (*groups, set().union(*near) - changed)]
 
     @cached_property
     def _around(self) -> _Around:
         """The sites that feel a hop, for every variant and direction."""
         cell = self.lattice.unit_cell
         lists, ends = [], np.zeros(6, dtype=np.int64)
-        beside: list[int] = []
+        beside: list[int] = []  # masks of the sites that change, one after the other
         beyond: list[int] = []
         for variant in range(cell.n_variants):
             layer = variant // cell.sites_per_layer_cell
@@ -127,12 +129,7 @@ class KernelLattice:
         )
 
     def _around_steps(self) -> tuple[np.ndarray, np.ndarray]:
-        """Steps to the sites that feel a hop for every way to cross the boundaries in plane.
-
-        Returns `around` (ndarray of int32, shape (n_patterns, n_variants, 8, n_sites)). Returns
-        `pattern` (ndarray of int32, shape (sites_per_layer,)): Pattern of each column; 0 crosses
-        nothing.
-        """
+        """`around` and `pattern` of `tables.Geometry`: all ways to cross the edges in plane."""
         lattice, cell = self.lattice, self.lattice.unit_cell
         nx, ny = lattice.cells
         columns, places = cell.sites_per_layer_cell, self._around.places
@@ -192,17 +189,13 @@ class KernelLattice:
     def _near_boundary(self, reach_x: int, reach_y: int) -> np.ndarray:
         """Sites of a layer from which a step may cross a boundary in plane, bool."""
         nx, ny = self.lattice.cells
-        ix, iy = np.arange(nx), np.arange(ny)
         # Sites whose steps wrap have rows of their own; all others share those of their variant.
-        near = ((iy < reach_y) | (iy >= ny - reach_y))[:, None]
-        near = near | ((ix < reach_x) | (ix >= nx - reach_x))[None, :]
+        near = _near(ny, reach_y)[:, None] | _near(nx, reach_x)[None, :]
         return np.repeat(near.reshape(-1), self.lattice.unit_cell.sites_per_layer_cell)
 
     def _near_ends(self, reach: int) -> np.ndarray:
         """Layers from which a step may cross a periodic boundary along z, bool."""
-        layer = np.arange(self.lattice.layers)
-        ends = (layer < reach) | (layer >= self.lattice.layers - reach)
-        return ends & (not self.lattice.has_interface)
+        return _near(self.lattice.layers, reach) & (not self.lattice.has_interface)
 
     def geometry(self) -> tables.Geometry:
         """Neighbour steps of the box (see `tables.Geometry`)."""
@@ -232,11 +225,9 @@ class KernelLattice:
             to_x = (ix[special, None] + step[..., 1]) % nx
             to_y = (iy[special, None] + step[..., 2]) % ny
             to_layer = this_layer + step[..., 0]
-            if not self.lattice.has_interface:
+            # Only at periodic ends: elsewhere a layer stands for all of its key, and must not wrap.
+            if ends[this_layer]:
                 to_layer %= lattice.layers
-                # Away from the ends the layer that represents its key must not wrap.
-                if not ends[this_layer]:
-                    to_layer = this_layer + step[..., 0]
             target = (to_y * nx + to_x) * columns + step[..., 3] - in_plane[special, None]
             offsets.append(target * self.height + to_layer - this_layer)
             rows[this_key, special] = n_rows + np.arange(special.sum())

@@ -132,6 +132,7 @@ def _check_shapes(path: Path, cell: np.ndarray, basis: np.ndarray, shells: objec
 
 def _neighbour_moves(positions, edges, n_layers, per_layer):
     """Steps from each variant to the sites of its shells, found by distance; None if not bcc."""
+    # Farther than any neighbour, a, from wherever a site lies in its cell.
     reach = [int(np.ceil(1.6 / edge)) for edge in edges]
     around = (range(-r, r + 1) for r in reversed(reach))
     shifts = np.array([(i, j, k) for k, j, i in itertools.product(*around)])
@@ -149,6 +150,7 @@ def _neighbour_moves(positions, edges, n_layers, per_layer):
                 return None
             target = column[near]
             d_layer = target // per_layer - variant // per_layer + shift[near, 2] * n_layers
+            # In an order of their own, whatever the order of sites in the file: events follow it.
             steps = np.column_stack((d_layer, shift[near, 0], shift[near, 1], target % per_layer))
             shells[shell].append(steps[np.lexsort(steps.T[::-1])])
     return tuple(np.array(shell, dtype=np.int32) for shell in shells)
@@ -169,6 +171,9 @@ class Lattice:
     boundary: str
     lattice_parameter_A: float
     unit_cell: UnitCell = field(init=False, repr=False, compare=False)
+    _tables: dict[int, np.ndarray] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
     def __post_init__(self):
         unit_cell = load_unit_cell(self.name)
@@ -176,26 +181,20 @@ class Lattice:
         object.__setattr__(self, "cells", (int(self.cells[0]), int(self.cells[1])))
         object.__setattr__(self, "layers", int(self.layers))
         if self.boundary not in BOUNDARIES:
-            raise InputError(
-                f"boundary = {self.boundary!r} is not known",
-                advice=f"Choose one of {', '.join(BOUNDARIES)}.",
-            )
+            advice = f"Choose one of {', '.join(BOUNDARIES)}."
+            raise InputError(f"boundary = {self.boundary!r} is not known", advice=advice)
+        size, period = f"size = {[*self.cells, self.layers]}", unit_cell.n_layer_types
         if min(self.cells) < MIN_CELLS:
-            raise InputError(
-                f"size = {[*self.cells, self.layers]}: {min(self.cells)} cells in plane",
-                advice=f"Use at least {MIN_CELLS} cells in each direction of the interface.",
-            )
+            advice = f"Use at least {MIN_CELLS} cells in each direction of the interface."
+            raise InputError(f"{size}: {min(self.cells)} cells in plane", advice=advice)
         if self.layers < MIN_LAYERS:
-            raise InputError(
-                f"size = {[*self.cells, self.layers]}: {self.layers} layers are too few",
-                advice=f"Use at least {MIN_LAYERS} layers.",
-            )
-        period = unit_cell.n_layer_types
+            advice = f"Use at least {MIN_LAYERS} layers."
+            raise InputError(f"{size}: {self.layers} layers are too few", advice=advice)
         if self.boundary == "periodic" and self.layers % period:
             below = max(self.layers - self.layers % period, -(-MIN_LAYERS // period) * period)
             raise InputError(
-                f"size = {[*self.cells, self.layers]}: {self.layers} layers do not close a "
-                f"periodic {unit_cell.name} box, which repeats every {period} layers",
+                f"{size}: {self.layers} layers do not close a periodic {unit_cell.name} box, which "
+                f"repeats every {period} layers",
                 advice=f"Use {below} or {below + period} layers.",
             )
 
@@ -289,17 +288,13 @@ class Lattice:
 
         Read-only: a box that is not large keeps it, as `kmc verify` asks for it with every frame.
         """
-        table = self._neighbour_tables.get(shell)
+        table = self._tables.get(shell)
         if table is None:
             table = self.neighbours(np.arange(self.n_sites), shell)
             table.flags.writeable = False
             if self.n_sites <= _SITES_KEPT:
-                self._neighbour_tables[shell] = table
+                self._tables[shell] = table
         return table
-
-    @cached_property
-    def _neighbour_tables(self) -> dict[int, np.ndarray]:
-        return {}
 
     def distance_A(self, i, j) -> np.ndarray:
         """Shortest distance in Å between sites i and j over the periodic images."""

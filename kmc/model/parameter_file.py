@@ -83,23 +83,14 @@ def write_parameters(
 ) -> ParameterSet:
     """Write a parameter set given as a dict to a file that runs can name, and return it.
 
-    Parameters
-    ----------
-    path : str or Path
-        Ends in ``.toml``; its stem is the name of the set.
-    quantities : mapping
-        Key of a quantity → its value in the unit at the end of the key, or a dict with ``value``,
-        ``source`` and ``note``. A bare number counts as assumed.
-    base : str
-        Set of which everything else is taken.
-    metal : str, optional
-        Symbol; that of the base by default. For another metal the inputs of the base are copied
-        into the file and marked as assumed.
-    description : str, optional
-    sources : mapping, optional
-        Key → dict with ``citation``, ``title`` and ``doi``.
-    overwrite : bool
-        Replace `path` where it exists.
+    - `path`: ends in ``.toml``; its stem is the name of the set.
+    - `quantities`: key of a quantity → its value in the unit at the end of the key, or a dict with
+      ``value``, ``source`` and ``note``. A bare number counts as assumed.
+    - `base`: set of which everything else is taken.
+    - `metal`: symbol; that of the base by default. For another metal the inputs of the base are
+      copied into the file and marked as assumed.
+    - `sources`: key → dict with ``citation``, ``title`` and ``doi``.
+    - `overwrite`: replace `path` where it exists.
 
     Raises `InputError`: a key, a value or a source is not valid; nothing has been written then.
 

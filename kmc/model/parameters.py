@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     PrivateAttr,
@@ -46,7 +47,6 @@ from kmc.common.validation import (
     Checked,
     Number,
     Problem,
-    kind,
     number_of,
     problems_of,
     raise_problems,
@@ -65,12 +65,6 @@ def _source_keys(value: Any) -> tuple[str, ...]:
     if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
         return tuple(value)
     raise refuse("must be a key of [sources] or a list of keys")
-
-
-def _note(value: Any) -> str:
-    if not isinstance(value, str):
-        raise refuse(f"must be text, not {kind(value)}")
-    return " ".join(value.split())
 
 
 def _species(value: Any) -> tuple[str, ...]:
@@ -126,7 +120,7 @@ class Quantity(Checked):
     # keys of the set's sources; empty only where the value is assumed
     source: Annotated[tuple[str, ...], BeforeValidator(_source_keys)] = ()
     # where in the source it stands, and what to know about it
-    note: Annotated[str, BeforeValidator(_note)]
+    note: Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
     assumed: bool = False  # no source gives this value; the note says why it was chosen
     # it was typed from memory and not looked up again; summaries of runs say so
     from_memory: bool = False
@@ -174,14 +168,40 @@ class ParameterSet(Checked):
     def _check_quantities(self, info: ValidationInfo) -> ParameterSet:
         where = (info.context or {}).get("source", f"parameter set {self.name!r}")
         problems = []
+
+        def add(message: str, advice: str) -> None:
+            problems.append(Problem(message, advice))
+
         for key, quantity in self.quantities.items():
-            problems += _quantity_problems(key, quantity, self.sources, where)
+            place = f"[quantities.{key}] in {where}"
+            if key not in QUANTITIES:
+                advice = f"{catalogue.nearest(key, QUANTITIES)}Known: {', '.join(QUANTITIES)}."
+                add(f"{place}: {key!r} is not a quantity kmc knows", advice)
+                continue
+            meaning, unit = QUANTITIES[key], unit_of(key)
+            # The unit is in the key too, so that a number copied in another one is noticed.
+            if not same_unit(quantity.unit, unit):
+                advice = f'Give the value in {unit} and write unit = "{unit}".'
+                add(f'unit = "{quantity.unit}" {place} disagrees with the key', advice)
+            if not meaning.allows(quantity.value):
+                advice = f"Allowed: {meaning.allowed} {unit}."
+                add(f"value = {show(quantity.value)} {place} is out of range", advice)
+            for source in quantity.source:
+                if source not in self.sources:
+                    listed = ", ".join(self.sources) or "none"
+                    advice = f"{catalogue.nearest(source, self.sources)}"
+                    advice += f"Sources of the file: {listed}."
+                    add(f'source = "{source}" {place} is not in [sources]', advice)
+            if not quantity.source and not quantity.assumed:
+                advice = "Name a key of [sources], or write assumed = true with the reason in "
+                add(f"{place} has no source", f"{advice}the note.")
+            if not quantity.note:
+                advice = "Give the place in the source, or the reason for the assumption."
+                add(f"{place} has an empty note", advice)
         used = {key for quantity in self.quantities.values() for key in quantity.source}
-        problems += [
-            Problem(f"[sources.{key}] in {where} is used by no quantity", "Name it or remove it.")
-            for key in self.sources
-            if key not in used
-        ]
+        for key in self.sources:
+            if key not in used:
+                add(f"[sources.{key}] in {where} is used by no quantity", "Name it or remove it.")
         raise_problems(problems, where)
         return self
 
@@ -237,34 +257,6 @@ class ParameterSet(Checked):
         return [key for key, quantity in self.quantities.items() if source in quantity.source]
 
 
-def _quantity_problems(key, quantity, sources, where) -> list[Problem]:
-    """Problems of one quantity whose types are valid."""
-    place = f"[quantities.{key}] in {where}"
-    if key not in QUANTITIES:
-        advice = f"{catalogue.nearest(key, QUANTITIES)}Known: {', '.join(QUANTITIES)}."
-        return [Problem(f"{place}: {key!r} is not a quantity kmc knows", advice)]
-    problems = []
-    meaning, unit = QUANTITIES[key], unit_of(key)
-    if not same_unit(quantity.unit, unit):
-        advice = f'Give the value in {unit} and write unit = "{unit}".'
-        problems.append(Problem(f'unit = "{quantity.unit}" {place} disagrees with the key', advice))
-    if not meaning.allows(quantity.value):
-        message = f"value = {show(quantity.value)} {place} is out of range"
-        problems.append(Problem(message, f"Allowed: {meaning.allowed} {unit}."))
-    for source in quantity.source:
-        if source not in sources:
-            listed = ", ".join(sources) or "none"
-            advice = f"{catalogue.nearest(source, sources)}Sources of the file: {listed}."
-            problems.append(Problem(f'source = "{source}" {place} is not in [sources]', advice))
-    if not quantity.source and not quantity.assumed:
-        advice = "Name a key of [sources], or write assumed = true with the reason in the note."
-        problems.append(Problem(f"{place} has no source", advice))
-    if not quantity.note:
-        advice = "Give the place in the source, or the reason for the assumption."
-        problems.append(Problem(f"{place} has an empty note", advice))
-    return problems
-
-
 def load_parameters(
     name_or_path: str | Path,
     overrides: Mapping[str, float] | None = None,
@@ -295,7 +287,7 @@ def load_parameters(
                 advice = "Remove one."
                 raise InputError(f"{key} and {name} in {path} are one quantity", advice=advice)
         tables = {**tables, "quantities": {names[key]: value for key, value in given.items()}}
-    tables = _with_base(_without_retired(tables, path), path)
+    tables = _with_base(_without_retired(tables, path), path, metal)
     overrides = {
         key: value
         for key, value in (overrides or {}).items()
@@ -321,20 +313,24 @@ def _without_retired(tables: dict, path: Path) -> dict:
     quantities = tables.get("quantities")
     if not isinstance(quantities, dict) or not RETIRED.keys() & quantities.keys():
         return tables
-    kept = {key: q for key, q in quantities.items() if key not in RETIRED}
+    kept: dict[str, Any] = {}
+    retired: dict[str, Any] = {}
+    for key, quantity in quantities.items():
+        (retired if key in RETIRED else kept)[key] = quantity
 
     def cited(some: dict) -> set[str]:
         listed = (q.get("source", []) for q in some.values() if isinstance(q, dict))
         return {key for s in listed for key in ([s] if isinstance(s, str) else s)}
 
-    gone = cited({key: q for key, q in quantities.items() if key in RETIRED}) - cited(kept)
-    for key in quantities.keys() - kept.keys():
+    for key in retired:
         _warn(key, f"in {path}")
+    # A source that nothing cites any more would be refused.
+    gone = cited(retired) - cited(kept)
     sources = {k: s for k, s in tables.get("sources", {}).items() if k not in gone}
     return {**tables, "quantities": kept, "sources": sources}
 
 
-def _with_base(tables: dict, path: Path) -> dict:
+def _with_base(tables: dict, path: Path, metal: Any) -> dict:
     """Tables of a file, completed with the inputs of its base.
 
     Reference values of the base are not inherited: they belong to its own interface.
@@ -355,8 +351,6 @@ def _with_base(tables: dict, path: Path) -> dict:
             advice="Name a set without a base.",
         )
     below = load_parameters(base_path)
-    species = tables.get("species")
-    metal = species[0] if isinstance(species, list) and species else None
     if metal in METALS and below.metal in METALS and metal != below.metal:
         raise InputError(
             f"base = {show(base)} in {path} is of {below.metal}, and the set of {metal}",
@@ -365,11 +359,7 @@ def _with_base(tables: dict, path: Path) -> dict:
     inputs = {k: q for k, q in below.resolved().items() if QUANTITIES[k].role == "input"}
     used = {key for k, q in inputs.items() if k not in quantities for key in q["source"]}
     sources = {key: source.model_dump() for key, source in below.sources.items() if key in used}
-    return {
-        **tables,
-        "sources": sources | own_sources,
-        "quantities": inputs | quantities,
-    }
+    return {**tables, "sources": sources | own_sources, "quantities": inputs | quantities}
 
 
 def _override(parameters, overrides, where, shown) -> ParameterSet:
@@ -382,13 +372,9 @@ def _override(parameters, overrides, where, shown) -> ParameterSet:
     for name, given in overrides.items():
         key = stored_key(name, parameters.metal)
         if key not in before:
-            problems.append(
-                Problem(
-                    f"{name!r} {where(name)} is not a quantity of parameter set "
-                    f"{parameters.name!r}",
-                    f"{catalogue.nearest(name, quantities)}It has: {', '.join(quantities)}.",
-                )
-            )
+            message = f"{name!r} {where(name)} is not a quantity of parameter set "
+            advice = f"{catalogue.nearest(name, quantities)}It has: {', '.join(quantities)}."
+            problems.append(Problem(f"{message}{parameters.name!r}", advice))
             continue
         value, problem = number_of(given)
         if problem:
@@ -417,11 +403,8 @@ def _problems(error: ValidationError, path: Path) -> list[Problem]:
         return f"[{'.'.join(location)}]" if location else "the top level"
 
     def fields(location: tuple) -> dict:
-        if location[:1] == ("sources",):
-            return Source.model_fields
-        if location[:1] == ("quantities",):
-            return Quantity.model_fields
-        return ParameterSet.model_fields
+        kinds: dict[tuple, type[Checked]] = {("sources",): Source, ("quantities",): Quantity}
+        return kinds.get(location[:1], ParameterSet).model_fields
 
     def where(location: tuple) -> str:
         return f"in {table(location[:-1])} of {path}" if location[:-1] else f"in {path}"

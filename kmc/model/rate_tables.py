@@ -212,6 +212,7 @@ def channels(
         per_site_Hz = model.rate_per_site_Hz(drive.current_density_mA_cm2)
         strip_Hz = abs(per_site_Hz * model.lattice.sites_per_layer)
     exchange_Hz2 = 0.0
+    # At a given current η follows from the product of both rates, which does not depend on it.
     if model.exchange and strip_Hz > 0.0:
         exchange_Hz2 = math.prod(model.charge_transfer_rates_Hz(0.0))
     n_L1 = model.lattice.sites_per_layer

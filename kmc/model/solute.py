@@ -28,6 +28,9 @@ def activation_energy_ueV(barrier_ueV, energy_ueV, floor_ueV):
     return forward + np.maximum(0, floor_ueV - lower)
 
 
+_BESIDE = tuple(itertools.product((-1, 1), repeat=3))  # first neighbours of a site, half-cells
+
+
 class _Walk(NamedTuple):
     """A vacancy around an Mg at the origin, up to `reach` half-cells away in x, y or z.
 
@@ -42,11 +45,6 @@ class _Walk(NamedTuple):
     leave: np.ndarray
     beyond: np.ndarray
     exchange: float
-
-    @property
-    def beside(self) -> list[tuple[int, ...]]:
-        """The first neighbours of the Mg."""
-        return list(itertools.product((-1, 1), repeat=3))
 
 
 def _walk_around_mg(
@@ -72,12 +70,13 @@ def _walk_around_mg(
     exchange = math.exp(-e0["Mg"] / kT_ueV)
     hops, leave, beyond = [], np.zeros(len(places)), np.zeros(len(places))
     for i, place in enumerate(places.tolist()):
-        for step in itertools.product((-1, 1), repeat=3):
+        for step in _BESIDE:
             to = (place[0] + step[0], place[1] + step[1], place[2] + step[2])
             if to == (0, 0, 0):
                 leave[i] += exchange
                 continue
             j = number.get(to)
+            # Out of reach the Mg is felt no more: the energy there is that of pure Li.
             change = 0 if j is None else int(energy[j] - energy[i])
             near = squared[i] == 3 or (j is not None and squared[j] == 3)
             barrier = e0["Li_near_Mg" if near else "Li"]
@@ -110,7 +109,7 @@ def solute_correlation(
     start[walk.number[1, 1, 1]] = 1.0
     dwell = spsolve((diags(walk.leave) - walk.rate.T).tocsc(), start)
     # The last jump of the Mg was along −(1, 1, 1), the next one is towards the vacancy.
-    cosine = sum(dwell[walk.number[k]] * walk.exchange * -sum(k) / 3.0 for k in walk.beside)
+    cosine = sum(dwell[walk.number[k]] * walk.exchange * -sum(k) / 3.0 for k in _BESIDE)
     return float((1.0 + cosine) / (1.0 - cosine))
 
 
@@ -136,14 +135,14 @@ def solute_drag(
 
     walk = _walk_around_mg(parameters, hamiltonian, temperature_K, reach)
     known = walk.beyond.copy()
-    for k in walk.beside:
+    for k in _BESIDE:
         known[walk.number[k]] += walk.exchange * k[2]
-    here = [walk.number[k] for k in walk.beside]
-    behind = [walk.number[-k[0], -k[1], -k[2]] for k in walk.beside]
+    here = [walk.number[k] for k in _BESIDE]
+    behind = [walk.number[-k[0], -k[1], -k[2]] for k in _BESIDE]
     swaps = csc_matrix(([walk.exchange] * len(here), (here, behind)), shape=walk.rate.shape)
     u = spsolve((diags(walk.leave) - walk.rate - swaps).tocsc(), known)
     kT_ueV = K_B_eV * MICRO_eV * temperature_K
     apart = int(hamiltonian.bond1[LI, MG] - hamiltonian.bond1[LI, LI])
     lithium = math.exp(-round(parameters.value("barrier_Li_eV") * MICRO_eV) / kT_ueV)
-    ahead = np.mean([u[walk.number[k]] for k in walk.beside if k[2] > 0])
+    ahead = np.mean([u[walk.number[k]] for k in _BESIDE if k[2] > 0])
     return float(walk.exchange / lithium * math.exp(-apart / kT_ueV) * (2.0 * ahead - 1.0))

@@ -14,7 +14,7 @@ from kmc import plotting
 from kmc.cli.app import main
 from kmc.common import catalogue
 from kmc.errors import InputError
-from kmc.model.adatoms_check import adatom_rows
+from kmc.model.dft_check import adatom_rows
 from kmc.model.electrochemistry import strip_rate_Hz
 from kmc.model.parameters import load_parameters
 from kmc.plotting.deposition_panels import DEPOSITION_PICTURES

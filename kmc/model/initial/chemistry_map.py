@@ -69,21 +69,17 @@ def random_field(
     for to in range(columns):
         total = np.zeros_like(spectrum[:, :, 0])
         for start in range(columns):
-            along_x, along_y = (
-                _kernel(n, edge, offset, width_A)
-                for n, edge, offset in zip((nx, ny), edges, places[to] - places[start], strict=True)
-            )
-            kernel = np.fft.rfft2(along_y[:, None] * along_x[None, :])
+            along = []
+            for n, edge, offset in zip((nx, ny), edges, places[to] - places[start], strict=True):
+                # A Gaussian on the cells, summed over its periodic images.
+                at = np.arange(n) * edge + offset
+                images = np.arange(-_IMAGES, _IMAGES + 1) * n * edge
+                gauss = np.exp(-((at[:, None] + images) ** 2) / (2 * width_A**2))
+                along.append(gauss.sum(axis=1))
+            kernel = np.fft.rfft2(along[1][:, None] * along[0][None, :])
             total = total + kernel * spectrum[:, :, start]
         field[:, :, to] = np.fft.irfft2(total, s=(ny, nx))
     return field.reshape(-1)
-
-
-def _kernel(n: int, edge_A: float, offset_A: float, width_A: float) -> np.ndarray:
-    """Gaussian at n places `edge_A` apart, the first at `offset_A`, summed over periodic images."""
-    at = np.arange(n) * edge_A + offset_A
-    images = np.arange(-_IMAGES, _IMAGES + 1) * n * edge_A
-    return np.exp(-((at[:, None] + images) ** 2) / (2 * width_A**2)).sum(axis=1)
 
 
 def map_from_mask(lattice: Lattice, mask: np.ndarray) -> np.ndarray:

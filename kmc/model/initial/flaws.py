@@ -45,26 +45,22 @@ def draw_flaws(interface: Any, lattice: Lattice, seed: np.random.SeedSequence) -
 
     - `interface`: section [interface] of a run file.
     """
-    for_patches, for_voids = (np.random.default_rng(child) for child in seed.spawn(2))
-    patches = _drawn(for_patches, interface.patch_density_per_um2, lattice)
-    patches = np.column_stack((patches, np.full(len(patches), interface.patch_radius_nm or 0.0)))
-    patches = np.concatenate((np.reshape(interface.patches or (), (-1, 3)), patches))
-    caps = _drawn(for_voids, interface.void_density_per_um2, lattice)
-    shape = np.tile(
-        [interface.void_radius_nm or 0.0, interface.void_height_nm or 0.0], (len(caps), 1)
+    own, found = interface, []
+    void_nm = (own.void_radius_nm, own.void_height_nm)
+    kinds = (
+        (own.patch_density_per_um2, own.patches, (own.patch_radius_nm,)),
+        (own.void_density_per_um2, own.voids, void_nm),
     )
-    caps = np.concatenate(
-        (np.reshape(interface.voids or (), (-1, 4)), np.column_stack((caps, shape)))
-    )
+    for child, (density_per_um2, given, shape) in zip(seed.spawn(2), kinds, strict=True):
+        rng, edges = np.random.default_rng(child), lattice.box_A[:2] / A_per_nm
+        places = rng.random((rng.poisson(expected(density_per_um2, lattice)), 2)) * edges
+        drawn = [[*place, *(length or 0.0 for length in shape)] for place in places]
+        rows = np.array([*(given or ()), *drawn], dtype=float)
+        found.append(rows.reshape(-1, 2 + len(shape)))
+    patches, caps = found
     sites = [disc_sites(lattice, *patch) for patch in patches]
     sites += [cap_sites(lattice, *cap) for cap in caps]
     return Flaws(patches, caps, np.unique(np.concatenate([np.empty(0, dtype=np.int64), *sites])))
-
-
-def _drawn(rng: np.random.Generator, density_per_um2: float | None, lattice: Lattice) -> np.ndarray:
-    """Positions in nm, shape (n, 2), of a Poisson number of flaws."""
-    edges = lattice.box_A[:2] / A_per_nm
-    return rng.random((rng.poisson(expected(density_per_um2, lattice)), 2)) * edges
 
 
 def expected(density_per_um2: float | None, lattice: Lattice) -> float:

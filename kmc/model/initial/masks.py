@@ -52,7 +52,19 @@ def _read_png(path: Path, n_chemistries: int) -> np.ndarray:
             width, height = picture.size
             if width * height > MAX_PIXELS:
                 raise _too_large(path, width, height)
-            grey, levels = _brightness(picture)
+            if picture.mode.startswith("I"):  # 16 bits a pixel, which convert("L") would cut off
+                grey, levels = np.asarray(picture).astype(np.uint16), 65536
+            else:
+                plain: Any = picture
+                if "transparency" in picture.info or picture.mode in ("LA", "PA", "RGBA"):
+                    opacity: Any = picture.convert("RGBA").getchannel("A")
+                    if opacity.getextrema()[0] < 255:
+                        raise InputError(
+                            f"mask {path} has transparent pixels, which have no grey level",
+                            advice="Save it without transparency.",
+                        )
+                    plain = picture.convert("RGB")
+                grey, levels = np.asarray(plain.convert("L")), 256
     except InputError:
         raise
     # Pillow does not document what damaged files raise; SyntaxError and struct.error occur.
@@ -61,25 +73,9 @@ def _read_png(path: Path, n_chemistries: int) -> np.ndarray:
             f"mask {path} cannot be read as a PNG picture: {problem}",
             advice="Open it in a picture editor and save it again as PNG.",
         ) from None
-    if grey is None:
-        raise InputError(
-            f"mask {path} has transparent pixels, which have no grey level",
-            advice="Save it without transparency.",
-        )
     chemistry_of = np.rint(np.arange(levels) / (levels - 1) * (n_chemistries - 1))
     # A picture begins at its top, the map at y = 0.
     return chemistry_of.astype(np.uint8)[grey[::-1]]
-
-
-def _brightness(picture: Any) -> tuple[np.ndarray | None, int]:
-    """Brightness of each pixel and its number of levels; None where the picture is transparent."""
-    if picture.mode.startswith("I"):  # 16 bits a pixel, which convert("L") would cut off
-        return np.asarray(picture).astype(np.uint16), 65536
-    if "transparency" in picture.info or picture.mode in ("LA", "PA", "RGBA"):
-        if picture.convert("RGBA").getchannel("A").getextrema()[0] < 255:
-            return None, 256
-        picture = picture.convert("RGB")
-    return np.asarray(picture.convert("L")), 256
 
 
 def _read_npy(path: Path, n_chemistries: int) -> np.ndarray:
