@@ -386,7 +386,9 @@ class _Bench:
             ("two vacancies side by side", 15 * pair, double, "15 bonds broken"),
             ("hop barrier", barrier, used, ""),
         )
-        return [CheckRow(n, "eV", dft, own, abs(own - dft) <= 1e-5, note) for n, dft, own, note in rows]
+        return [
+            CheckRow(n, "eV", dft, own, abs(own - dft) <= 1e-5, note) for n, dft, own, note in rows
+        ]
 
 
 # --- adatoms on a substrate ----------------------------------------------------------------------
@@ -425,7 +427,9 @@ def adatom_rows(parameters: ParameterSet) -> list[CheckRow]:
     )
     found = [row_of(parameters, name, key, float(model)) for name, key, model in rows]
     on_terrace = _adatom_energy(slab, e) - _adatom_energy(terrace, e)
-    found.append(CheckRow("lone Li on a terrace", "eV", None, float(on_terrace), None, "from the bonds"))
+    found.append(
+        CheckRow("lone Li on a terrace", "eV", None, float(on_terrace), None, "from the bonds")
+    )
     note = "above 0 a film spreads" if held > 0 else "below 0: islands, no film"
     found.append(CheckRow("first layer, beyond a terrace", "eV", None, float(held), None, note))
     return found

@@ -11,7 +11,7 @@ from kmc.common import catalogue
 from kmc.common.metals import shown_key, stored_key
 from kmc.common.outputs import check_output, replacing
 from kmc.common.units import unit_of
-from kmc.common.validation import toml_value
+from kmc.common.validation import toml_key, toml_value
 from kmc.errors import InputError
 from kmc.model.parameters import ParameterSet, load_parameters
 from kmc.model.quantities import QUANTITIES
@@ -124,15 +124,10 @@ def write_parameters(
         lines += [f"{name} = {toml_value(value)}" for name, value in source.items()]
     for key, given in quantities.items():
         entry = dict(given) if isinstance(given, Mapping) else {"value": given}
-        if key not in QUANTITIES:
-            raise InputError(
-                f"{key!r} is not a quantity kmc knows",
-                advice=f"{catalogue.nearest(str(key), QUANTITIES)}Known: {', '.join(QUANTITIES)}.",
-            )
         entry = {"unit": unit_of(key), **entry}
         entry.setdefault("note", "given from Python")
         entry.setdefault("assumed", not entry.get("source"))
-        lines += ["", f"[quantities.{shown_key(key, metal)}]"]
+        lines += ["", f"[quantities.{toml_key(shown_key(key, metal))}]"]
         lines += [f"{name} = {toml_value(value)}" for name, value in entry.items()]
     with replacing(path) as draft:
         draft.write_text("\n".join(lines) + "\n", encoding="utf-8")
