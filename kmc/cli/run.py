@@ -139,7 +139,7 @@ def _run(
     check_output(picture, force, what="picture")
     from kmc.systems.run import run_to_file
 
-    if not quiet:
+    if not quiet and kind in ("", run_file.kind):  # of another kind `run_to_file` says what it is
         from kmc.campaign.plan import seconds_of
         from kmc.common.formatting import duration
         from kmc.runfile.run_file import ends, from_resolved
