@@ -169,7 +169,9 @@ class _Bench:
         ]
 
     @staticmethod
-    def _neighbour_at(lattice: Lattice, site: int, distance_a: float, layer: int | None = None):
+    def _neighbour_at(
+        lattice: Lattice, site: int, distance_a: float, layer: int | None = None
+    ) -> int:
         """Some site at this distance (units of a), in a given layer if there is one."""
         distance = lattice.distance_A(site, np.arange(lattice.n_sites))
         near = np.abs(distance / lattice.lattice_parameter_A - distance_a) < 1e-3

@@ -85,7 +85,7 @@ class Electrode:
         sets = self.interphase.parameters[1:] if self.interphase else ()
         return [self.hamiltonian, *(calibrate(parameters, self.lattice) for parameters in sets)]
 
-    def energy_ueV(self, occupancy) -> int:
+    def energy_ueV(self, occupancy: np.ndarray) -> int:
         """H of a configuration, summed bond by bond, each site with its own chemistry."""
         chemistry = self.interphase.chemistry if self.interphase else None
         return total_energy_ueV(self.hamiltonians, chemistry, occupancy, self.lattice)

@@ -9,6 +9,7 @@ to the metal reservoir and hold Li, so the top layer is bulk. All energies are i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,7 +67,7 @@ class Hamiltonian:
             total -= n_bonds * int(bond[LI, LI])
         return total
 
-    def energy_ueV(self, occupancy, lattice: Lattice) -> int:
+    def energy_ueV(self, occupancy: np.ndarray, lattice: Lattice) -> int:
         """H of a configuration, summed bond by bond.
 
         - `occupancy` (array of int, shape (n_sites,)): 0 vacancy, 1 Li, 2 Mg.
@@ -93,7 +94,12 @@ class Hamiltonian:
         return total
 
 
-def total_energy_ueV(hamiltonians, chemistry, occupancy, lattice: Lattice) -> int:
+def total_energy_ueV(
+    hamiltonians: Sequence[Hamiltonian],
+    chemistry: np.ndarray | None,
+    occupancy: np.ndarray,
+    lattice: Lattice,
+) -> int:
     """H of a configuration on an interface of several chemistries, each site with its own φ.
 
     - `hamiltonians`: one for each chemistry; they differ in φ alone.

@@ -259,7 +259,7 @@ class Lattice:
         iy, ix = np.divmod(cell, self.cells[0])
         return layer, ix, iy, column
 
-    def neighbours(self, sites, shell: int) -> np.ndarray:
+    def neighbours(self, sites: np.ndarray | int, shell: int) -> np.ndarray:
         """Neighbours of one site or of an array of sites.
 
         - `shell`: 1 for first neighbours (8), 2 for second ones (6).
@@ -296,7 +296,7 @@ class Lattice:
                 self._tables[shell] = table
         return table
 
-    def distance_A(self, i, j) -> np.ndarray:
+    def distance_A(self, i: np.ndarray | int, j: np.ndarray | int) -> np.ndarray:
         """Shortest distance in Å between sites i and j over the periodic images."""
         delta = self.positions_A[j] - self.positions_A[i]
         box = self.box_A

@@ -362,7 +362,12 @@ def _with_base(tables: dict, path: Path, metal: Any) -> dict:
     return {**tables, "sources": sources | own_sources, "quantities": inputs | quantities}
 
 
-def _override(parameters, overrides, where, shown) -> ParameterSet:
+def _override(
+    parameters: ParameterSet,
+    overrides: Mapping[str, Any],
+    where: Callable[[str], str] | None,
+    shown: Callable[[str, Any], str] | None,
+) -> ParameterSet:
     where = where or (lambda key: "in the overrides")
     shown = shown or (lambda key, value: f"{key} = {show(value)} {where(key)}")
     quantities, problems = dict(parameters.quantities), []

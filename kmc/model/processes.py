@@ -8,7 +8,7 @@ are all derived from `PROCESSES`. `docs/dev/add_a_process.md` lists what else a 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kmc.kernels import tables as t
 
@@ -78,7 +78,7 @@ def listed() -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def gained(rows: Mapping, change: str, *, mg: bool = False):
+def gained(rows: Mapping, change: str, *, mg: bool = False) -> Any:
     """Total change of a quantity by all events so far.
 
     - `rows` (mapping of str to array): columns of `/samples`; those that an older file lacks count

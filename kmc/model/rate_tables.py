@@ -244,7 +244,9 @@ def channels(
 # --- state of the kernels ---
 
 
-def new_state(model: Model, occupancy, alloy: bool, capacity: int | None = None) -> tables.State:
+def new_state(
+    model: Model, occupancy: np.ndarray, alloy: bool, capacity: int | None = None
+) -> tables.State:
     """Kernel state of a configuration, not yet counted and sorted (`kernels.loop.prepare`).
 
     - `occupancy`: array of uint8, shape (n_sites,).

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 
 
-def sink_distance(thickness: float, sink_length: float = math.inf, sink_depth: float = math.inf):
+def sink_distance(
+    thickness: float, sink_length: float = math.inf, sink_depth: float = math.inf
+) -> float:
     """Distance of the perfect sink that takes up as much as all sinks of an electrode together.
 
     In the steady state and far from voids an interface with s = S − 1 loses
