@@ -83,6 +83,7 @@ class Evidence:
         # A claim is judged by all of its figures: those that were run may be the easy ones.
         if any(figure.measured is None for figure in self.figures):
             return NOT_RUN
+        # Figures without a number of the paper are shown beside the others, not judged.
         compared = [figure.inside for figure in self.figures if figure.inside is not None]
         ordered = all(order.holds for order in self.orders)
         if ordered and compared and all(compared):
@@ -153,6 +154,7 @@ class Claim:
         for given in self.figures:
             label, unit = given["label"], given.get("unit", "1")
             seen = [one for found in every for one in found.figures if one.label == label]
+            # A sample whose run failed has no figure, and takes no part in the median.
             measured = RunMean.over([f.measured.value for f in seen if f.measured is not None])
             if measured is not None or not given.get("optional"):
                 figures.append(Figure(label, unit, measured, range_of(given.get("paper"))))
@@ -193,6 +195,7 @@ def holds(order: Mapping[str, Any], found: Mapping[str, Figure]) -> bool:
         return False  # what was not run shows nothing
     if rule == "same":
         return not low.below(high) and not high.below(low)
+    # "not less" holds as well where the intervals meet: it is what the runs do not refute.
     return low.below(high) == (rule == "less")
 
 

@@ -147,7 +147,7 @@ def read_study(study: Any, folder: Path, progress: bool = False) -> Runs:
             found.append(_reading(step, opened, point))
             shown.update(number / len(todo), f"run {number} of {len(todo)}")
     if study.checked:
-        found.append(Reading("checks", {}, checks_of(check_values(study.checked)), exact=True))
+        found.append(Reading("checks", {}, check_values(study.checked), exact=True))
     return Runs(study, found)
 
 
@@ -182,7 +182,7 @@ def read_samples(study: Any, calibration: Calibration) -> list[Sample]:
                     for key, value in point.settings.items()
                     if key.startswith("parameters.")
                 }
-                checked = checks_of(check_values(study.checked, values))
+                checked = check_values(study.checked, values)
                 found.append({"checks": Reading("checks", {}, checked)})
             if point.name in done:
                 rows = [row for row, of in study.calibrated.items() if of == name]
@@ -191,37 +191,26 @@ def read_samples(study: Any, calibration: Calibration) -> list[Sample]:
 
 
 def _reading(step: str, opened: SweepFolder, point: Point) -> Reading:
-    run = load(opened.trajectory_path(point))
-    return Reading(step, point.settings, {**columns_of(run), **_NUMBERS[run.kind](run)})
-
-
-def check_values(params: str, values: Mapping[str, float] | None = None) -> list[dict[str, Any]]:
-    """Rows of `kmc params check` as plain data, with some parameters changed."""
-    from kmc.model.dft_check import check_rows
-    from kmc.model.parameters import load_parameters
-
-    return [
-        {"name": row.name, "unit": row.unit, "paper": row.dft, "model": row.model}
-        for row in check_rows(load_parameters(params, values))
-    ]
-
-
-def columns_of(run: Any) -> dict[str, float]:
     """``start_``, ``end_`` and ``max_NAME`` of any column, and what the kind of run adds."""
-    out = {f"end_{name}": value for name, value in final(run).items()}
-    columns = run.system.columns(run)
-    for name in columns if out else ():
-        values = columns[name]
-        out |= {f"start_{name}": float(values[0]), f"max_{name}": float(np.max(values))}
-    return out
+    run = load(opened.trajectory_path(point))
+    numbers = {f"end_{name}": value for name, value in final(run).items()}
+    # A run that ended before its first sample has columns, but nothing in them.
+    for name, values in run.system.columns(run).items() if numbers else ():
+        numbers |= {f"start_{name}": float(values[0]), f"max_{name}": float(np.max(values))}
+    return Reading(step, point.settings, numbers | _NUMBERS[run.kind](run))
 
 
-def checks_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """The model's values of `kmc params check`; Mg in 13 µm of plated Li after 10 h besides.
+def check_values(params: str, values: Mapping[str, float] | None = None) -> dict[str, float]:
+    """The model's values of `kmc params check`, with some parameters changed; `mixed` besides.
 
     ``D of Mg, 60 over 25 °C`` is a ratio, ``Mg mixed at 25 °C`` a share of the bulk's.
     """
-    out = {row["name"]: math.nan if row["model"] is None else row["model"] for row in rows}
+    from kmc.model.dft_check import check_rows
+    from kmc.model.parameters import load_parameters
+
+    rows = check_rows(load_parameters(params, values))
+    out = {row.name: math.nan if row.model is None else row.model for row in rows}
+    # The paper plates 13 µm of Li on the alloy and looks again after 10 h.
     cold, warm = (out.get(f"D of Mg at {T} °C", math.nan) for T in (25, 60))
     mixing = {f"Mg mixed at {T} °C": mixed(D, 36_000.0, 13e-4) for T, D in ((25, cold), (60, warm))}
     return {**out, "D of Mg, 60 over 25 °C": warm / cold, **mixing}
@@ -267,16 +256,23 @@ def voids_of(samples: Mapping[str, np.ndarray], stop_reason: str = "") -> dict[s
     def at(images: int, column: str) -> float:
         return float(np.interp(images * IMAGE_mAh_cm2, charge, samples[column], right=math.nan))
 
+    lost90, steepness = crossing(charge, 1 - contact, LOST), math.nan
+    # From a tenth on: before, the overpotential is that of full contact.
+    tenth = crossing(charge, 1 - contact, 0.1)
+    if math.isfinite(lost90) and tenth < lost90 < charge[-1]:
+        ends = np.interp([tenth, lost90, charge[-1]], charge, volts)
+        before, after = np.diff(ends) / np.diff([tenth, lost90, charge[-1]])
+        steepness = float(after / before) if before > 0 else math.inf
     return {
         "cuts_first": at(1, "voids_per_100um"),
         "cuts_second": at(2, "voids_per_100um"),
         "width_first_um": at(1, "mean_width_um"),
         "coalescing_mAh_cm2": of("coalescence"),
         "cuts_left": float(cuts[-1] / cuts.max()) if cuts.max() else math.nan,
-        "lost90_mAh_cm2": crossing(charge, 1 - contact, LOST),
+        "lost90_mAh_cm2": lost90,
         "gap_mAh_cm2": of("gap"),
         "risen_mAh_cm2": of("rise"),
-        "steepness": _steepness(charge, 1 - contact, volts),
+        "steepness": steepness,
         "begun_overpotential_V": float(volts[np.argmax(begun)]),
         "concentration_max_V": float(samples["concentration_V"][early].max()),
         "concentration_first_V": at(1, "concentration_V"),
@@ -295,21 +291,6 @@ def population_of(run: PopulationRun) -> dict[str, float]:
         seen = run.magnesium().line_scan([SCAN_um / 2], SCAN_um)
         out["mg_intensity"] = float(seen[0]) / alloy
     return out
-
-
-def _steepness(charge: np.ndarray, loss: np.ndarray, volts: np.ndarray) -> float:
-    """Slope of the overpotential beyond nine tenths of contact loss over the slope before it.
-
-    NaN where nine tenths are not lost, or nothing follows them.
-    """
-    # From a tenth on: before, the overpotential is that of full contact.
-    start, middle = crossing(charge, loss, 0.1), crossing(charge, loss, LOST)
-    if not math.isfinite(middle) or charge[-1] <= middle or middle <= start:
-        return math.nan
-    at = np.interp([start, middle, charge[-1]], charge, volts)
-    before = (at[1] - at[0]) / (middle - start)
-    after = (at[2] - at[1]) / (charge[-1] - middle)
-    return float(after / before) if before > 0 else math.inf
 
 
 # --- a box ----------------------------------------------------------------------------------------
@@ -397,6 +378,7 @@ def cathode_of(run: TableRun) -> dict[str, float]:
     rows = [int(np.flatnonzero(phase)[0]) for phase in phases]
     frames = [int(np.flatnonzero(run.frames["sample"] == row)[0]) for row in rows]
     opened = np.stack([run.frames["open_area"][frame] for frame in frames])
+    # Files of before the refinement of sites have none.
     cut = run.run["cathode"].get("refinement", 1)
     # A refined pore is one pore still: its sites are counted together.
     full, empty = single_pores(run.constants["material"], opened, cut)

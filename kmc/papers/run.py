@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,8 +77,7 @@ class StudyStep:
 def steps_of(study: Paper, plan: str) -> list[StudyStep]:
     """The steps of a plan: what most claims are judged from comes first."""
     chosen = study.planned(plan)
-    kinds = {"sweep": _sweep, "converge": _levels}
-    return [kinds[step.get("kind", "sweep")](chosen, step) for step in chosen.steps]
+    return [_step(chosen, step) for step in chosen.steps]
 
 
 def sweep_text(study: Paper, step: Mapping[str, Any]) -> str:
@@ -96,27 +95,26 @@ def sweep_text(study: Paper, step: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _sweep(study: Paper, step: Mapping[str, Any]) -> StudyStep:
-    name, points = step["name"], len(study.rows_of(step)) * step["replicas"]
+def _step(study: Paper, step: Mapping[str, Any]) -> StudyStep:
+    name, base, replicas = step["name"], step["run"], step["replicas"]
 
     def plan(folder: Path) -> Plan:
+        if converges:
+            asked = Levels(base, tuple(values), replicas=replicas, settings=step["set"])
+            return asked.plan(folder / name)
         write_text(folder / f"{name}.toml", sweep_text(study, step))
         return read_plan(folder / f"{name}.toml")
 
+    converges = step.get("kind") == "converge"
+    values: Sequence[Any] = step["ratios"] if converges else study.rows_of(step)
     command = f"kmc sweep {name}.toml"
-    return StudyStep(name, step["what"], command, plan, points, step.get("seconds", 1.0))
-
-
-def _levels(study: Paper, step: Mapping[str, Any]) -> StudyStep:
-    """A convergence study."""
-    name, base, ratios, replicas = (step[key] for key in ("name", "run", "ratios", "replicas"))
-    asked = Levels(base, tuple(ratios), replicas=replicas, settings=step["set"])
-    given = " ".join(f'--set {key}="{value}"' for key, value in step["set"].items())
-    listed = ",".join(map(ratio_text, ratios))
-    command = f"kmc converge {base} --ratios {listed} --replicas {replicas} {given} -o {name}"
-    points = len(ratios) * replicas
-    seconds = step.get("seconds", 1.0)
-    return StudyStep(name, step["what"], command, lambda f: asked.plan(f / name), points, seconds)
+    if converges:
+        # So that a reader can repeat the step by hand: kmc converge has no file for its settings.
+        given = " ".join(f'--set {key}="{value}"' for key, value in step["set"].items())
+        command = f"kmc converge {base} --ratios {','.join(map(ratio_text, values))}"
+        command += f" --replicas {replicas} {given} -o {name}"
+    points, seconds = len(values) * replicas, step.get("seconds", 1.0)
+    return StudyStep(name, step["what"], command, plan, points, seconds)
 
 
 # --- studies --------------------------------------------------------------------------------------
@@ -137,6 +135,7 @@ def planned_lines(
         seconds += (here := todo * step.seconds)
         runs = f"{todo} runs to do of {step.points}" if todo else f"all {step.points} runs done"
         lines.append(f"{step.name:24} {runs:>21} {math.ceil(here / 60):4} min  {step.what}")
+    # Steps follow each other, but each of them has enough runs for all workers.
     total = math.ceil(seconds / 60 / workers)
     shared = "core" if workers == 1 else "cores"
     return [*lines, f"About {total} min on {workers} {shared}, in {folder}."]
@@ -237,12 +236,7 @@ def judge(
             f"{path} is not the folder of a study", advice="kmc study operando makes one."
         )
     head = _read_head(path)
-    if head["study"] not in NAMES:
-        raise InputError(
-            f"{path} holds the study {head['study']!r}, which this kmc does not know",
-            advice=f"It knows {', '.join(NAMES)}.",
-        )
-    study = paper(head["study"]).planned(head["plan"])
+    study = _chosen(head["study"], head["plan"]).planned(head["plan"])
     steps = steps_of(study, "default")  # `study` has its plan already
     runs = read_study(study, path, progress)
     found = [{"paper": study.name, **claim.judged(runs)} for claim in study.claims]

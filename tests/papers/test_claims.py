@@ -6,6 +6,7 @@ import json
 import math
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import fake_results
 import numpy as np
@@ -40,7 +41,6 @@ from kmc.papers.readings import (
     Sample,
     cathode_of,
     check_values,
-    checks_of,
     deposition_of,
     mixed,
     population_of,
@@ -420,13 +420,16 @@ def test_a_level_is_crossed_between_rows():
     assert crossing(np.array([0.0, 1]), np.array([0.0, np.inf]), 2.0) == 1
 
 
-def test_mixing_is_that_of_a_step():
+def test_mixing_is_that_of_a_step(monkeypatch):
     """Mean of ½ erfc over a layer: √(Dt/π) over its thickness where it is thick, ½ where thin."""
     D, t, thick = 2.06e-13, 36_000.0, 13e-4
     assert mixed(D, t, thick) == pytest.approx(math.sqrt(D * t / math.pi) / thick, rel=2e-3)
     assert mixed(D, t, 1e-9) == pytest.approx(0.5, rel=1e-3)
-    rows = [{"name": f"D of Mg at {T} °C", "model": D * f} for T, f in ((25, 1), (60, 11.7))]
-    found = checks_of(rows)
+    rows = [
+        SimpleNamespace(name=f"D of Mg at {T} °C", model=D * f) for T, f in ((25, 1), (60, 11.7))
+    ]
+    monkeypatch.setattr("kmc.model.dft_check.check_rows", lambda params: rows)
+    found = check_values("limg_li2s")
     assert found["D of Mg, 60 over 25 °C"] == pytest.approx(11.7)
     assert found["Mg mixed at 25 °C"] == mixed(D, t, thick)
 
@@ -566,7 +569,7 @@ def test_a_study_is_judged_over_a_calibration(tmp_path):
     assert steep["figures"][0]["runs"] == 3
     # S_f/k of the samples is 1, 2 and 3: D of Mg is e, e² and e³ times that of the set.
     figure = by_name["diffusion_ratio"]["calibrated"]["figures"][0]
-    plain = next(r for r in check_values("limg_li2s") if r["name"] == figure_name(by_name))["model"]
+    plain = check_values("limg_li2s")[figure_name(by_name)]
     assert figure["value"] == pytest.approx(plain * math.e**2, rel=1e-3)
     assert figure["low"] == pytest.approx(plain * math.e, rel=1e-3)
     with pytest.raises(InputError, match="names no experiments"):
