@@ -42,6 +42,7 @@ def write_script(folder: SweepFolder, tasks: int, options: Mapping[str, Any]) ->
         key = _SBATCH.get(name, name)
         if key in _OURS or not re.fullmatch("[A-Za-z0-9-]+", key):
             raise InputError(f"--cluster-option {name}={value} cannot be used with --job-array")
+        # sbatch has 2G where dask-jobqueue has 2GB.
         text = str(value).removesuffix("B") if key == "mem" else str(value)
         lines.append(_directive(key, text, f"--cluster-option {name}={value}"))
     root = str(Path(__file__).resolve().parents[2])  # kmc need not be installed
@@ -92,6 +93,7 @@ def run_task(path: str | Path, owner: str, task: int, tasks: int) -> int:
     """Run the points of one task that are not done; returns the number that failed."""
     folder = open_folder(path)
     failed = 0
+    # Every n-th point: neighbours on a grid take similar times, so that tasks end together.
     for point in folder.plan.points[task::tasks]:
         if folder.trajectory_path(point).exists():
             continue
@@ -100,6 +102,7 @@ def run_task(path: str | Path, owner: str, task: int, tasks: int) -> int:
         print(f"{point.name}: {outcome['state']} {outcome['error']}".rstrip(), flush=True)
         error, wall_s = outcome["error"], outcome["wall_s"]
         failed += outcome["state"] != DONE
+        # Tasks share one log, and wait for each other as long as it takes.
         with lock_of(folder.path / "running" / ".log.lock", -1):
             if outcome["state"] == DONE:
                 folder.record_done(point, wall_s, outcome["numbers"])

@@ -28,16 +28,6 @@ NUMBERS = ("contact_fraction", "transfer_ohm_cm2", "constriction_ohm_cm2")
 ENDINGS = (".csv", ".json")
 
 
-def files_of(place: Path) -> list[Path]:
-    """The file itself, or every HDF5 file of a folder, such as that of a sweep."""
-    found = sorted(place.rglob("*.h5")) if place.is_dir() else [place]
-    if not found:
-        raise InputError(
-            f"{place} holds no .h5 file", advice="Give a run or the folder of a sweep."
-        )
-    return found
-
-
 def contact_table(runs: Iterable[Any]) -> pd.DataFrame:
     """Contact and interfacial resistance of populations of voids against charge.
 
@@ -65,6 +55,7 @@ def contact_table(runs: Iterable[Any]) -> pd.DataFrame:
         j0 = float(run.params["exchange_current_density_mA_cm2"]["value"])
         kelvin, contact = float(conditions["temperature_K"]), samples["contact_fraction"]
         thermal_V = thermal_voltage_V(kelvin, VALENCES[run.metal])
+        # Without contact the resistance is infinite: nothing that a table can hold.
         left = np.asarray(contact, dtype=float) > 0
         table = {
             "current_density_mA_cm2": current[left],
@@ -87,12 +78,17 @@ def contact_table(runs: Iterable[Any]) -> pd.DataFrame:
 
 def write_contact(place: str | Path, output: str | Path, *, overwrite: bool = False) -> int:
     """Write `contact_table` of a run or of a folder of runs, as CSV or JSON; return its rows."""
-    path = check_output(output, overwrite, ENDINGS)
-    table = contact_table(map(load, files_of(Path(place))))
+    path, place = check_output(output, overwrite, ENDINGS), Path(place)
+    # Below the folder too: that of a sweep holds its runs in one of its own.
+    files = sorted(place.rglob("*.h5")) if place.is_dir() else [place]
+    if not files:
+        raise InputError(
+            f"{place} holds no .h5 file", advice="Give a run or the folder of a sweep."
+        )
+    table = contact_table(map(load, files))
     with replacing(path) as draft:
         if path.suffix.lower() == ".json":
-            columns = {name: table[name].tolist() for name in table}
-            draft.write_text(json.dumps(columns, indent=1), encoding="utf-8")
+            draft.write_text(json.dumps(table.to_dict("list"), indent=1), encoding="utf-8")
         else:
             table.to_csv(draft, index=False)
     return len(table)

@@ -23,6 +23,7 @@ _CONNECT_S = 10
 _LOST_AFTER_S = 2  # a job whose worker has gone this long is lost
 AGAIN = 3  # times that a lost job is submitted again, on average over the jobs
 _DEFAULTS = {"cores": 1, "processes": 1, "memory": "2GB"}
+# Workers insist on an address: any free port that only this machine reaches.
 _LOOPBACK = "127.0.0.1:0"
 _NO_DASHBOARD = {"dashboard": False, "dashboard_address": _LOOPBACK}
 _CERTIFICATE, _KEY = "certificate.pem", "key.pem"
@@ -43,7 +44,11 @@ def connect(address: str, *, tls: Path | None = None, trusted_network: bool = Fa
     (`security_of`). With `trusted_network` the user vouches for everybody who can reach it.
     """
     distributed = _library("distributed")
-    if not (tls or trusted_network or _is_loopback(address)):
+    host = urlsplit(address if "://" in address else f"tcp://{address}").hostname or ""
+    local = host == "localhost" or address.startswith("inproc://")
+    with contextlib.suppress(ValueError):  # a name, which may be that of any machine
+        local = ipaddress.ip_address(host).is_loopback
+    if not (tls or trusted_network or local):
         raise InputError(
             f"{address} is another machine, and whoever reaches its port can run code as you",
             advice="Give the folder of a certificate: --dask-tls FOLDER (kmc makes it), or "
@@ -67,14 +72,6 @@ def connect(address: str, *, tls: Path | None = None, trusted_network: bool = Fa
     except (OSError, ValueError, TypeError, RuntimeError) as problem:
         message = f"no Dask scheduler answers at {address}: {problem}"
         raise InputError(message, advice=start) from None
-
-
-def _is_loopback(address: str) -> bool:
-    """Whether only processes of this machine can be meant."""
-    host = urlsplit(address if "://" in address else f"tcp://{address}").hostname or ""
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost" or address.startswith("inproc://")
 
 
 def security_of(folder: Path) -> Any:

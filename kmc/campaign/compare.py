@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kmc.campaign.dataset import number_order
-from kmc.campaign.scalars import At, charge_text, entry_of, meaning, unit_of
+from kmc.campaign.scalars import At, charge_text, entry_of, meaning
 from kmc.common.formatting import html_table, listed
 from kmc.common.json_files import json_safe
 from kmc.errors import InputError
@@ -105,10 +105,10 @@ def compare(*runs: Any, at: float | None = None) -> Compared:
     found = [run if hasattr(run, "samples") else load(run) for run in runs]
     results = [_results(run, at) for run in found]
     inputs = [_inputs(run) for run in found]
-    charges = dict.fromkeys(c.column for run in found if (c := SYSTEMS[run.kind].charge))
+    charges = dict.fromkeys(c.unit for run in found if (c := SYSTEMS[run.kind].charge))
     moment = "at the end"
     if at is not None:
-        moment = "at " + " and ".join(charge_text(at, unit_of(column)) for column in charges)
+        moment = "at " + " and ".join(charge_text(at, unit) for unit in charges)
     paths = [Path(run.path) for run in found]
     # As short as keeps them apart: stem, file name, path, path with a number.
     numbered = [f"{path} ({i})" for i, path in enumerate(paths, 1)]
@@ -149,7 +149,7 @@ def _results(run: Any, at: float | None) -> dict[str, Any]:
     numbers = entry["at"][wanted[0].key] if wanted else entry["final"]
     found = dict(numbers)
     if system.charge is not None and "contact_fraction" in system.samples:
-        found[f"half_contact_{unit_of(system.charge.column)}"] = entry["onset"]["0.5"]
+        found[f"half_contact_{system.charge.unit}"] = entry["onset"]["0.5"]
     return found | {"stop_reason": run.stop_reason if run.finished else "unfinished"}
 
 
@@ -165,12 +165,12 @@ def _notes(runs: Sequence[Any], results: Sequence[Mapping[str, Any]], at: float 
         for run in runs
     ]
     notes = hidden_effects({}, settings)
-    charges = {charge.column for run in runs if (charge := SYSTEMS[run.kind].charge)}
-    if at is None and len(charges) == 1:
-        ends = [row.get(next(iter(charges)), math.nan) for row in results]
+    charges = [charge for run in runs if (charge := SYSTEMS[run.kind].charge)]
+    # Runs that pass different kinds of charge cannot be compared at one.
+    if at is None and len({charge.column for charge in charges}) == 1:
+        ends = [row.get(charges[0].column, math.nan) for row in results]
         if max(ends) - min(ends) > _SAME_CHARGE * max(ends):
-            unit = unit_of(next(iter(charges)))
-            texts = listed([charge_text(end, unit) for end in ends])
+            texts = listed([charge_text(end, charges[0].unit) for end in ends])
             notes.append(f"The runs end at {texts}: --at compares them at one charge.")
     # The reason of the end and half_contact are in every row.
     early = [str(run.path) for run, row in zip(runs, results, strict=True) if len(row) <= 2]

@@ -167,7 +167,8 @@ def _system(sweep: SweepFolder) -> System:
 def headline_of(folder: str | Path, at: float | None = None) -> str:
     """What a picture of the sweep in a folder shows by default, at a charge or over whole runs."""
     sweep = open_folder(folder)
-    whole = at is None or _system(sweep).headline in _system(sweep).samples
+    system = _system(sweep)
+    whole = at is None or system.headline in system.samples
     return _headline(sweep) if whole else "contact_fraction"
 
 
@@ -192,14 +193,14 @@ def _wanted(
     at_monolayers: float | Sequence[float], at_mAh_cm2: float | Sequence[float]
 ) -> list[scalars.At]:
     """The capacities asked for, ascending."""
-    given = {"capacity_monolayers": at_monolayers, "capacity_mAh_cm2": at_mAh_cm2}
+    given = {"monolayers": at_monolayers, "mAh_cm2": at_mAh_cm2}
     found: list[scalars.At] = []
-    for column, asked in given.items():
+    for unit, asked in given.items():
         some = [asked] if isinstance(asked, int | float) else list(asked)
         for value in some:
             if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
                 raise InputError(
-                    f"at_{scalars.unit_of(column)} = {value!r}: a capacity is not negative",
+                    f"at_{unit} = {value!r}: a capacity is not negative",
                     advice="Give a number of its unit, for example 0.5.",
                 )
         if some and found:
@@ -207,7 +208,7 @@ def _wanted(
                 "at_monolayers and at_mAh_cm2 are given at once",
                 advice="Give the capacities in one unit.",
             )
-        found += [scalars.At(value, column) for value in sorted({float(value) for value in some})]
+        found += [scalars.At(v, f"capacity_{unit}") for v in sorted({float(v) for v in some})]
     return found
 
 

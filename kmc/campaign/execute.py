@@ -82,6 +82,7 @@ def run_sweep(
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", KmcWarning)
             done = folder.clean_up()
+        # Points that failed are among them: memory or a node may have been the cause.
         todo = [point for point in folder.plan.points if point.name not in done]
         tally = Tally(total=len(folder.plan.points), done=len(done))
         tally.notes += [str(item.message) for item in caught]
@@ -207,21 +208,18 @@ class _Loop:
             if interruption.requested:
                 self._stop()
                 return
-            while len(self.running) < self.workers.slots and (point := self._next()):
-                self._start(point)
+            while len(self.running) < self.workers.slots:
+                # The event loop is compiled once for each kind of run and then cached on disk: the
+                # first point of a kind starts alone, the others wait until it has compiled.
+                compiling = {one.kind for one in self.running.values()} - self.compiled
+                queues = self.waiting.items()
+                ready = [queue[0] for kind, queue in queues if queue and kind not in compiling]
+                if not ready:
+                    break
+                self._start(min(ready, key=lambda point: point.index))
             for outcome in self.workers.wait(_WAIT_S):
                 self._ended(outcome)
             self._look()
-
-    def _next(self) -> Point | None:
-        # The first point that may start.
-        # The event loop is compiled once for each kind of run and then cached on disk: the first
-        # point of a kind starts alone, and the others of that kind wait until it has compiled.
-        compiling = {one.kind for one in self.running.values()} - self.compiled
-        ready = [
-            queue[0] for kind, queue in self.waiting.items() if queue and kind not in compiling
-        ]
-        return min(ready, key=lambda point: point.index, default=None)
 
     def _start(self, point: Point) -> None:
         kind = _kind(self.folder.plan, point)
@@ -229,10 +227,11 @@ class _Loop:
         self.folder.prepare(point)
         self.attempts[point.name] += 1
         self.running[point.name] = _Running(point, kind, kind not in self.compiled)
+        # Workers elsewhere have another working directory.
         place = str(self.folder.path.resolve())
         self.workers.submit({"folder": place, "name": point.name, "owner": self.owner})
 
-    def _ended(self, outcome: Mapping[str, Any]) -> None:
+    def _ended(self, outcome: Mapping[str, Any], *, stopping: bool = False) -> None:
         one = self.running.pop(outcome["name"])
         point, kind = one.point, one.kind
         self.folder.forget_progress(point)
@@ -246,7 +245,10 @@ class _Loop:
                 self.spent.append((self.work[point.name], outcome["wall_s"]))
             self.folder.record_done(point, outcome["wall_s"], outcome.get("numbers"))
             self.tally.done += 1
+        # What was stopped with the sweep has not failed: the next call goes on with it.
+        if state == DONE or stopping:
             return
+        # No fault of the point: its worker died, or a worker of an earlier sweep still has it.
         if state in (LOST, BUSY, STOPPED) and self.attempts[point.name] < MAX_ATTEMPTS:
             self.display.message(f"{point.name}: {error or _STOPPED}; it is run again")
             self.waiting[kind].appendleft(point)
@@ -257,6 +259,7 @@ class _Loop:
         self.tally.failed += 1
         self.tally.failures.append((point, error))
         self.display.message(f"failed: {point.name}: {error}")
+        # Every further point would fail in the same way.
         free = shutil.disk_usage(self.folder.path).free
         if free < _MIN_FREE_BYTES:
             raise KmcError(
@@ -296,12 +299,7 @@ class _Loop:
         end = time.monotonic() + _STOP_S
         while self.running and time.monotonic() < end:
             for outcome in self.workers.wait(_WAIT_S):
-                point = self.running.pop(outcome["name"]).point
-                self.folder.forget_progress(point)
-                self.tally.notes += outcome.get("notes", ())
-                if outcome["state"] == DONE:
-                    self.folder.record_done(point, outcome["wall_s"], outcome.get("numbers"))
-                    self.tally.done += 1
+                self._ended(outcome, stopping=True)
         self.tally.interrupted = self.tally.done < self.tally.total
 
 

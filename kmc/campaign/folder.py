@@ -85,16 +85,13 @@ class SweepFolder:
         its line leaves, or all of them to `look_inside`; the others must not be empty or truncated.
         """
         there = point_files.stems(self.path / "points", ".h5")
-        logged = {line.name for line in self.log() if line.state == "done"}
-        found = set()
-        for point in self.plan.points:
-            if point.name in there:
-                known = point.name in logged and not look_inside
-                if (point_files.looks_complete if known else point_files.is_finished)(
-                    self.trajectory_path(point)
-                ):
-                    found.add(point.name)
-        return found
+        logged = set() if look_inside else self.times_s().keys()
+        return {
+            point.name
+            for point in self.plan.points
+            if point.name in there
+            and point_files.is_finished(self.trajectory_path(point), logged=point.name in logged)
+        }
 
     def clean_up(self) -> set[str]:
         """Names of the points that are done, after unusable files were set aside or removed.
@@ -125,6 +122,7 @@ class SweepFolder:
     def status(self) -> list[PointStatus]:
         """State of every point, in the order of the plan."""
         done, failed = self.done(), point_files.stems(self.path / "failures", ".json")
+        # Without a lock, reports of progress are those of a sweep that was killed.
         running = point_files.stems(self.path / "running", ".json") if self.is_locked() else set()
         rows = []
         for point in self.plan.points:

@@ -116,6 +116,7 @@ class LocalWorkers(Workers):
             try:
                 with open(self._log, "a", encoding="utf-8") as errors:
                     process: Any = subprocess.Popen(
+                        # -P: files of the folder that the user is in shadow no library.
                         [sys.executable, "-P", "-c", _START],
                         stdin=subprocess.PIPE,
                         stdout=subprocess.PIPE,

@@ -67,38 +67,31 @@ def plan_of(
                 f"{key} = {table!r} in {source} must be a dict",
                 advice='Such as {"conditions.temperature_K": [298.15, 333.15]}.',
             )
+
+    def plain(value: Any, resolve: bool) -> Any:
+        if hasattr(value, "tolist"):  # numpy arrays and numbers
+            value = value.tolist()
+        if isinstance(value, list | tuple):
+            return [plain(item, resolve) for item in value]
+        # The path of a file has to hold from everywhere; any other text is a name.
+        path = isinstance(value, Path) or (isinstance(value, str) and value.endswith(".toml"))
+        if resolve and path:
+            return str(Path(value).resolve())
+        return REMOVED if value is None else dict(value) if isinstance(value, Mapping) else value
+
     lines = [f"# {comment}"] if comment else []
     for key in ("run", "replicas", "seed"):
         if key in study:
             value = study[key]
-            path = key == "run" and isinstance(value, str) and "/" in value
-            lines.append(
-                f"{key} = {validation.toml_value(_absolute(Path(value) if path else value))}"
-            )
-    for key, table in tables.items():
-        lines += ["", f"[{key}]"]
-        lines += [
-            f"{validation.toml_value(k)} = {_toml(value, resolve)}" for k, value in table.items()
-        ]
-    return _plan("\n".join(lines) + "\n", source, name, None)
-
-
-def _absolute(value: Any) -> Any:
-    """A path of a TOML file from everywhere; anything else as it is."""
-    path = isinstance(value, Path) or (isinstance(value, str) and value.endswith(".toml"))
-    return str(Path(value).resolve()) if path else value
-
-
-def _toml(value: Any, resolve: bool) -> str:
-    if hasattr(value, "tolist"):  # numpy arrays and numbers
-        value = value.tolist()
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml(item, resolve) for item in value) + "]"
-    if value is None:
-        value = REMOVED
-    elif isinstance(value, Mapping):
-        value = dict(value)
-    return validation.toml_value(_absolute(value) if resolve else value)
+            if key == "run" and isinstance(value, str) and "/" in value:
+                value = Path(value)
+            lines.append(f"{key} = {validation.toml_value(plain(value, True))}")
+    flat = {
+        key: {str(k): plain(value, resolve) for k, value in table.items()}
+        for key, table in tables.items()
+    }
+    text = "\n".join(lines) + (f"\n\n{validation.toml_document(flat)}" if flat else "\n")
+    return _plan(text, source, name, None)
 
 
 def _plan(text: str, source: str, name: str, folder: Path | None) -> Plan:
@@ -125,7 +118,13 @@ def _plan(text: str, source: str, name: str, folder: Path | None) -> Plan:
         )
     axes = {axis: [_found(value, axis, folder) for value in axes[axis]] for axis in axes}
     fixed = {key: _found(value, key, folder) for key, value in changes["set"].items()}
-    _check_values(base_path, fixed, axes, source)
+    # Every value by itself: its key, its type and its range.
+    # The base run need not be complete without the values that the axes supply.
+    if not all(_fits(key, value) for key, value in fixed.items()):
+        load_run(base_path, without_removed(fixed), origins=_origins(fixed, source))
+    rows = (row if axis == ZIP else {axis: row} for axis, some in axes.items() for row in some)
+    wrong = (row for row in rows if not all(_fits(key, value) for key, value in row.items()))
+    _check_runs(base_path, fixed, wrong, source)
     tables = run_tables(base_path, without_removed(fixed), _origins(fixed, source))
     _check_runs(base_path, fixed, _spread(axes), source)
     plan = Plan(name, base, axes, replicas, seed, fixed, tables, text=text)
@@ -259,20 +258,6 @@ def _found(value: Any, key: str, folder: Path | None) -> Any:
     return value
 
 
-def _check_values(
-    base: Path, fixed: Mapping[str, Any], axes: Mapping[str, list], source: str
-) -> None:
-    """Every value by itself: its key, its type and its range."""
-    # The base run need not be complete without the values that the axes supply.
-    if not all(_fits(key, value) for key, value in fixed.items()):
-        load_run(base, without_removed(fixed), origins=_origins(fixed, source))
-    rows = (
-        value if axis == ZIP else {axis: value} for axis, values in axes.items() for value in values
-    )
-    wrong = (row for row in rows if not all(_fits(key, value) for key, value in row.items()))
-    _check_runs(base, fixed, wrong, source)
-
-
 def _check_runs(
     base: Path, fixed: Mapping[str, Any], rows: Iterable[Mapping[str, Any]], source: str
 ) -> None:
@@ -310,6 +295,7 @@ def _fits(key: str, value: Any) -> bool:
     try:
         model.model_validate({name: value})
     except ValidationError as error:
+        # Other errors are those of keys that the value stands beside in a whole run.
         return all(item["loc"][:1] != (name,) for item in error.errors(include_url=False))
     return True
 
@@ -321,6 +307,7 @@ def _spread(axes: Mapping[str, list]) -> Iterator[dict[str, Any]]:
         return
     longest = max(len(values) for values in axes.values())
     for k in range(0, longest, max(1, math.ceil(longest / _FULLY_CHECKED))):
+        # The k-th value of every axis at once: as few runs as the longest axis has values.
         chosen = {axis: [values[k % len(values)]] for axis, values in axes.items()}
         yield next(combinations(chosen))
 
@@ -336,6 +323,7 @@ def _hashes(plan: Plan) -> dict[str, str]:
             if axis == full or (axis == ZIP and full in values[0]):
                 used |= {value[full] if axis == ZIP else value for value in values}
         for name in sorted(used - {REMOVED}):
+            # By content: a set that is edited between two calls would make a sweep of two models.
             content = catalogue.read_text(catalogue.locate(catalogue_kind, name))
             found[name] = hashlib.sha256(content.encode()).hexdigest()
     return found
@@ -360,8 +348,9 @@ def estimate(plan: Plan, todo: Sequence[Point], folder: SweepFolder | None) -> C
     """
     if not todo:
         return Cost(0.0, 0.0, "nothing is missing")
-    disk = sum(bytes_of(plan.run_tables(point)) for point in todo)
-    amount = sum(work_of(plan.run_tables(point)) for point in todo)
+    tables = [plan.run_tables(point) for point in todo]
+    disk = sum(SYSTEMS[kind_of(one).name].file_bytes(one) for one in tables)
+    amount = sum(map(work_of, tables))
     by_name = {point.name: point for point in plan.points}
     times_s = folder.times_s() if folder else {}
     if logged := by_name.keys() & times_s:
@@ -380,8 +369,3 @@ def seconds_of(tables: Mapping[str, Mapping[str, Any]]) -> float:
 def work_of(tables: Mapping[str, Mapping[str, Any]]) -> float:
     """The same without what every run takes before it begins."""
     return SYSTEMS[kind_of(tables).name].seconds(tables)
-
-
-def bytes_of(tables: Mapping[str, Mapping[str, Any]]) -> float:
-    """Rough size of the file of one run."""
-    return SYSTEMS[kind_of(tables).name].file_bytes(tables)

@@ -53,12 +53,20 @@ def stems(folder: Path, ending: str) -> set[str]:
     }
 
 
-def is_finished(path: Path) -> bool:
-    """Whether the file of a point exists, can be read, and is that of a finished run."""
+def is_finished(path: Path, *, logged: bool = False) -> bool:
+    """Whether the file of a point exists, can be read, and is that of a finished run.
+
+    Of a point that is `logged` as done the file only must not be empty or truncated.
+    """
+    from kmc.files.integrity import check_readable
     from kmc.systems.run import load
 
     with contextlib.suppress(KmcError):
-        return load(path).finished
+        if not logged:
+            return load(path).finished
+        # Quicker than to read it all, which counts where a sweep has thousands of points.
+        check_readable(path)
+        return True
     return False
 
 
@@ -74,16 +82,6 @@ def set_aside(path: Path, why: str) -> None:
         KmcWarning,
         stacklevel=2,
     )
-
-
-def looks_complete(path: Path) -> bool:
-    """Whether a file is an HDF5 file that is neither empty nor truncated; a quick check."""
-    from kmc.files.integrity import check_readable
-
-    with contextlib.suppress(KmcError):
-        check_readable(path)
-        return True
-    return False
 
 
 def lock_of(path: Path, timeout_s: float = 0.0) -> BaseFileLock:

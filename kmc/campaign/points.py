@@ -96,22 +96,19 @@ class Plan:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-        plan._check_rows(points)
-        # Names and seeds of that time: another version may derive others.
-        plan.__dict__["points"] = points
-        return plan
-
-    def _check_rows(self, points: Sequence[Point]) -> None:
-        # Compare listed points with those of the axes; their names and seeds may be of old.
-        rows = self.axes.get(ZIP, [])
+        # Settings that a hand or another program changed would run under the names of others.
+        rows = plan.axes.get(ZIP, [])
         if rows and not all(isinstance(row, dict) and row.keys() == rows[0].keys() for row in rows):
             raise ValueError("the rows of zip have different keys")
-        if len(points) != self.replicas * math.prod(map(len, self.axes.values())) or not points:
+        if len(points) != plan.replicas * math.prod(map(len, plan.axes.values())) or not points:
             raise ValueError(f"{len(points)} points are not those of its axes")
-        planned = itertools.product(combinations(self.axes), range(self.replicas))
+        planned = itertools.product(combinations(plan.axes), range(plan.replicas))
         for index, (point, (settings, replica)) in enumerate(zip(points, planned, strict=True)):
             if (point.index, point.replica, point.settings) != (index, replica, settings):
                 raise ValueError(f"point {index} has other settings than its axes give")
+        # Names and seeds of that time: another version may derive others.
+        plan.__dict__["points"] = points
+        return plan
 
     def run_tables(self, point: Point) -> dict[str, dict]:
         """Sections of the run file of a point, its seed included."""
@@ -146,6 +143,7 @@ def canonical(value: Any) -> str:
         if isinstance(item, bool):
             return item
         if isinstance(item, int):
+            # 300 and 300.0 are one setting; from 2^53 on a float would merge two integers.
             return float(item) if abs(item) < 2**53 else hex(item)
         if isinstance(item, dict):
             return {key: plain(item[key]) for key in sorted(item)}
@@ -182,6 +180,7 @@ def _name(settings: Mapping[str, Any], labels: Mapping[str, str], replica: int) 
         exact = exact and parts[-1] == f"{labels[key]}={spelt}"
     stem = ",".join(parts)
     if not exact or len(stem) > _LONGEST_NAME:
+        # Two settings that differ in what a file name cannot hold must not share a file.
         digest = hashlib.sha256(canonical(settings).encode()).hexdigest()[:8]
         stem = f"{stem[:_LONGEST_NAME]},{digest}"
     return f"{stem},r{replica + 1}" if stem else f"r{replica + 1}"

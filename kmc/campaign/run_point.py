@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -46,6 +47,9 @@ def run_point(folder: str, name: str, owner: str) -> dict[str, Any]:
     ``numbers`` (for `SweepFolder.record_done`), and ``notes`` for the user. Nothing is raised: some
     errors cannot be pickled.
     """
+    from kmc.campaign.scalars import entry_of
+    from kmc.systems.run import load
+
     place, start = Path(folder), time.monotonic()
     state, error, details, numbers = DONE, "", "", None
     with warnings.catch_warnings(record=True) as caught:
@@ -53,7 +57,10 @@ def run_point(folder: str, name: str, owner: str) -> dict[str, Any]:
         try:
             with lock_of(place / "running" / f".{name}.lock", _WAIT_FOR_LOCK_S):
                 if _run(place, name, owner):
-                    numbers = _numbers(place / "points" / f"{name}.h5")
+                    trajectory = place / "points" / f"{name}.h5"
+                    # Only a cache, so that `kmc.load_sweep` need not open the file.
+                    with contextlib.suppress(KmcError, OSError):
+                        numbers = entry_of(trajectory, load(trajectory))
                 else:
                     state = STOPPED
         except _Stopped:
@@ -101,17 +108,6 @@ def main() -> None:
         else:
             result = run_point(**job)
         results.write(json.dumps(result) + "\n")
-
-
-def _numbers(trajectory: Path) -> dict[str, Any] | None:
-    # Summary numbers of a finished point, so that `kmc.load_sweep` need not open its file.
-    from kmc.campaign.scalars import entry_of
-    from kmc.systems.run import load
-
-    try:
-        return entry_of(trajectory, load(trajectory))
-    except (KmcError, OSError):
-        return None
 
 
 def _run(folder: Path, name: str, owner: str) -> bool:

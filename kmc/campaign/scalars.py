@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from kmc.common.formatting import figure, monolayers
 from kmc.common.json_files import json_lines, read_text
 from kmc.common.version import __version__
-from kmc.errors import KmcError
+from kmc.errors import InputError, KmcError
 from kmc.files.table_run import read_samples
 from kmc.systems import SYSTEMS
 from kmc.systems.run import load
@@ -68,20 +68,29 @@ class At(NamedTuple):
     @property
     def unit(self) -> str:
         """ "monolayers" or "mAh_cm2", as in the names of dimensions and options."""
-        return unit_of(self.column)
+        return self.column.removeprefix("capacity_")
 
     def __str__(self) -> str:
         return charge_text(self.value, self.unit)
 
 
-def unit_of(column: str) -> str:
-    """The unit in the name of a column of charge: "monolayers" or "mAh_cm2"."""
-    return column.removeprefix("capacity_")
-
-
 def charge_text(value: float, unit: str) -> str:
     """``0.5 monolayers`` or ``0.5 mAh/cm²``."""
     return monolayers(value) if unit == "monolayers" else figure(value, "mAh/cm²")
+
+
+def check_reading(at: float | None, tolerance: float) -> None:
+    """Refuse (`InputError`) a charge at which runs are judged, or a tolerance, out of range."""
+    if at is not None and not (math.isfinite(at) and at > 0):
+        raise InputError(
+            f"--at {at:g}: a capacity above 0 is needed",
+            advice="In mAh/cm² for populations of voids, in monolayers for all others.",
+        )
+    if not 0 < tolerance < 1:
+        raise InputError(
+            f"--tolerance {tolerance:g} is out of range",
+            advice="Give a share between 0 and 1, such as 0.1 for 10 %.",
+        )
 
 
 def at_capacity(t: Run, value: float, column: str = MONOLAYERS.column) -> dict[str, float]:
@@ -132,6 +141,7 @@ def crossing(x: np.ndarray, y: np.ndarray, level: float) -> float:
     if not len(above):
         return math.inf
     k = int(above[0])
+    # Nothing lies between a number and infinity: such as the voltage once contact is lost.
     if not k or not np.isfinite(y[k]):
         return float(x[k])
     share = (level - y[k - 1]) / (y[k] - y[k - 1])

@@ -283,11 +283,11 @@ def test_the_size_of_a_box_s_file_is_guessed_within_a_factor(tmp_path):
     """Half of what was written was said, as its empty file has grown since that was measured."""
     import fake
 
-    from kmc.campaign.plan import bytes_of
+    from kmc.systems import SYSTEMS
 
     path = fake.write(tmp_path / "one.h5", box=fake.lattice(cells=(24, 24), layers=16), n_frames=12)
     tables = {"system": {"size": [24, 24, 16]}, "stop": {"capacity_monolayers": 2.0}}
-    assert 2 / 3 < bytes_of(tables) / path.stat().st_size < 3 / 2
+    assert 2 / 3 < SYSTEMS["electrode"].file_bytes(tables) / path.stat().st_size < 3 / 2
 
 
 # Cells of the grid, as these runs have them.

@@ -28,6 +28,7 @@ from kmc.campaign.calibration.design import Results, Simulate, Sweeps, sobol
 from kmc.campaign.calibration.emulator import Emulator, Emulators, one_thread, refusals, train
 from kmc.campaign.calibration.posterior import IDLE
 from kmc.campaign.calibration.problem import InverseProblem, read_problem
+from kmc.campaign.calibration.sentences import lines_of
 from kmc.common.drawing import drawn
 from kmc.common.formatting import figure, html_table, plural
 from kmc.common.json_files import json_safe, read_json
@@ -96,8 +97,6 @@ class Calibration:
 
     def lines(self) -> list[str]:
         """The result as text, a line each."""
-        from kmc.campaign.calibration.sentences import lines_of
-
         return lines_of(self.content)
 
     def _repr_html_(self) -> str:
@@ -142,14 +141,20 @@ def calibrate(
 
 
 def calibrate_problem(
-    problem: InverseProblem,
-    folder: Path,
-    simulate: Simulate,
-    report: Report = lambda text: None,
+    problem: InverseProblem, folder: Path, simulate: Simulate, report: Report = lambda text: None
 ) -> Calibration:
     """`calibrate` for a problem made in Python, such as a test's."""
     with one_thread():  # refused before the first run where scikit-learn is missing
-        _open(folder, problem)
+        mark = {"format": FORMAT, "fingerprint": problem.fingerprint()}
+        if not claim_folder(folder, _PROBLEM):
+            write_text(folder / _PROBLEM, json.dumps(mark))
+        elif read_json(folder / _PROBLEM) != mark:
+            # Emulators of two sets of runs would be of neither.
+            raise InputError(
+                f"{folder} holds a calibration with other data, priors, runs or points",
+                advice="Use another folder with -o. Waves, held-out experiments, candidates and "
+                "posterior_runs may change in the same one.",
+            )
         return _Study(problem, folder, simulate, report).result()
 
 
@@ -176,19 +181,6 @@ def load_calibration(folder: str | Path) -> Calibration:
             f"{path / RESULT} cannot be used: {problem}",
             advice="Repeat kmc calibrate: its runs are kept.",
         ) from None
-
-
-def _open(folder: Path, problem: InverseProblem) -> None:
-    """Make the folder, or check that it is of the same calibration."""
-    mark = {"format": FORMAT, "fingerprint": problem.fingerprint()}
-    if not claim_folder(folder, _PROBLEM):
-        write_text(folder / _PROBLEM, json.dumps(mark))
-    elif read_json(folder / _PROBLEM) != mark:
-        raise InputError(
-            f"{folder} holds a calibration with other data, priors, runs or points",
-            advice="Use another folder with -o. Waves, held-out experiments, candidates and "
-            "posterior_runs may change in the same one.",
-        )
 
 
 class _Study:
@@ -329,8 +321,6 @@ class _Study:
         return self._save(content, arrays)
 
     def _save(self, content: dict[str, Any], arrays: dict[str, np.ndarray]) -> Calibration:
-        from kmc.campaign.calibration.sentences import lines_of
-
         with replacing(self.folder / SAMPLES) as draft, open(draft, "wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
         content["sentences"] = lines_of(content)

@@ -18,7 +18,7 @@ import numpy as np
 from kmc.campaign.calibration.data import Measurable, observed
 from kmc.campaign.calibration.problem import Experiment, InverseProblem
 from kmc.campaign.execute import Workers, run_sweep
-from kmc.campaign.folder import SweepFolder, make_folder, open_folder
+from kmc.campaign.folder import make_folder, open_folder
 from kmc.campaign.local import local_workers
 from kmc.campaign.plan import Plan, plan_of
 from kmc.campaign.points import without_removed
@@ -60,6 +60,7 @@ def sobol(points: int, inputs: int, seed: int) -> np.ndarray:
     from scipy.stats import qmc
 
     rng = np.random.default_rng(seed)
+    # Sobol points are balanced in powers of two alone: drawn to the next one, then cut.
     drawn = qmc.Sobol(inputs, rng=rng).random_base2(math.ceil(math.log2(points)))
     return drawn[:points]
 
@@ -106,7 +107,25 @@ class Sweeps:
         tally = run_sweep(opened, self._make(folder), display_for(title, self.progress))
         if tally.interrupted:
             raise KeyboardInterrupt
-        self._read(opened, settings, observables, found)
+        places: dict[str, list[int]] = {}
+        for i, row in enumerate(settings):
+            places.setdefault(_mark(row), []).append(i)
+        for status in opened.status():
+            point = status.point
+            at = places[_mark(point.settings)]
+            if status.state != "done":
+                found.refused |= dict.fromkeys(at, status.error or status.state)
+                continue
+            run = load(opened.trajectory_path(point))
+            columns = SYSTEMS[run.kind].columns
+            samples = run.samples if columns is None else columns(run)
+            # Voids are counted on images as often as the run file takes them, by charge.
+            minutes = run.run.get("upscale", {}).get("image_every_min") or 0.0
+            current = run.run.get("conditions", {}).get("current_density_mA_cm2", 0.0)
+            for k, of in enumerate(observables):
+                value, bound = observed(samples, run.stop_reason, of, minutes / 60 * current)
+                found.values[at, point.replica, k] = value
+                found.bounds[at, point.replica, k] = bound
         return found
 
     def plan(
@@ -126,32 +145,6 @@ class Sweeps:
             study["run"] = str(Path(about.run).resolve())
         comment = f"Written by kmc calibrate: {experiment} of {self.problem.name}"
         return plan_of(study, name, comment, resolve=False)
-
-    def _read(
-        self,
-        opened: SweepFolder,
-        settings: Sequence[dict[str, float]],
-        observables: Sequence[Measurable],
-        found: Results,
-    ) -> None:
-        places: dict[str, list[int]] = {}
-        for i, row in enumerate(settings):
-            places.setdefault(_mark(row), []).append(i)
-        for status in opened.status():
-            point = status.point
-            rows = places[_mark(point.settings)]
-            if status.state != "done":
-                found.refused |= dict.fromkeys(rows, status.error or status.state)
-                continue
-            run = load(opened.trajectory_path(point))
-            columns = SYSTEMS[run.kind].columns
-            samples = run.samples if columns is None else columns(run)
-            minutes = run.run.get("upscale", {}).get("image_every_min") or 0.0
-            current = run.run.get("conditions", {}).get("current_density_mA_cm2", 0.0)
-            for k, of in enumerate(observables):
-                value, bound = observed(samples, run.stop_reason, of, minutes / 60 * current)
-                found.values[rows, point.replica, k] = value
-                found.bounds[rows, point.replica, k] = bound
 
 
 def _mark(row: dict[str, Any]) -> str:

@@ -134,6 +134,7 @@ def _fit(x: np.ndarray, y: np.ndarray, noise: np.ndarray, unknown: bool, seed: i
     )
     # Without replicas the scatter is a length scale's rival, and is fitted with them.
     white = k.WhiteKernel(0.05, (1e-6, 2.0) if unknown else (1e-6, 0.2))
+    # alpha is the variance of each mean: known from the replicas, not fitted.
     model = gp.GaussianProcessRegressor(
         kernel + white, alpha=noise / scale**2 + _NUGGET, n_restarts_optimizer=0, random_state=seed
     )
@@ -173,6 +174,7 @@ class Emulators:
         """Whether the nearest settings could be run: a refusal says that the inputs are not so."""
         out = np.ones(len(u), bool)
         for inputs, near, refused in self._possible:
+            # Most of the nearest three: one failed run, as by a full disk, forbids no region.
             _, places = near.query(u[:, inputs], k=min(3, len(refused)))
             out &= np.atleast_2d(refused[places].T).mean(axis=0) < 0.5
         return out

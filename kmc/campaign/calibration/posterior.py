@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,15 +24,23 @@ _ROUNDS = 8  # of candidates and of refinement, where few are plausible
 _STEP = 0.1  # of a refinement, in shares of the prior; halved each round
 
 
-def distances(emulators: Emulators, data: Sequence[Datum], u: np.ndarray) -> np.ndarray:
-    """Distance of each datum from the emulator in standard deviations, shape (data, n)."""
-    rows = []
+def _offsets(
+    emulators: Emulators, data: Sequence[Datum], u: np.ndarray
+) -> Iterator[tuple[Datum, np.ndarray, np.ndarray]]:
+    """Each datum, how far it is above the emulator in standard deviations, and their variance."""
     for datum in data:
         mean, variance, scatter = emulators.predict(datum.of, u)
-        z = (datum.value - mean) / np.sqrt(variance + scatter**2 + datum.variance)
-        # A charge that is only known to be larger rules out smaller ones alone.
-        rows.append(np.maximum(z, 0.0) if datum.beyond else np.abs(z))
-    return np.array(rows)
+        # Scatter of a single run, as the experiment is one cell and not a mean over cells.
+        variance = variance + scatter**2 + datum.variance
+        yield datum, (datum.value - mean) / np.sqrt(variance), variance
+
+
+def distances(emulators: Emulators, data: Sequence[Datum], u: np.ndarray) -> np.ndarray:
+    """Distance of each datum from the emulator in standard deviations, shape (data, n)."""
+    # A charge that is only known to be larger rules out smaller ones alone.
+    return np.array(
+        [np.maximum(z, 0.0) if d.beyond else np.abs(z) for d, z, _ in _offsets(emulators, data, u)]
+    )
 
 
 def implausibility(emulators: Emulators, data: Sequence[Datum], u: np.ndarray) -> np.ndarray:
@@ -118,11 +126,7 @@ def log_likelihood(emulators: Emulators, data: Sequence[Datum], u: np.ndarray) -
     inside = ((u >= 0) & (u <= 1)).all(axis=1)
     u = np.clip(u, 0, 1)
     total = np.where(inside & emulators.runs(u), 0.0, -np.inf)
-    for datum in data:
-        mean, variance, scatter = emulators.predict(datum.of, u)
-        # Scatter of a single run, as the experiment is one cell and not a mean over cells.
-        variance = variance + scatter**2 + datum.variance
-        z = (datum.value - mean) / np.sqrt(variance)
+    for datum, z, variance in _offsets(emulators, data, u):
         total += log_ndtr(-z) if datum.beyond else -0.5 * (z**2 + np.log(variance))
     return total
 
@@ -177,6 +181,7 @@ def totals(emulators: Emulators, inputs: int, seed: int) -> dict[str, np.ndarray
             dists=[uniform()] * inputs,
             rng=np.random.default_rng(seed),
         )
+        # Estimates of an index near zero may be below it.
         found[emulator.of.name] = np.clip(indices.total_order.reshape(2, inputs)[0], 0, None)
     return found
 
@@ -206,6 +211,7 @@ def narrowing(
         # model.
         outcomes = rng.choice(mean, _HYPOTHETICAL)
         outcomes = outcomes + math.sqrt(noise) * rng.standard_normal(_HYPOTHETICAL)
+        # Weight of each sample given each outcome, a row an outcome: no new chain is run.
         weights = np.exp(-0.5 * (outcomes[:, None] - mean) ** 2 / noise)
         weights /= weights.sum(axis=1, keepdims=True)
         left = (weights @ u**2 - (weights @ u) ** 2).mean(axis=0) / np.maximum(before, 1e-12)
@@ -260,6 +266,7 @@ def runs_of(
     kept = folder / "design.json"
     places = np.array(read_json(kept) if kept.is_file() else []).reshape(-1, posterior.u.shape[1])
     if len(places) < count:
+        # One order for any number of runs: more of them go on where fewer ended.
         order = np.random.default_rng(problem.settings.seed).permutation(len(posterior.u))
         places = np.concatenate([places, posterior.u[order[len(places) : count]]])
         write_text(kept, json.dumps(places.tolist()))

@@ -78,7 +78,17 @@ def _posterior(content: Mapping[str, Any]) -> list[str]:
         )
     if content["predictions"]:
         lines += ["", "Runs at samples of the posterior beside the data, 90 % interval:"]
-        lines += [_prediction(row) for row in content["predictions"]]
+        for row in content["predictions"]:
+            # What never happens has no number: JSON holds "never", Python infinity.
+            low, median, high = (
+                "?" if end is None else "never" if end in ("never", math.inf) else figure(end)
+                for end in (row["low"], row["median"], row["high"])
+            )
+            held = ", held out" if row["held_out"] else ""
+            lines.append(
+                f"  {row['experiment']}, {plain(row['quantity'])}: {median} ({low} to {high}); "
+                f"measured {row['measured']}: {row['verdict']}{held}"
+            )
     if content["next"]:
         lines += ["", "One more measurement, and the share of an input's variance that it leaves:"]
         for row in content["next"][:_ROWS]:
@@ -98,15 +108,3 @@ def at_end_of_prior(row: Mapping[str, Any], prior: Mapping[str, Any]) -> str:
         if abs(scale(end) - scale(row[quantile])) < near:
             return f", at the {name} end of its prior ({figure(end)})"
     return ""
-
-
-def _prediction(row: Mapping[str, Any]) -> str:
-    low, median, high = (
-        "?" if end is None else "never" if end in ("never", math.inf) else figure(end)
-        for end in (row["low"], row["median"], row["high"])
-    )
-    held = ", held out" if row["held_out"] else ""
-    return (
-        f"  {row['experiment']}, {plain(row['quantity'])}: {median} ({low} to {high}); measured "
-        f"{row['measured']}: {row['verdict']}{held}"
-    )

@@ -178,6 +178,7 @@ def compare(lower: LevelRuns, upper: LevelRuns, margin: float, family: Family) -
         small = abs(difference) <= margin
         size, z = (margin, _Z_SAME) if small else (abs(difference), _Z_DIFFERENT)
         enough = math.ceil(2 * float(np.mean(variances)) * (z / size) ** 2)
+        # More than there are, as those have not decided it; the scatter was estimated from them.
         replicas = max(lower.n + 1, upper.n + 1, enough)
     ends = (difference - judged, difference + judged, difference - wide, difference + wide)
     return Comparison(lower.ratio, upper.ratio, difference, margin, *ends, verdict, replicas)
@@ -227,6 +228,7 @@ def assess(
     physical = None
     if last and last.verdict == CONVERGED:
         together = np.concatenate([level.values for level in levels[agree:]]) / unit
+        # The levels differ by less than the tolerance: their runs count as runs of one.
         value, half = float(together.mean()), _half(float(together.std(ddof=1)), len(together))
         low, high = max(0.0, value - half), min(most, value + half)
         # Between the last level and the physical ratio nothing was run: every decade may still
@@ -277,6 +279,7 @@ def _needed(
     top = levels[-1].ratio
     ratios: tuple[float, ...] = ()
     if last is None:
+        # One level shows no change: another a decade above or, where nothing is, below.
         ratios = (10.0 * top if 10.0 * top <= physical_ratio else 0.1 * top,)
     elif last.verdict == UNKNOWN and replicas < 2:
         replicas = _USUAL

@@ -20,13 +20,13 @@ from kmc.campaign.convergence.outcome import (
     RATIO,
     TOLERANCE,
     Convergence,
-    check_reading,
     read_study,
 )
 from kmc.campaign.execute import run_plan
 from kmc.campaign.folder import plan_along
 from kmc.campaign.plan import MAX_POINTS, Plan, plan_of
 from kmc.campaign.points import without_removed
+from kmc.campaign.scalars import check_reading
 from kmc.errors import InputError
 from kmc.runfile.kinds import KINDS
 from kmc.runfile.load import RunFile, load_run
@@ -102,6 +102,7 @@ class Levels:
             assert own is not None  # `check` has asked for it
             # Rounding to three digits must not exceed the physical ratio.
             top = min(10.0 * own, float(f"{0.995 * physical:.3g}"))
+            # From ten times above the run: only a higher level shows whether its own is enough.
             ratios = [float(f"{top / 10.0**i:.6g}") for i in range(self.levels)]
         else:
             numbers = (int, float, np.number)  # NaN, for anything else, is refused below
@@ -125,6 +126,7 @@ class Levels:
 
     def plan(self, folder: str | Path) -> Plan:
         """The sweep, with the levels and replicas that the folder has already."""
+        # A sweep may only grow: levels and replicas of earlier calls stay.
         ratios, replicas = {*self.check()[1]}, self.replicas
         if plan := plan_along(folder, [RATIO]):
             # A second call with fewer levels must not lose runs that were paid for.

@@ -16,12 +16,13 @@ from kmc.campaign.convergence import power_law
 from kmc.campaign.convergence.findings import Finding, Level, Needed, assess, open_text, ratio_text
 from kmc.campaign.dataset import load_sweep
 from kmc.campaign.folder import SweepFolder, open_folder, plan_along
+from kmc.campaign.scalars import check_reading
 from kmc.common.drawing import drawn
 from kmc.common.formatting import duration, figure, html_table, listed, monolayers, plural
 from kmc.common.json_files import json_safe
 from kmc.common.threads import cores
 from kmc.common.units import A_per_um
-from kmc.errors import InputError, KmcError
+from kmc.errors import KmcError
 from kmc.files.reader import load
 
 if TYPE_CHECKING:
@@ -221,6 +222,7 @@ def read_study(
     plan_along(folder, [RATIO])
     ds = load_sweep(folder, at_monolayers=() if at is None else at, progress=progress)
     axis = RATIO.partition(".")[2]
+    # Levels of a later call stand behind those of the first in the plan.
     ds = ds.transpose(axis, "replica", ...).sortby(axis)
     paths = [path for path in ds.path.values.ravel() if path]
     if not paths:
@@ -229,6 +231,7 @@ def read_study(
             f"none of the runs in {folder} is done" + (f": {errors[0]}" if errors else ""),
             advice=f"{folder}/failures has the details." if errors else "Call kmc converge again.",
         )
+    # Area and rates are those of every run: levels differ in their lowest barrier alone.
     first = load(paths[0])
     area_um2 = first.box["box_A"][0] * first.box["box_A"][1] / A_per_um**2
     frequency_Hz = first.params["attempt_frequency_Hz"].value
@@ -242,6 +245,7 @@ def read_study(
         return ds[f"{name}_at"].sel(at_monolayers=at).values
 
     ratios, late = ds[axis].values, ds.onset_censored.values
+    # The end of a run is a lower bound of the onset that it did not reach.
     onset = ds.onset_capacity_monolayers.where(~ds.onset_censored, ds.capacity_monolayers).values
     rows = {
         power_law.CONTACT_LOSS: 1.0 - numbers("contact_fraction"),
@@ -287,17 +291,6 @@ def read_study(
         frames_at=float(frames_at.mean()) if len(frames_at) else math.nan,
         folder=Path(folder),
     )
-
-
-def check_reading(at: float | None, tolerance: float) -> None:
-    """Refuse (`InputError`) a capacity or a tolerance that is out of range."""
-    if at is not None and not (math.isfinite(at) and at > 0):
-        raise InputError(f"--at {at:g}: a capacity above 0 monolayers is needed")
-    if not 0 < tolerance < 1:
-        raise InputError(
-            f"--tolerance {tolerance:g} is out of range",
-            advice="Give a share between 0 and 1: 0.1 for a change of 10 %.",
-        )
 
 
 class _Times:

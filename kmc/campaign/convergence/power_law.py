@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -166,34 +166,31 @@ def fit_law(levels: Sequence[LevelRuns], family: Family, unit: float = 1.0) -> P
     """The law that the highest levels follow, as many of them as do; None where no three do."""
     some = sorted((level for level in levels if level.n), key=lambda level: level.ratio)
     for first in range(len(some) - MIN_LEVELS + 1):
-        law = _law(some[first:], family, unit, tuple(level.ratio for level in some[:first]))
-        if law is None or not law.p_value < 1 - CONFIDENCE:
+        kept, ratios = some[first:], tuple(level.ratio for level in some)
+        x = np.log(ratios[first:])
+        # About their mean a and b are uncorrelated, and rounds converge faster.
+        found = (_line_of_onsets if family is ONSET else _line)(kept, family, x - x.mean())
+        if found is None:
+            return None
+        line, spread, off = found
+        shift = np.array([[1.0, -x.mean()], [0.0, 1.0]])
+        a, b = map(float, shift @ line)
+        nan = math.nan
+        law = PowerLaw(family, a, b, nan, nan, nan, ratios[first:], ratios[:first], unit)
+        # Two degrees of freedom are spent on the line, one in each level on its mean.
+        between, within = len(kept) - 2, sum(level.n for level in kept) - len(kept)
+        if not within:
             return law
+        from scipy.stats import f as fisher
+        from scipy.stats import t as student
+
+        spread = shift @ spread @ shift.T * student.ppf(0.5 + CONFIDENCE / 2, within) ** 2
+        half = math.sqrt(spread[1, 1])
+        p_value = float(fisher.sf(off * within / between, between, within))
+        if not p_value < 1 - CONFIDENCE:
+            law = replace(law, exponent_low=b - half, exponent_high=b + half)
+            return replace(law, p_value=p_value, spread=spread)
     return None
-
-
-def _law(levels: list[LevelRuns], family: Family, unit: float, left_out: tuple) -> PowerLaw | None:
-    ratios = tuple(level.ratio for level in levels)
-    x = np.log(ratios)
-    centred = x - x.mean()  # about their mean a and b are uncorrelated, and rounds converge faster
-    found = (_line_of_onsets if family is ONSET else _line)(levels, family, centred)
-    if found is None:
-        return None
-    line, spread, off = found
-    shift = np.array([[1.0, -x.mean()], [0.0, 1.0]])
-    a, b = map(float, shift @ line)
-    spread = shift @ spread @ shift.T
-    # Two degrees of freedom are spent on the line, one in each level on its mean.
-    between, within = len(levels) - 2, sum(level.n for level in levels) - len(levels)
-    if not within:
-        return PowerLaw(family, a, b, math.nan, math.nan, math.nan, ratios, left_out, unit)
-    from scipy.stats import f as fisher
-    from scipy.stats import t as student
-
-    spread = spread * student.ppf(0.5 + CONFIDENCE / 2, within) ** 2
-    half = math.sqrt(spread[1, 1])
-    p_value = float(fisher.sf(off * within / between, between, within))
-    return PowerLaw(family, a, b, b - half, b + half, p_value, ratios, left_out, unit, spread)
 
 
 _Line = tuple[np.ndarray, np.ndarray, float]
@@ -231,6 +228,7 @@ def _line(levels: list[LevelRuns], family: Family, x: np.ndarray) -> _Line | Non
     scatter = np.array([level.values.var(ddof=1) if level.n > 1 else 0.0 for level in levels])
     # Pearson's φ, by the replicas and not by the line: a bad line must not widen its own errors.
     variance = np.maximum(family.variance(mean), TINY)
+    # Counts that agree by chance get the variance of a number that is n or n + 1.
     squares = float(((n - 1) * np.maximum(scatter, family.least_variance) / variance).sum())
     phi = squares / max(1.0, (n - 1).sum())
     # Of the levels about the line, in the same units as the replicas about their level: their ratio

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kmc.campaign.critical.threshold import Scale, Search
-from kmc.campaign.scalars import charge_text
+from kmc.campaign.scalars import charge_text, check_reading
 from kmc.common.catalogue import nearest
 from kmc.common.drawing import drawn
 from kmc.common.formatting import figure, html_table, plural, quantity
@@ -140,13 +140,7 @@ class Question:
                 f"{self.vary} is varied, and an input of the calibration at once",
                 advice="Vary another key, or name an --experiment that does not have this input.",
             )
-        if not 0 < self.tolerance < 1:
-            raise InputError(
-                f"--tolerance {self.tolerance:g} is out of range",
-                advice="Give a share between 0 and 1: 0.1 for an interval of ±10 %.",
-            )
-        if self.at is not None and not (math.isfinite(self.at) and self.at > 0):
-            raise InputError(f"--at {self.at:g}: a capacity above 0 is needed")
+        check_reading(self.at, self.tolerance)
         if self.vary == "random.seed":
             raise InputError("random.seed is no physical quantity: replicas vary it")
         if self.vary in self.fixed():
@@ -162,6 +156,7 @@ class Question:
             )
         changes = {**self.fixed(), **(self.samples[0] if self.samples else {})}
         origins = {self.vary: f"--between {self.scale.low:g} {self.scale.high:g}"}
+        # Both ends are read, as a value may be allowed at one and refused at the other.
         low, _ = (
             load_run(self.base, {**changes, self.vary: value}, origins=origins)
             for value in (self.scale.low, self.scale.high)
@@ -334,6 +329,7 @@ class Critical:
                 "--replicas."
             )
         relation = "more" if hits else "less"
+        # Of n runs all or none: exact limit of a binomial share, 3/n for many runs.
         bound = 0.05 ** (1 / n) if hits else 1 - 0.05 ** (1 / n)
         return (
             f"So the share is {relation} than {figure(100 * bound, '%', 2)} over the values tried "

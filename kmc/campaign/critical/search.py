@@ -9,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,6 +134,7 @@ def find(
     question.check()
     runs, scale = _Runs(question, Path(folder), workers, progress, report), question.scale
     try:
+        # Runs outside the range of today stay in the folder, and out of the fit.
         earlier = [value for value in runs.earlier() if scale.low <= value <= scale.high]
         found = search(
             runs.at,
@@ -150,22 +151,19 @@ def find(
     return Critical(question, found, runs.early, tuple(runs.ends), runs.failed, runs.path)
 
 
+@dataclass
 class _Runs:
     """Runs of a search, kept as a sweep whose grid grows."""
 
-    def __init__(
-        self,
-        question: Question,
-        path: Path,
-        workers: int | None,
-        progress: bool,
-        report: Callable[[str], None],
-    ):
-        self.question, self.path, self._progress = question, path, progress
-        self._at_a_time, self._report = workers or cores(), report
-        self.made: LocalWorkers | None = None
-        self.early = self.failed = 0
-        self.ends: list[tuple[float, str]] = []
+    question: Question
+    path: Path
+    workers: int | None
+    progress: bool
+    report: Callable[[str], None]
+    made: LocalWorkers | None = None
+    early: int = 0
+    failed: int = 0
+    ends: list[tuple[float, str]] = field(default_factory=list)
 
     def earlier(self) -> list[float]:
         """Values of an earlier search in the folder."""
@@ -181,6 +179,7 @@ class _Runs:
         study: dict[str, Any] = {
             "run": question.base,
             "seed": question.seed,
+            # A sweep may only grow: values tried before stay in its grid.
             "grid": {question.vary: sorted({*self.earlier(), *values})},
         }
         if samples := question.samples:
@@ -193,10 +192,11 @@ class _Runs:
 
         def workers(points: int) -> LocalWorkers:
             # Shared by all rounds, as starting them takes seconds.
-            self.made = self.made or LocalWorkers(self._at_a_time, self.path / "workers.log")
+            log = self.path / "workers.log"
+            self.made = self.made or LocalWorkers(self.workers or cores(), log)
             return self.made
 
-        tally = run_plan(plan, self.path, workers, progress=self._progress, keep_workers=True)
+        tally = run_plan(plan, self.path, workers, progress=self.progress, keep_workers=True)
         if tally.interrupted:
             raise KeyboardInterrupt
         return self._count(values)
@@ -229,7 +229,7 @@ class _Runs:
                 )
                 self.early += int((~reached).sum())
             hits, n = int(question.criterion.holds(numbers).sum()), int(done.sum())
-            self._report(
+            self.report(
                 f"{question.vary} = {value:<10g} {question.criterion} in {hits} of {n} runs"
             )
             counts.append((hits, n))

@@ -117,6 +117,7 @@ class Fit:
         """Value of the variable at which P of the fit is this; NaN where it is not determined."""
         if self.rising is None:
             return math.nan
+        # The inverse of P: x_c ± w ln(p/(1 − p)), a factor on a logarithmic scale.
         shift = self.width * math.log(probability / (1 - probability))
         shift = shift if self.rising else -shift
         return self.value * math.exp(shift) if self.scale.log else self.value + shift
@@ -181,6 +182,7 @@ def fit(
         high=float(scale.value(inside[-1])) if inside[-1] <= 1 else math.inf,
         confidence=confidence,
         rising=sign > 0,
+        # Narrower than the widths tried can tell apart: a step.
         width=0.0 if width <= 2 * _WIDTHS[0] else width * scale.length,
         scale=scale,
     )
@@ -208,6 +210,7 @@ def _profile(
 
 
 def _log_logistic(z: np.ndarray) -> np.ndarray:
+    # As a logarithm: P itself is 0 from z = −745 on, and its logarithm infinite.
     return -np.logaddexp(0.0, -np.asarray(z, dtype=float))
 
 
@@ -279,6 +282,7 @@ def _next(outcomes: dict, found: Fit, scale: Scale, tolerance: float) -> list[fl
     missing = [value for value in (scale.low, scale.high) if value not in outcomes]
     if missing:
         return missing
+    # A value without a run says nothing.
     shares = {value: hits / runs for value, (hits, runs) in outcomes.items() if runs}
     if found.rising is None:
         middle = scale.rounded(0.5)
