@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from kmc.common.units import A_per_nm
 from kmc.model.lattice import Lattice
 
 MIN_CONTACT_SITES = 20  # that a wetting angle needs: about 5 atoms across
 _ANGLES = np.linspace(1e-3, np.pi - 1e-3, 4001)  # of the void, rad
+
+
+def labels(there: np.ndarray, periodic: Sequence[int] = (0, 1)) -> tuple[np.ndarray, int]:
+    """Connected components of the cells of a grid, by shared faces.
+
+    - `there`: array of bool.
+    - `periodic`: axes whose two ends are joined.
+
+    Returns ndarray of int, int: number of the component of each cell, from 1, and 0 elsewhere; how
+    many there are.
+    """
+    found, n = ndimage.label(there)
+    # ndimage knows no periodic edges: numbers that meet across one are joined as a graph.
+    seams = (found.take([0, -1], axis).swapaxes(0, axis).reshape(2, -1) for axis in periodic)
+    pairs = np.concatenate([np.zeros((2, 0), int), *seams], axis=1)
+    first, second = pairs[:, (pairs > 0).all(axis=0)]
+    if not len(first):
+        return found, n
+    graph = coo_array((np.ones(len(first)), (first, second)), shape=(n + 1, n + 1))
+    count, component = connected_components(graph, directed=False)
+    return component[found], count - 1  # 0 is joined to nothing and stays first
 
 
 def planes_spanned(present: np.ndarray, periodic: bool) -> np.ndarray:

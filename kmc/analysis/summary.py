@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from kmc.analysis import balance, coulombic, voids
-from kmc.common.conditions import driven_by_run, ending, temperatures, unfinished
+from kmc.common.conditions import driven_by_run, ended, temperatures
 from kmc.common.formatting import count, duration, figure, monolayers, plural, scaled
 from kmc.common.metals import METALS, VALENCES
 from kmc.common.units import A_per_nm
@@ -75,10 +75,7 @@ def summary(trajectory: Trajectory) -> Rows:
 
 def digest(run: Trajectory) -> Rows:
     """At most eight pairs of label and text, each of about a line."""
-    ended = ("Not finished", unfinished(run.stop_reason, run.path.name))
-    if run.finished:
-        ended = ("Ended", ending(run.stop_reason or "no reason is stated"))
-    rows = [ended, ("Conditions", _conditions(run))]
+    rows = [ended(run), ("Conditions", _conditions(run))]
     if not len(run.samples):
         return [*rows, ("Samples", "none yet")]
     rows += _charge(run)

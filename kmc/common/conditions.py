@@ -87,7 +87,12 @@ def ending(reason: str) -> str:
     return " ".join(part for part in (text, unit, "reached") if part) + then + rest
 
 
-def unfinished(reason: str, file_name: str) -> str:
-    """State of a run that has not ended."""
-    state = reason or "still running, or killed"
-    return f"{state}; kmc resume {file_name} goes on from here"
+def ended(run: Any, reason: str = "") -> tuple[str, str]:
+    """First row of a short summary: why a run ended, or how to go on with it.
+
+    - `run` (Result); `reason`: in place of its own, once it has finished.
+    """
+    if run.finished:
+        return "Ended", ending(reason or run.stop_reason or "no reason is stated")
+    state = run.stop_reason or "still running, or killed"
+    return "Not finished", f"{state}; kmc resume {run.path.name} goes on from here"

@@ -10,13 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import kmc.systems.job as loop
 from kmc.common.catalogue import nearest
 from kmc.common.drawing import drawn
 from kmc.common.progress import Progress, progress_for
 from kmc.errors import InputError
 from kmc.files import table_file
-from kmc.files.check_result import Breach, Verification
+from kmc.files.check_result import Breach, Verification, falls
 from kmc.files.integrity import H5PY_ERRORS
 from kmc.files.table_file import Tables, TableWriter
 from kmc.files.table_run import TableRun, load
@@ -99,6 +101,47 @@ def table_system(
         result=run_class,
         **{**made, **more},
     )
+
+
+# --- what several kinds recompute -----------------------------------------------------------------
+
+
+def of_rows(check: Callable[..., Iterator[Breach]]) -> Callable[[TableRun], Iterator[Breach]]:
+    """A check ``check(run, columns, place)`` of the rows of one replica, for all of them."""
+
+    def of_all(run: TableRun) -> Iterator[Breach]:
+        for i, columns in enumerate(run.replicas):
+            place = "/samples" if len(run.replicas) == 1 else f"/replicas/{i}"
+            if len(columns["time_s"]):
+                yield from check(run, columns, place)
+
+    return of_all
+
+
+def in_order(*names: str) -> Callable[[TableRun], Iterator[Breach]]:
+    """A check that these columns of `/samples` never fall."""
+
+    def ordered(run: TableRun, columns: Any, place: str) -> Iterator[Breach]:
+        for name in names:
+            yield from falls("order of the rows", f"{place}/{name}", columns[name])
+
+    return of_rows(ordered)
+
+
+def frames_give(
+    described: Callable[[TableRun, int], Mapping[str, float]],
+) -> Callable[[TableRun], Iterator[Breach]]:
+    """A check that the row of each frame has what ``described(run, frame)`` finds in its maps."""
+
+    def agree(run: TableRun) -> Iterator[Breach]:
+        for i, row in enumerate(run.frames["sample"]):
+            for name, value in described(run, i).items():
+                stored = run.samples[name][row]
+                # Another order of a sum may change the last digits.
+                if not np.isclose(stored, value, rtol=1e-12, atol=0, equal_nan=True):
+                    yield Breach(f"{name} of a frame", f"/samples/{name}", row, stored, value)
+
+    return agree
 
 
 # --- running --------------------------------------------------------------------------------------

@@ -13,9 +13,9 @@ import math
 
 import numpy as np
 
+from kmc.analysis.shapes import labels
 from kmc.nuclei.field import MeanField
 from kmc.nuclei.spreading import patch_resistance_s
-from kmc.systems.population.life import label
 from kmc.systems.population.setting import GapSetting
 
 RIGHT, LEFT, DOWN, UP = (0, 1), (0, -1), (1, 0), (-1, 0)
@@ -233,7 +233,7 @@ class PlainGaps:
     def vacancies(self, dt):
         """Vacancies that each cell takes in a second."""
         s, m, p2 = self.setting, self.setting.medium, self.setting.pitch_um**2
-        names, count = label(self.wet)
+        names, count = labels(self.wet)
         over = np.ones(count + 1)
         volume = np.bincount(names.ravel(), self.h.ravel(), minlength=count + 1) * self.unit * p2
         over[1:] = s.vapour.S_eq(volume[1:] / m.site_volume_um3)
@@ -280,7 +280,7 @@ class PlainGaps:
         step = taken * site * dt / (p**2 * self.unit)
         step -= self.cover * settled / self.unit
         time = dt * s.surface_um4_s / p**4
-        mobility, (names, count) = np.ones_like(step), label(self.wet)
+        mobility, (names, count) = np.ones_like(step), labels(self.wet)
         for void in range(1, count + 1):  # no lip (B/v)^(1/3) thinner than 1.5 cells
             own = names == void
             speed = 2 * step[own & self.line].mean() / time

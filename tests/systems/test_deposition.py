@@ -11,6 +11,7 @@ from table_files import rewrite
 
 import kmc
 from kmc import plotting
+from kmc.analysis.shapes import labels
 from kmc.cli.app import main
 from kmc.common import catalogue
 from kmc.errors import InputError
@@ -113,9 +114,9 @@ def test_what_zno_002_holds_beyond_the_cutoff_stays(cycled):
 def test_islands_are_connected_over_the_edges():
     there = np.zeros((5, 5), dtype=bool)
     there[0, 0] = there[4, 0] = there[2, 2] = there[0, 4] = True
-    assert shape.labels(there, (0, 1))[1] == 2
-    assert shape.labels(there, ())[1] == 4
-    assert shape.labels(np.zeros((3, 3), dtype=bool), (0, 1))[1] == 0
+    assert labels(there, (0, 1))[1] == 2
+    assert labels(there, ())[1] == 4
+    assert labels(np.zeros((3, 3), dtype=bool), (0, 1))[1] == 0
 
 
 def test_shape_of_a_known_deposit():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from naive_deposition import PLATE, REST, STRIP, NaiveDeposition
 
+from kmc.analysis.shapes import labels
 from kmc.kernels import deposition as kernel
 from kmc.model.adatoms import Adatoms
 from kmc.systems.deposition import shape
@@ -245,7 +246,7 @@ def island_density(ratio: float, n: int, theta: float, seed: int) -> float:
     law = law._replace(drive_Hz=hop_Hz / ratio * n * n)
     rng = np.random.default_rng(seed)
     kernel.advance(box, law, state, int(theta * n * n), math.inf, 2**60, rng)
-    found, islands = shape.labels(state.top.reshape(n, n) > 0, (0, 1))
+    found, islands = labels(state.top.reshape(n, n) > 0, (0, 1))
     sizes = np.bincount(found.ravel(), minlength=islands + 1)[1:]
     return float((sizes > 1).sum()) / n**2
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kmc.files.check_result import Breach, differences, falls
+from kmc.files.check_result import Breach, differences
 from kmc.files.table_file import Tables
 from kmc.files.table_run import TableRun
 from kmc.runfile.kinds import KINDS
@@ -14,7 +14,7 @@ from kmc.systems.cathode.contact import describe
 from kmc.systems.cathode.microstructure import ACTIVE, FRAME, counts
 from kmc.systems.cathode.run import CathodeJob
 from kmc.systems.cathode.summary import digest, summary
-from kmc.systems.table_system import table_system
+from kmc.systems.table_system import frames_give, in_order, table_system
 
 _CLOSED = 1e-9  # mean area strain: what a wall has moved, and zero but for rounding without
 
@@ -106,30 +106,19 @@ def _area(run: TableRun) -> Iterator[Breach]:
             yield Breach("open area", where, None, stored, room[x, y])
 
 
-def _rows(run: TableRun) -> Iterator[Breach]:
-    constants = run.constants["material"], run.constants["grain"]
-    for i, row in enumerate(run.frames["sample"]):
-        portions, opened, stress_GPa = (
-            run.frames[name][i] for name in ("portions", "open_area", "equivalent_GPa")
-        )
-        cut = run.run["cathode"].get("refinement", 1)
-        for name, value in describe(*constants, portions, opened, stress_GPa, cut).items():
-            stored = run.samples[name][row]
-            if not np.isclose(stored, value, rtol=1e-12, atol=0, equal_nan=True):
-                yield Breach(name, f"/samples/{name}", row, stored, value)
-
-
-def _order(run: TableRun) -> Iterator[Breach]:
-    for name in ("time_s", "cycle", "events", "moved", "factorizations"):
-        yield from falls("order of the rows", f"/samples/{name}", run.samples[name])
+def _described(run: TableRun, frame: int) -> dict[str, float]:
+    constants = (run.constants[name] for name in ("material", "grain"))
+    maps = (run.frames[name][frame] for name in ("portions", "open_area", "equivalent_GPa"))
+    cut = run.run["cathode"].get("refinement", 1)
+    return describe(*constants, *maps, refinement=cut)
 
 
 CHECKS = (
     ("sites of each material are those of the run file", _fractions),
     ("portions of active material are conserved, to the last one", _portions),
     ("area between the walls is conserved, and shared between material and openings", _area),
-    ("contact ratios, pores and stresses of every frame", _rows),
-    ("rows are in order", _order),
+    ("contact ratios, pores and stresses of every frame", frames_give(_described)),
+    ("rows are in order", in_order("time_s", "cycle", "events", "moved", "factorizations")),
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from kmc.common.conditions import ending, unfinished
+from kmc.common.conditions import ended
 from kmc.common.formatting import duration, figure, plural
 from kmc.files.table_run import TableRun
 from kmc.systems.cathode.contact import single_pores
@@ -20,8 +20,7 @@ _SHOWN = ("contact_active_active", "contact_active_frame", "pore_area")
 
 def summary(run: TableRun) -> list[tuple[str, str]]:
     """Pairs of label and text, for `kmc info`."""
-    ended = run.stop_reason or "still being written"
-    rows = [("Ended" if run.finished else "Not finished", ended)]
+    rows = [("Ended" if run.finished else "Not finished", run.stop_reason or "still being written")]
     section, facts, s = run.run["cathode"], run.facts, run.samples
     first, lithiated, frame = facts["materials"]
     active = first if lithiated == first else f"{first} to {lithiated}"
@@ -106,9 +105,7 @@ def _pores(run: TableRun) -> str:
 def digest(run: TableRun) -> list[tuple[str, str]]:
     """At most eight pairs of label and text: materials, contact, pores, stresses, trust."""
     everything = dict(summary(run))
-    ended = run.stop_reason if run.finished else unfinished(run.stop_reason, run.path.name)
-    rows = [("Ended" if run.finished else "Not finished", ending(ended))]
-    rows.append(("Conditions", f"{everything['Cathode']}; {everything['Swelling']}"))
+    rows = [ended(run), ("Conditions", f"{everything['Cathode']}; {everything['Swelling']}")]
     rows.append(("Creep", everything["Creep"]))
     s = run.samples
     for label, first, last in _halves(run):

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from kmc.common.metals import VALENCES
-from kmc.files.check_result import Breach, differences, falls
+from kmc.common.units import A_per_nm
+from kmc.files.check_result import Breach, differences
 from kmc.files.table_file import Tables
 from kmc.files.table_run import TableRun
 from kmc.model.electrochemistry import strip_rate_Hz
@@ -16,7 +17,7 @@ from kmc.runfile.protocol import PLATE, STRIP, plan_of, stored_blocks
 from kmc.systems.deposition.run import DepositionJob
 from kmc.systems.deposition.shape import describe
 from kmc.systems.deposition.summary import digest, summary
-from kmc.systems.table_system import table_system
+from kmc.systems.table_system import frames_give, in_order, table_system
 
 _SIGMAS = 6.0  # of the shot noise of a step's charge
 
@@ -76,18 +77,8 @@ def _dead(run: TableRun) -> Iterator[Breach]:
     yield from differences("dead atoms over plated ones", place, s["dead_per_plated"], share)
 
 
-def _order(run: TableRun) -> Iterator[Breach]:
-    for name in ("time_s", "plated", "stripped", "hops", "attempts", "step"):
-        yield from falls("order of the rows", f"/samples/{name}", run.samples[name])
-
-
-def _frames(run: TableRun) -> Iterator[Breach]:
-    for i, row in enumerate(run.frames["sample"]):
-        found = describe(run.frames["occupied"][i], run.facts["spacing_A"] / 10)
-        for name, value in found.items():
-            stored = run.samples[name][row]
-            if not np.isclose(stored, value, rtol=1e-12, atol=0, equal_nan=True):
-                yield Breach(f"{name} of a frame", f"/samples/{name}", row, stored, value)
+def _described(run: TableRun, frame: int) -> dict[str, float]:
+    return describe(run.frames["occupied"][frame], run.facts["spacing_A"] / A_per_nm)
 
 
 def _charge(run: TableRun) -> Iterator[Breach]:
@@ -117,9 +108,9 @@ def _charge(run: TableRun) -> Iterator[Breach]:
 CHECKS = (
     ("atoms = plated − stripped", _atoms),
     ("dead atoms over plated ones", _dead),
-    ("rows are in order", _order),
+    ("rows are in order", in_order("time_s", "plated", "stripped", "hops", "attempts", "step")),
     ("charge follows from the current, within its shot noise", _charge),
-    ("coverage, heights, islands and dead atoms of every frame", _frames),
+    ("coverage, heights, islands and dead atoms of every frame", frames_give(_described)),
 )
 
 

@@ -2,35 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-from scipy import ndimage
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
-
-def labels(there: np.ndarray, periodic: Sequence[int]) -> tuple[np.ndarray, int]:
-    """Connected components by shared faces.
-
-    - `there`: array of bool.
-    - `periodic`: axes whose two ends are joined.
-
-    Returns ndarray of int, int: number of the component of each place, from 1, and 0 elsewhere; how
-    many there are.
-    """
-    found, n = ndimage.label(there)
-    # ndimage knows no periodic edges: components on both sides of one are joined.
-    first, last = [np.arange(n + 1)], [np.arange(n + 1)]
-    for axis in periodic:
-        a, b = np.take(found, 0, axis).ravel(), np.take(found, -1, axis).ravel()
-        joined = (a > 0) & (b > 0)
-        first.append(a[joined])
-        last.append(b[joined])
-    i, j = np.concatenate(first), np.concatenate(last)
-    pairs = coo_matrix((np.ones(len(i)), (i, j)), shape=(n + 1, n + 1))
-    count, component = connected_components(pairs, directed=False)
-    return component[found] if n else found, count - 1
+from kmc.analysis.shapes import labels
 
 
 def heights(occupied: np.ndarray) -> np.ndarray:
@@ -56,7 +30,7 @@ def describe(occupied: np.ndarray, spacing_nm: float) -> dict[str, float]:
     - `spacing_nm`: edge of a cell.
     """
     top = heights(occupied)
-    found, islands = labels(top > 0, (0, 1))
+    found, islands = labels(top > 0)
     columns = top.size
     sizes = np.bincount(found.ravel(), minlength=islands + 1)[1:]
     covered = int(sizes.sum())

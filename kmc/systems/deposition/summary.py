@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kmc.analysis.coulombic import Aurbach, aurbach
-from kmc.common.conditions import ending, unfinished
+from kmc.common.conditions import ended
 from kmc.common.formatting import duration, figure, monolayers, plural
 from kmc.common.metals import METALS
 from kmc.files.table_run import TableRun
@@ -16,8 +16,7 @@ FEW_ISLANDS = 20  # below this many, their density is that of the box
 
 def summary(run: TableRun) -> list[tuple[str, str]]:
     """Pairs of label and text, for `kmc info`."""
-    ended = run.stop_reason or "still being written"
-    rows = [("Ended" if run.finished else "Not finished", ended)]
+    rows = [("Ended" if run.finished else "Not finished", run.stop_reason or "still being written")]
     facts, s = run.facts, run.samples
     nx, ny, nz = run.run["system"]["size"]
     nm = facts["spacing_A"] / 10
@@ -74,10 +73,8 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
 
 def digest(run: TableRun) -> list[tuple[str, str]]:
     """At most eight pairs of label and text: what was plated, the deposit, what was lost."""
-    (_, ended), everything = summary(run)[0], dict(summary(run))
-    ended = ending(ended) if run.finished else unfinished(run.stop_reason, run.path.name)
-    rows = [("Ended" if run.finished else "Not finished", ended)]
-    rows.append(("Conditions", f"{everything['Substrate']}; {everything['Conditions']}"))
+    everything = dict(summary(run))
+    rows = [ended(run), ("Conditions", f"{everything['Substrate']}; {everything['Conditions']}")]
     if not len(run.samples["time_s"]):
         return [*rows, ("Samples", "none yet")]
     last = {name: values[-1] for name, values in run.samples.items()}

@@ -7,12 +7,12 @@ frame from its gap, the terms of the overpotential from contact and supersaturat
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
 from kmc.common.metals import VALENCES
-from kmc.files.check_result import Breach, differences, falls, first_breach
+from kmc.files.check_result import Breach, differences, first_breach
 from kmc.files.table_file import mean_of
 from kmc.files.table_run import Columns
 from kmc.model.electrochemistry import capacity_mAh_cm2
@@ -20,22 +20,15 @@ from kmc.runfile.protocol import plan_of, stored_blocks
 from kmc.systems.population.life import KINDS
 from kmc.systems.population.result import PopulationRun
 from kmc.systems.population.voltage import kinetics_of
+from kmc.systems.table_system import in_order, of_rows
 
 BALANCE = 1e-9  # of the volume stripped
 _ROUNDING = 1e-9
+_RISING = (
+    *("time_s", "step", "nucleated_per_um2", "stripped_um", "dead_um"),
+    *("splits", "collapses", "coalescences", "regained_fraction"),
+)
 _SINGLE = 1e-5  # the gap is stored in single precision: of its volume
-
-
-def _each(check: Callable[..., Iterator[Breach]]) -> Callable[[PopulationRun], Iterator[Breach]]:
-    """A check of the rows of one replica, for all of them."""
-
-    def of_all(run: PopulationRun) -> Iterator[Breach]:
-        for i, columns in enumerate(run.replicas):
-            place = "/samples" if len(run.replicas) == 1 else f"/replicas/{i}"
-            if len(columns["time_s"]):
-                yield from check(run, columns, place)
-
-    return of_all
 
 
 def _balance(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
@@ -88,10 +81,7 @@ def _currents(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
     yield from differences("current", f"{place}/current_density_mA_cm2", current, expected)
 
 
-def _order(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
-    counted = ("splits", "collapses", "coalescences", "regained_fraction")
-    for name in ("time_s", "step", "nucleated_per_um2", "stripped_um", "dead_um", *counted):
-        yield from falls("order of the rows", f"{place}/{name}", s[name])
+def _range(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
     wrong = ~((s["contact_fraction"] >= 0) & (s["contact_fraction"] <= 1))
     yield from first_breach(
         "range", f"{place}/contact_fraction", wrong, s["contact_fraction"], math.nan
@@ -162,10 +152,11 @@ def _events(run: PopulationRun) -> Iterator[Breach]:
 
 
 CHECKS = (
-    ("stripped + flaws = voids + settled + sink + storage + filled + cut off", _each(_balance)),
-    ("charge follows from the current", _each(_charge)),
-    ("rows are in order", _each(_order)),
-    ("overpotential follows from contact and S", _each(_voltage)),
+    ("stripped + flaws = voids + settled + sink + storage + filled + cut off", of_rows(_balance)),
+    ("charge follows from the current", of_rows(_charge)),
+    ("rows are in order", in_order(*_RISING)),
+    ("contact is a share", of_rows(_range)),
+    ("overpotential follows from contact and S", of_rows(_voltage)),
     ("the mean over the replicas", _mean),
     ("volume and contact of every frame", _frames),
     ("events add up to the counts", _events),

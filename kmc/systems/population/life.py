@@ -11,8 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage, sparse
-from scipy.sparse import csgraph
+from scipy import sparse
+
+from kmc.analysis.shapes import labels
 
 APPEARS, SPLITS, COALESCES, COLLAPSES = range(4)
 KINDS = ("appears", "splits", "coalesces", "collapses")
@@ -44,26 +45,11 @@ class ConnectedGaps:
         return np.angle(sums)[:, 1:] % (2 * np.pi) * self.edge_um / (2 * np.pi)
 
 
-def label(open_cells: np.ndarray) -> tuple[np.ndarray, int]:
-    """Number the connected sets of a periodic map, shape (n, n), from 1; how many there are."""
-    found, n = ndimage.label(open_cells)
-    # scipy knows no periodic edges: numbers that meet across a seam are joined as a graph.
-    seams = np.concatenate(
-        [np.stack([found[0], found[-1]]), np.stack([found[:, 0], found[:, -1]])], axis=1
-    )
-    first, second = seams[:, (seams > 0).all(axis=0)]
-    if not len(first):
-        return found.astype(np.int64), n
-    graph = sparse.coo_array((np.ones(len(first)), (first, second)), shape=(n + 1, n + 1))
-    n, of = csgraph.connected_components(graph, directed=False)
-    return of[found], n - 1  # the contact, 0, is joined to nothing and stays first
-
-
 def gaps_of(
     h_um: np.ndarray, edge_um: float, parts: tuple[np.ndarray, int] | None = None
 ) -> ConnectedGaps:
-    """Label a field of gaps h ≥ 0, shape (n, n), and measure every gap; `parts`: its `label`."""
-    numbers, n = label(h_um > 0) if parts is None else parts
+    """Label a field of gaps h ≥ 0, shape (n, n), and measure every gap; `parts`: its `labels`."""
+    numbers, n = labels(h_um > 0) if parts is None else parts
     cell = (edge_um / len(h_um)) ** 2
     flat, height = numbers.ravel(), h_um.ravel()
     area = np.bincount(flat, minlength=n + 1)[1:] * cell

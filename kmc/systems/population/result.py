@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kmc.common.conditions import driven_by_run, ending, unfinished
+from kmc.common.conditions import driven_by_run, ended
 from kmc.common.formatting import duration, figure, plural, scaled
 from kmc.errors import InputError
 from kmc.files.table_run import Columns, TableRun
@@ -107,10 +107,12 @@ class PopulationRun(TableRun):
         """How it ended, contact, voids, overpotential, trust: at most eight lines."""
         kelvin = f"{self.run['conditions']['temperature_K']:g} K"
         name, edge = self.resolved["parameter_set"], f"{self.edge_um:.3g} µm"
-        rows = [
-            self._end(),
-            ("Conditions", f"{name}, {edge} × {edge}, {kelvin}, {driven_by_run(self.run)}"),
-        ]
+        reason = self.stop_reason
+        # A stop of the run file that was reached is shown with its value.
+        if value := (self.run.get("stop", {}) | self.run["upscale"]).get(reason):
+            reason = f"{reason} reached {value:g}"
+        conditions = f"{name}, {edge} × {edge}, {kelvin}, {driven_by_run(self.run)}"
+        rows = [ended(self, reason), ("Conditions", conditions)]
         if not len(self.samples["time_s"]):
             return [*rows, ("Samples", "none yet")]
         rows += [("Stripped", self._charge()), ("Contact", self._contact()), *self._voids()]
@@ -160,15 +162,6 @@ class PopulationRun(TableRun):
         return float(np.interp(-fraction, -s["contact_fraction"][two], s["capacity_mAh_cm2"][two]))
 
     # --- lines of a summary -----------------------------------------------------------------------
-
-    def _end(self) -> tuple[str, str]:
-        if not self.finished:
-            return "Not finished", unfinished(self.stop_reason, self.path.name)
-        given = self.run.get("stop", {}) | self.run["upscale"]
-        value = given.get(self.stop_reason)
-        return "Ended", ending(
-            f"{self.stop_reason} reached {value:g}" if value else self.stop_reason
-        )
 
     def _charge(self) -> str:
         s, layer = self.samples, self.facts["monolayer_mAh_cm2"]

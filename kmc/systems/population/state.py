@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from kmc.analysis.shapes import labels
 from kmc.common.threads import over_rows, threads_for
 from kmc.kernels import outline
 from kmc.nuclei.field import MeanField, SurfaceField, overlaps
 from kmc.systems.population.body import Body, Flow
-from kmc.systems.population.life import label
 from kmc.systems.population.setting import FlawPatches, GapSetting
 
 FIRST_STEP_S = 1e-4
@@ -228,7 +228,7 @@ class GapState:
 
     def _locate(self) -> None:
         self.outline.locate(self.h_um / (self.setting.slope * self.setting.pitch_um))
-        self.parts = label(self.outline.kind != outline.DRY)
+        self.parts = labels(self.outline.kind != outline.DRY)
 
     def _meet(self) -> None:
         """Points join each other and drawn voids, grow to be drawn, dissolve; and the reverse."""

@@ -11,11 +11,11 @@ from scipy import optimize, special
 from squares import SITE_um3, STRIP_per_um2_s, medium, run, setting
 from stable_radius import growth, stable_radius
 
+from kmc.analysis.shapes import labels
 from kmc.nuclei.field import Medium
 from kmc.runfile.load import load_run
 from kmc.systems.population import gaps as gaps_module
 from kmc.systems.population.gaps import Gaps
-from kmc.systems.population.life import label
 from kmc.systems.population.setup import prepare
 
 HEIGHT_um_s = STRIP_per_um2_s * SITE_um3
@@ -208,7 +208,7 @@ def test_caps_that_have_not_met_lose_contact_as_random_caps_do():
     gaps._locate()
     for height in (0.1, 0.2):
         run(gaps, height / HEIGHT_um_s)
-        names, count = label(gaps.cover > 0)
+        names, count = labels(gaps.cover > 0)
         volume = np.bincount(names.ravel(), gaps.h_um.ravel())[1:] * given.pitch_um**2
         assert count == 9
         wanted = math.pi * float(((volume / given.volume_factor) ** (2 / 3)).sum())
@@ -276,7 +276,7 @@ def test_voids_wider_than_R_star_lie_flat_before_they_meet():
         for charge in charges:
             height = given.strip_per_um2_s * given.medium.site_volume_um3
             run(gaps, charge * 4.84 / height)
-            names, _ = label(gaps.cover > 0)
+            names, _ = labels(gaps.cover > 0)
             drawn = np.bincount(names.ravel(), gaps.h_um.ravel())[1:] * given.pitch_um**2
             volume = np.concatenate([drawn, gaps.points.volume_um3])
             area = math.pi * ((volume / given.volume_factor) ** (2 / 3)).sum() / gaps.area_um2
