@@ -66,33 +66,6 @@ def run(
     >>> t = kmc.run("strip_li")                                              # doctest: +SKIP
     >>> d = kmc.run("plate_carbon", {"stop.capacity_monolayers": 2})         # doctest: +SKIP
     """
-    return _run(name_or_path, overrides, output, "", callback, overwrite, progress)
-
-
-def upscale(
-    name_or_path: str | Path | Mapping[str, Any],
-    overrides: Mapping[str, Any] | None = None,
-    *,
-    output: str | Path | None = None,
-    overwrite: bool = False,
-    progress: bool = True,
-) -> Any:
-    """Run a population of voids; `run` does the same and takes other kinds, too.
-
-    Raises `InputError`: as for `run`; also where the run file has no section [upscale].
-    """
-    return _run(name_or_path, overrides, output, "population", None, overwrite, progress)
-
-
-def _run(
-    name_or_path: str | Path | Mapping[str, Any],
-    overrides: Mapping[str, Any] | None,
-    output: str | Path | None,
-    kind: str,
-    callback: Callable[[Any], Any] | None,
-    overwrite: bool,
-    progress: bool,
-) -> Any:
     run_file = load_run(name_or_path, overrides)
     warn_of_another_drive(name_or_path, dotted(overrides))
     path = Path(f"{run_file.name}.h5" if output is None else output)
@@ -100,12 +73,34 @@ def _run(
     check_output(path, overwrite)
     observer = None
     if callback is not None:
+        # With the first use: a run without a callback need not import the stepping of boxes.
         from kmc.systems.electrode.stepping import observer_of
 
         observer = observer_of(callback)
-    return run_to_file(
-        run_file, path, kind=kind, overwrite=overwrite, progress=progress, observer=observer
-    )
+    return run_to_file(run_file, path, overwrite=overwrite, progress=progress, observer=observer)
+
+
+def upscale(
+    name_or_path: str | Path | Mapping[str, Any],
+    overrides: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Any:
+    """Run a population of voids; `run`, whose options it has, takes other kinds, too.
+
+    Raises `InputError`: as for `run`; also where the run file has no section [upscale].
+    """
+    _refuse_another(load_run(name_or_path, overrides), "population")
+    return run(name_or_path, overrides, **options)
+
+
+def _refuse_another(run: RunFile, kind: str) -> None:
+    """Refuse a run of another kind, unless any is wanted."""
+    if kind and run.kind != kind:
+        raise InputError(
+            f"the run {run.name} is {SYSTEMS[run.kind].noun}, not {SYSTEMS[kind].noun}",
+            advice=f"kmc run {run.name} runs it; {SYSTEMS[kind].noun} has a section "
+            f"[{SYSTEMS[kind].rules.section}] in its run file.",
+        )
 
 
 def run_to_file(
@@ -117,12 +112,7 @@ def run_to_file(
     **options: Any,
 ) -> Any:
     """Run a checked run file of any kind, or of this one alone; see `run` and `System.run`."""
-    if kind and run.kind != kind:
-        raise InputError(
-            f"the run {run.name} is {SYSTEMS[run.kind].noun}, not {SYSTEMS[kind].noun}",
-            advice=f"kmc run {run.name} runs it; {SYSTEMS[kind].noun} has a section "
-            f"[{SYSTEMS[kind].rules.section}] in its run file.",
-        )
+    _refuse_another(run, kind)
     if note := exact_kinetics(run):
         warnings.warn(note, KmcWarning, stacklevel=2)
     return SYSTEMS[run.kind].run(run, output, progress=progress, **options)

@@ -158,7 +158,7 @@ def cap_radius_nm(count: float) -> float:
 def capillary_nm(temperature_K: float) -> float:
     """γΩ/kT of the clusters at the interface."""
     run = load_run("upscale_li", {"conditions.temperature_K": temperature_K})
-    return prepare(run).vapour.capillary_um * 1e3
+    return prepare(run).setting.vapour.capillary_um * 1e3
 
 
 def wall_time_s(radius_nm: float, temperature_K: float, wall_per_s: float) -> float:
@@ -173,7 +173,7 @@ def metal_and_interface_s(radius_nm: float, temperature_K: float) -> float:
     """
     prepared = prepare(load_run("upscale_li", {"conditions.temperature_K": temperature_K}))
     medium, radius = prepared.setting.medium, radius_nm * 1e-3
-    scale = prepared.vapour.capillary_um * medium.site_volume_um3
+    scale = prepared.setting.vapour.capillary_um * medium.site_volume_um3
     bulk = radius**3 / (scale * medium.bulk_per_um_s)
     return min(bulk, radius**4 / (scale * medium.interface_per_s))
 

@@ -107,10 +107,12 @@ def _area(run: TableRun) -> Iterator[Breach]:
 
 
 def _described(run: TableRun, frame: int) -> dict[str, float]:
-    constants = (run.constants[name] for name in ("material", "grain"))
-    maps = (run.frames[name][frame] for name in ("portions", "open_area", "equivalent_GPa"))
-    cut = run.run["cathode"].get("refinement", 1)
-    return describe(*constants, *maps, refinement=cut)
+    names = ("portions", "open_area", "equivalent_GPa")
+    portions, opened, stress_GPa = (run.frames[name][frame] for name in names)
+    constants = run.constants["material"], run.constants["grain"]
+    return describe(
+        *constants, portions, opened, stress_GPa, run.run["cathode"].get("refinement", 1)
+    )
 
 
 CHECKS = (

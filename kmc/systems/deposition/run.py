@@ -124,18 +124,6 @@ class DepositionJob(Job):
             **shape,
         }
 
-    def law(self, step: Step) -> kernel.Law:
-        """Rates of a step."""
-        return law_of(
-            self.energies,
-            self.box,
-            _WHAT[step.do],
-            step.current_density_mA_cm2 or 0.0,
-            hops=self.run.deposition.hops,
-            strip_weight_lambda=self.run.conditions.strip_weight_lambda,
-            strip_cutoff_V=self.run.deposition.strip_cutoff_V,
-        )
-
     def atoms_of(self, until: Until) -> int | None:
         """Charge of a step in atoms, None where it has no such end."""
         wanted = []
@@ -155,7 +143,10 @@ class DepositionJob(Job):
             yield from self._recorded(True)
             return
         step, charge = self.step, self.charge()
-        every, every_frame = self._cadence()
+        output = self.run.output
+        given = (output.sample_every_monolayers or 0.02, output.frame_every_monolayers or 0.2)
+        # In atoms; of a small box an interval may hold less than one.
+        every, every_frame = (max(1, round(interval * self.columns)) for interval in given)
         # Multiples of the charge passed in all, so that rows do not shift from step to step.
         due = min(
             self.end, (charge // every + 1) * every, (charge // every_frame + 1) * every_frame
@@ -201,18 +192,17 @@ class DepositionJob(Job):
 
     def _limits(self) -> None:
         """What follows from the step and from where it began."""
-        step, self._law = self.step, self.law(self.step)
+        step, conditions = self.step, self.run.conditions
+        self._law = law_of(
+            *(self.energies, self.box, _WHAT[step.do], step.current_density_mA_cm2 or 0.0),
+            hops=self.run.deposition.hops,
+            strip_weight_lambda=conditions.strip_weight_lambda,
+            strip_cutoff_V=self.run.deposition.strip_cutoff_V,
+        )
         self.wanted = self.atoms_of(step.until)
         self.end = math.inf if self.wanted is None else self.begun + self.wanted
         self.last_s = math.inf if step.until.time_s is None else self.clock + step.until.time_s
         self.rest_s = (self.last_s - self.clock) / _REST_SAMPLES if step.do == REST else math.inf
-
-    def _cadence(self) -> list[int]:
-        """Charge in atoms between samples, and between frames."""
-        output = self.run.output
-        given = (output.sample_every_monolayers or 0.02, output.frame_every_monolayers or 0.2)
-        # Of a small box an interval may hold less than one atom.
-        return [max(1, round(interval * self.columns)) for interval in given]
 
     def _recorded(self, frame: bool) -> Iterator[Item]:
         yield Row(self.row(self.number, _WHAT[self.step.do]))

@@ -186,22 +186,20 @@ def differences(engine: Engine) -> list[str]:
     alloy = isinstance(engine.law, tables.TwoSpecies)
     # From the species alone, with the same tables: whatever differs, the running sums got wrong.
     fresh = Engine(model, occupancy, np.random.default_rng(0), alloy=alloy)
-    problems = []
-    for name, counter in _RECOUNTED.items():
-        problems += _compare(name, engine.count(counter), fresh.count(counter))
+    numbers = [(name, engine.count(at), fresh.count(at)) for name, at in _RECOUNTED.items()]
     for name, (total, parts) in _SUMS.items():
-        problems += _compare(name, engine.count(total), int(state.counters[parts].sum()))
+        numbers.append((name, engine.count(total), int(state.counters[parts].sum())))
     energy = model.energy_ueV(occupancy)
-    problems += _compare("energy in µeV, bond by bond", engine.count(tables.ENERGY), energy)
-    problems += _compare_sites(
-        engine,
-        "state of a site",
-        state.site_state & ~tables.DIRTY,
-        fresh.state.site_state & ~tables.DIRTY,
-    )
-    problems += _compare_sites(
-        engine, "bin of a vacancy", _bins(state.hops), _bins(fresh.state.hops)
-    )
+    numbers.append(("energy in µeV, bond by bond", engine.count(tables.ENERGY), energy))
+    sites = (s.site_state & ~tables.DIRTY for s in (state, fresh.state))
+    places = (_bins(s.hops) for s in (state, fresh.state))
+    for name, (running, rebuilt) in (("state of a site", sites), ("bin of a vacancy", places)):
+        for at in np.flatnonzero(running != rebuilt)[:1]:
+            site = model.kernel_lattice.lattice_sites(np.array([at]))[0]
+            numbers.append((f"{name} ({site})", running[at], rebuilt[at]))
+    isolated = zip(("seen", "expected"), state.isolated, _isolated(state.monomer), strict=True)
+    numbers += [(f"isolated vacancies {name}", int(a), int(b)) for name, a, b in isolated]
+    problems = [f"{name}: {a} in the run, {b} rebuilt" for name, a, b in numbers if a != b]
     loop.update_strip_weights(fresh.geometry, fresh.law, fresh.channels, fresh.state, fresh.scratch)
     clean = np.ones(state.strips.where.size, dtype=bool)
     # Weights that are marked as out of date may differ: they are recomputed before they are used.
@@ -217,17 +215,9 @@ def differences(engine: Engine) -> list[str]:
         "{} is not counted as the isolated vacancy, or atom among atoms, that it is or is not",
         clean & (state.monomer != fresh.state.monomer),
     )
-    for name, running, summed in zip(
-        ("seen", "expected"), state.isolated, _isolated(state.monomer), strict=True
-    ):
-        problems += _compare(f"isolated vacancies {name}", int(running), int(summed))
     for name, bins in (("hops", state.hops), ("strips", state.strips), ("plates", state.plates)):
         problems += _disorder(name, bins)
     return problems
-
-
-def _compare(name: str, running: int, rebuilt: int) -> list[str]:
-    return [] if running == rebuilt else [f"{name}: {running} in the run, {rebuilt} rebuilt"]
 
 
 def _wrong_member(text: str, wrong: np.ndarray) -> list[str]:
@@ -235,17 +225,6 @@ def _wrong_member(text: str, wrong: np.ndarray) -> list[str]:
     return [
         text.format(f"column {member // 2} in L{1 + member % 2}")
         for member in np.flatnonzero(wrong)[:1]
-    ]
-
-
-def _compare_sites(
-    engine: Engine, name: str, running: np.ndarray, rebuilt: np.ndarray
-) -> list[str]:
-    wrong = np.flatnonzero(running != rebuilt)[:1]
-    site = engine.model.kernel_lattice.lattice_sites(wrong).tolist()
-    return [
-        f"{name} ({site[0]}): {running[place]} in the run, {rebuilt[place]} rebuilt"
-        for place in wrong
     ]
 
 

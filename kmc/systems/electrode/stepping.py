@@ -98,9 +98,10 @@ def observer_of(
     return observe
 
 
-def _run_file(
-    run: str | Path | Mapping[str, Any] | RunFile, overrides: Mapping[str, Any] | None
-) -> RunFile:
+Runnable = str | Path | Mapping[str, Any] | RunFile
+
+
+def _run_file(run: Runnable, overrides: Mapping[str, Any] | None) -> RunFile:
     if not isinstance(run, RunFile):
         return load_run(run, overrides)
     if overrides:
@@ -137,10 +138,7 @@ class Simulation(runs.ElectrodeJob):
     """
 
     def __new__(
-        cls,
-        run: str | Path | Mapping[str, Any] | RunFile,
-        overrides: Mapping[str, Any] | None = None,
-        **options: Any,
+        cls, run: Runnable, overrides: Mapping[str, Any] | None = None, **options: Any
     ) -> Any:
         # Not in a function: `kmc.Simulation` stays the class of boxes for isinstance.
         checked = _run_file(run, overrides)
@@ -158,7 +156,7 @@ class Simulation(runs.ElectrodeJob):
 
     def __init__(
         self,
-        run: str | Path | Mapping[str, Any] | RunFile,
+        run: Runnable,
         overrides: Mapping[str, Any] | None = None,
         *,
         state: Table | None = None,

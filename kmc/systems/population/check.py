@@ -46,10 +46,21 @@ def _balance(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
 
 
 def _charge(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
-    yield from _currents(run, s, place)
+    # The current of every row is that of its step, or of the run.
+    current, plan = s["current_density_mA_cm2"], plan_of(stored_blocks(run.run))
+    expected = run.run["conditions"]["current_density_mA_cm2"] * (s["phase"] == 0)
+    if plan:
+        wrong = (s["step"] < 1) | (s["step"] > len(plan))
+        yield from first_breach("step", f"{place}/step", wrong, s["step"], math.nan)
+        # Of a step that there is not; the first breach ends the check.
+        steps = np.clip(s["step"].astype(int), 1, len(plan)) - 1
+        expected = np.array([plan[n].step.drive.current_density_mA_cm2 for n in steps])
+        cycles = np.array([plan[n].cycle for n in steps])
+        yield from differences("cycle", f"{place}/cycle", s["cycle"], cycles)
+    yield from differences("current", f"{place}/current_density_mA_cm2", current, expected)
     # The row at a change of current belongs to the step that ends, so that each row's current is
     # that of the interval before it.
-    passed = s["current_density_mA_cm2"] * np.diff(s["time_s"], prepend=0.0) / 3600
+    passed = current * np.diff(s["time_s"], prepend=0.0) / 3600
     expected, most = np.cumsum(passed), np.cumsum(np.abs(passed))
     close = _ROUNDING * most + 1e-18
     where, stored = f"{place}/capacity_mAh_cm2", s["capacity_mAh_cm2"]
@@ -60,25 +71,6 @@ def _charge(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
         expected = np.cumsum(np.abs(passed) * charge) * per_charge
         close = _ROUNDING * expected + 1e-18
         yield from differences("height", f"{place}/{name}", s[name], expected, close)
-
-
-def _currents(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
-    """The current of every row is that of its step, or of the run."""
-    current = s["current_density_mA_cm2"]
-    plan = plan_of(stored_blocks(run.run))
-    if plan:
-        wrong = (s["step"] < 1) | (s["step"] > len(plan))
-        yield from first_breach("step", f"{place}/step", wrong, s["step"], math.nan)
-        if wrong.any():
-            return
-        steps = s["step"].astype(int) - 1
-        expected = np.array([plan[n].step.drive.current_density_mA_cm2 for n in steps])
-        cycles = np.array([plan[n].cycle for n in steps])
-        yield from differences("cycle", f"{place}/cycle", s["cycle"], cycles)
-    else:
-        given = run.run["conditions"]["current_density_mA_cm2"]
-        expected = given * (s["phase"] == 0)
-    yield from differences("current", f"{place}/current_density_mA_cm2", current, expected)
 
 
 def _range(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:

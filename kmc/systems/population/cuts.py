@@ -71,14 +71,10 @@ def cut(
 ) -> Cuts:
     """Cut a periodic field of gaps h ≥ 0, shape (n, n), along every row and column.
 
-    Parameters
-    ----------
-    resolution_um : float
-        Of the microscope.
-    cover : ndarray, optional
-        Share of each cell that is not in contact, above 0 where h is; 1 there by default.
-    point_radius_um, point_height_um : ndarray, optional
-        Footprint and largest height of the voids that are points.
+    - `resolution_um`: of the microscope.
+    - `cover`: share of each cell that is not in contact, above 0 where h is; 1 there by default.
+    - `point_radius_um`, `point_height_um`: footprint and largest height of the voids that are
+      points.
     """
     n = len(h_um)
     share = (h_um > 0).astype(float) if cover is None else cover

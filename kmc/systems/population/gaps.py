@@ -65,7 +65,11 @@ class Gaps(GapState):
         # splitting).
         known = self._absorbers()
         rate, per_point, S = self._solve(known, dt)
-        births = self._birth_rates(S)
+        births = np.zeros(1)
+        # Voids nucleate on contact alone, and only a current that strips supersaturates it.
+        if self.setting.homogeneous and self.strips:
+            births = self.setting.vapour.rate_per_um2_s(S) * (1 - self.cover)
+            births = births * self.setting.pitch_um**2
         expected = float(births.sum()) * dt
         allowed = max(_BIRTHS, _BIRTHS_SHARE * len(self.points))
         # A step of many births would start them all at the S of its beginning, which they
@@ -76,7 +80,10 @@ class Gaps(GapState):
         before, begun = self.S_contact, self.gaps_um
         near = self._count(known, rate, per_point, S, dt)
         self.surface, self._flux, self.points.per_s = S, rate, per_point
-        self.S_contact = self._mean_on_contact(known, S)
+        # The mean over contact: that of all cells without the shares that voids cover.
+        free = S.size - float(known.cell_share.sum())
+        under = float((known.cell_share * known.cell_supersaturation).sum())
+        self.S_contact = (float(S.sum()) - under) / free if free > 0 else 1.0
         # The body follows what ended near contact, and the roofs come down with it.
         site = self.setting.medium.site_volume_um3
         lower, torn, lower_points = self._follow(near * site / theta, S, known, dt)
@@ -179,11 +186,6 @@ class Gaps(GapState):
         self.ledger.sink += far
         return near - credit * dt
 
-    def _mean_on_contact(self, known: Absorbers, S: np.ndarray) -> float:
-        free = S.size - float(known.cell_share.sum())
-        under = float((known.cell_share * known.cell_supersaturation).sum())
-        return (float(S.sum()) - under) / free if free > 0 else 1.0
-
     # --- the body ---------------------------------------------------------------------------------
 
     def _follow(self, settled_um: float, S, known: Absorbers, dt: float):
@@ -285,12 +287,6 @@ class Gaps(GapState):
         return short * per
 
     # --- beginnings -------------------------------------------------------------------------------
-
-    def _birth_rates(self, S: np.ndarray) -> np.ndarray:
-        if not (self.setting.homogeneous and self.strips):
-            return np.zeros(1)
-        rate = self.setting.vapour.rate_per_um2_s(S)
-        return rate * (1 - self.cover) * self.setting.pitch_um**2
 
     def _bear(self, expected: np.ndarray, S: np.ndarray) -> None:
         """Nucleate voids at random, and take their vacancies from the metal."""

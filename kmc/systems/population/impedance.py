@@ -59,21 +59,13 @@ def impedance(
 ) -> Impedance:
     """Impedance of a map of contact.
 
-    Parameters
-    ----------
-    contact : ndarray, shape (n, n)
-        True, or the share of each cell, where metal touches the electrolyte; periodic.
-    edge_um : float
-    kinetics : Kinetics
-    double_layer_uF_cm2, relative_permittivity : float
-        C_dl of contact and ε of the electrolyte, inputs.
-    frequency_Hz : sequence of float
-        From 10 MHz to 10 mHz by default.
+    - `contact` (ndarray, shape (n, n)): share of each cell where metal touches the electrolyte;
+      periodic, `edge_um` wide.
+    - `double_layer_uF_cm2`, `relative_permittivity`: C_dl of contact and ε of the electrolyte,
+      inputs.
 
-    Raises
-    ------
-    InputError
-        No contact is left, the map is not square, or a capacitance is not positive.
+    Raises `InputError`: no contact is left, the map is not square, or a capacitance is not
+    positive.
     """
     contact = np.asarray(contact, dtype=float)
     if contact.ndim != 2 or contact.shape[0] != contact.shape[1]:
@@ -116,18 +108,13 @@ def impedance(
 def impedances(found: Any, frames: Sequence[int] | None = None, **options: float) -> pd.DataFrame:
     """Impedance of frames of a population against charge: a row for each frame and frequency.
 
-    Parameters
-    ----------
-    found : PopulationRun
-    frames : sequence of int, optional
-        All of the first replica by default. Frames without contact are left out.
-    **options
-        ``double_layer_uF_cm2``, ``relative_permittivity`` and ``frequency_Hz`` of `impedance`.
+    - `found` (PopulationRun).
+    - `frames`: all of the first replica by default. Frames without contact are left out.
+    - `options`: ``double_layer_uF_cm2``, ``relative_permittivity`` and ``frequency_Hz`` of
+      `impedance`.
 
-    Raises
-    ------
-    InputError
-        No frame has contact, or the file is not of a population with frames of its gap.
+    Raises `InputError`: no frame has contact, or the file is not of a population with frames of its
+    gap.
     """
     import pandas as pd
 

@@ -40,10 +40,14 @@ def columns(found: PopulationRun) -> dict[str, Any]:
     return {**found.samples, "capacity_monolayers": monolayers}
 
 
+def _upscale(tables: Mapping[str, Any]) -> Upscale:
+    """The section, without its checks: a sweep asks before it knows that a point can be run."""
+    return Upscale.model_construct(**dict(tables.get("upscale", {})))
+
+
 def _cells(tables: Mapping[str, Any]) -> float:
     """Of the grid, roughly where the square and the cell follow from voids that nucleate."""
-    defaults = {key: field.default for key, field in Upscale.model_fields.items()}
-    upscale = Upscale.model_construct(**(defaults | dict(tables.get("upscale", {}))))
+    upscale = _upscale(tables)
     flaws = upscale.nucleation == "flaws"
     density = (upscale.flaw_density_per_um2 or 0.0) if flaws else _VOIDS_PER_um2
     cell = upscale.grid_um or (cell_at(density) if flaws else _NUCLEATED_CELL_um)
@@ -57,22 +61,20 @@ def _steps(tables: Mapping[str, Any]) -> int:
 def seconds(tables: Mapping[str, Any]) -> float:
     """Rough time of a run: by the cells of its grid, its replicas and steps, and under a pressure
     by its charge."""
-    given = {key: field.default for key, field in Upscale.model_fields.items()}
-    given |= tables.get("upscale", {})
+    upscale = _upscale(tables)
     each_s = _CELL_S * _steps(tables)
     pressure = tables.get("conditions", {}).get("stack_pressure_MPa") or 0.0
     # Without creep contact is lost early, and the charge that was asked for hardly counts.
-    if pressure * given["pressure_share"] > 0 and given["body"] != "rigid":
+    if pressure * upscale.pressure_share > 0 and upscale.body != "rigid":
         planned = [one.step.until.capacity_mAh_cm2 for one in plan_of(stored_blocks(tables))]
-        charge = sum(c for c in planned if c) if planned else given["capacity_mAh_cm2"]
+        charge = sum(c for c in planned if c) if planned else upscale.capacity_mAh_cm2
         each_s += _CREEP_S * charge
-    return (_RUN_S + each_s * _cells(tables)) * given["replicas"]
+    return (_RUN_S + each_s * _cells(tables)) * upscale.replicas
 
 
 def file_bytes(tables: Mapping[str, Any]) -> float:
     """Rough size of its file."""
-    given = tables.get("upscale", {})
-    frames = float(given.get("frames", Upscale.model_fields["frames"].default)) * _steps(tables)
+    frames = float(_upscale(tables).frames) * _steps(tables)
     return _FILE_BYTES + _CELL_BYTES * _cells(tables) * (frames + _FRAMES_EARLY)
 
 

@@ -63,17 +63,11 @@ def gaps_of(
 class Life:
     """Follows the gaps of one run.
 
-    Attributes
-    ----------
-    least_um2 : float
-        Area from which a part that comes off counts as a void of its own, and from which a void
-        that vanishes is listed.
-    of_cell : int64 array, shape (n, n)
-        Number of the void of each cell; 0 on contact.
-    regained_um2 : float
-        Area that came back into contact, summed over the run.
-    counts : int64 array, shape (4,)
-        How often each of `KINDS` has happened.
+    - `least_um2`: area from which a part that comes off counts as a void of its own, and from which
+      a void that vanishes is listed.
+    - `of_cell` (int64 array, shape (n, n)): number of the void of each cell; 0 on contact.
+    - `regained_um2`: area that came back into contact, summed over the run.
+    - `counts` (int64 array, shape (4,)): how often each of `KINDS` has happened.
     """
 
     edge_um: float
@@ -141,18 +135,16 @@ class Life:
                 kind = SPLITS if parent else APPEARS
                 events.append((kind, int(number[gap]), parent, *sizes[gap - 1].tolist()))
         self.of_cell = number[now.label]
-        self._measure(number[1:], sizes, was)
-        self.counts += np.bincount([event[0] for event in events], minlength=len(KINDS))
-        return events
-
-    def _measure(self, number: np.ndarray, sizes: np.ndarray, was: dict[int, np.ndarray]) -> None:
-        voids, of = np.unique(number, return_inverse=True)
+        # A void of several gaps has the sum of their areas and volumes, and the largest height.
+        voids, of = np.unique(number[1:], return_inverse=True)
         total = np.zeros((len(voids), 3))
         np.add.at(total, of, sizes)
         total[:, 2] = 0.0
         np.maximum.at(total[:, 2], of, sizes[:, 2])
         peak = [was[v][0] if v in was else 0.0 for v in voids.tolist()]
         self.voids = np.column_stack([voids, np.maximum(peak, total[:, 0]), total])
+        self.counts += np.bincount([event[0] for event in events], minlength=len(KINDS))
+        return events
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The state, from which `restore` goes on."""

@@ -34,13 +34,9 @@ class PopulationRun(TableRun):
 
     For voids of micrometres over mAh/cm²; single atoms are in the `Trajectory` of a box.
 
-    Attributes
-    ----------
-    frames : Columns
-        When the gap was recorded; ``h_um`` holds it, shape (n_frames, n, n), rows along y.
-    points, events : Columns
-        Voids smaller than two cells in each frame; voids that appeared, split, met or closed. A
-        file of schema 1 has ``voids`` and ``discs`` instead, and no gap.
+    - `frames`: when the gap was recorded; ``h_um`` holds it, shape (n_frames, n, n), rows along y.
+    - `points`, `events`: voids smaller than two cells in each frame; voids that appeared, split,
+      met or closed. A file of schema 1 has ``voids`` and ``discs`` instead, and no gap.
     """
 
     points: Columns
@@ -48,27 +44,20 @@ class PopulationRun(TableRun):
 
     @property
     def is_complete(self) -> bool:
-        return self.has_gap
+        """Whether frames hold the gap; those of schema 1 do not."""
+        return "h_um" in self.frames
 
     @property
     def edge_um(self) -> float:
         """Edge of the periodic square."""
         return float(self.facts.get("edge_um") or self.run["upscale"]["domain_um"])
 
-    @property
-    def has_gap(self) -> bool:
-        """Whether frames hold the gap; those of schema 1 do not."""
-        return "h_um" in self.frames
-
     def gap_um(self, frame: int) -> np.ndarray:
         """The gap of a frame, shape (n, n), rows along y; −1 is the last.
 
-        Raises
-        ------
-        InputError
-            The file is of an earlier kmc, whose voids were discs.
+        Raises `InputError`: the file is of an earlier kmc, whose voids were discs.
         """
-        if not self.has_gap:
+        if not self.is_complete:
             raise InputError(
                 f"{self.path} is of kmc {self.kmc_version}, whose voids were discs: it has no gap",
                 advice="Its samples can be drawn, --what microscope; run it again for maps.",
@@ -99,7 +88,7 @@ class PopulationRun(TableRun):
         """Voids of all frames, one row each, with the ``frame``."""
         parts = [self.of_frame(i) for i in range(len(self.frames["time_s"]))]
         frame = np.repeat(np.arange(len(parts)), [len(part["x_um"]) for part in parts])
-        names = ("x_um", "y_um", "footprint_um2", "volume_um3")
+        names = parts[0] if parts else ()
         columns = {name: np.concatenate([part[name] for part in parts]) for name in names}
         return Columns({"frame": frame, **columns} if parts else {})
 
@@ -115,9 +104,33 @@ class PopulationRun(TableRun):
         rows = [ended(self, reason), ("Conditions", conditions)]
         if not len(self.samples["time_s"]):
             return [*rows, ("Samples", "none yet")]
-        rows += [("Stripped", self._charge()), ("Contact", self._contact()), *self._voids()]
-        rows += [("Overpotential", self._overpotential()), ("Trust", self._trust())]
-        return [row for row in rows if row[0] or not self._closed_in()] + self._closed()
+        s = self.samples
+        contact = [f"{100 * s['contact_fraction'][-1]:.3g} % at the end"]
+        for share, name in ((0.5, "half"), (0.1, "nine tenths")):
+            if math.isfinite(charge := self.charge_at_contact(share)):
+                contact.append(f"{name} lost at {figure(charge, 'mAh/cm²')}")
+        rows += [("Stripped", self._charge()), ("Contact", "; ".join(contact)), *self._voids()]
+        # Without any contact left the overpotential is infinite, and would be the largest for ever.
+        volts = np.where(np.isfinite(s["overpotential_V"]), s["overpotential_V"], 0.0)
+        most = int(np.argmax(np.abs(volts)))
+        text = f"{scaled(s['overpotential_V'][-1], 'V')} at the end"
+        if most + 1 < len(volts):
+            at = figure(s["capacity_mAh_cm2"][most], "mAh/cm²")
+            text += f", largest {scaled(volts[most], 'V')} at {at}"
+        rows += [("Overpotential", text), ("Trust", self._trust())]
+        # A flaw is a void of the first moment: once plating has closed it, none begins there again,
+        # and what follows in a run that strips again is no finding on voids.
+        plating = s["current_density_mA_cm2"] < 0
+        closed = np.flatnonzero((s["voids_per_um2"] == 0) & plating & (s["step"] > 0))
+        of_flaws = self.run["upscale"]["nucleation"] == "flaws" and len(closed)
+        if of_flaws and (s["current_density_mA_cm2"][closed[0] :] > 0).any():
+            text = (
+                f"plating closed every void in cycle {s['cycle'][closed[0]]:.0f}; flaws do not "
+                "open again, so that later strips begin at full contact without voids "
+                '(nucleation = "both" lets them nucleate)'
+            )
+            rows = [*(row for row in rows if row[0]), ("", text)]
+        return rows
 
     def everything(self) -> list[tuple[str, str]]:
         """The lines of `digest`, then its numerics, for ``summary(full=True)``."""
@@ -133,13 +146,18 @@ class PopulationRun(TableRun):
         if not len(s["time_s"]):
             return rows
         if s["step"][-1]:
-            rows += self._after_strips()
+            # Contact at the end of the first and of the last strip.
+            last_rows = np.flatnonzero(np.diff(s["step"], append=np.inf))
+            ends = [row for row in last_rows if s["current_density_mA_cm2"][row] > 0]
+            for i, row in enumerate(dict.fromkeys([*ends[:1], *ends[-1:]])):
+                contact = f"contact {100 * s['contact_fraction'][row]:.3g} % after stripping in"
+                rows.append(("" if i else "Cycles", f"{contact} cycle {s['cycle'][row]:.0f}"))
         if s["plated_um"][-1] > 0:
             plated = ("filled_um", "pushed_back_um", "dead_um")
             filled, pushed, dead = (figure(s[name][-1], "µm") for name in plated)
             text = f"{figure(s['plated_um'][-1], 'µm')} of height: {filled} into voids, {pushed}"
             rows.append(("Plated", f"{text} pushed the metal back; {dead} of voids were cut off"))
-        if self.has_gap:
+        if self.is_complete:
             names = ("coalescences", "splits", "collapses")
             counts = [plural(int(s[name][-1]), name[:-1]) for name in names]
             rows.append(("Events", f"{', '.join(counts)} of voids on the grid"))
@@ -175,17 +193,10 @@ class PopulationRun(TableRun):
             # A full cycle leaves the rounding of its charges, which is no charge.
             net = last if abs(last) > _ROUNDING * most else 0.0
             text = f"{monolayers(most)} at most; {figure(net, 'mAh/cm²')} net at the end"
-        if not self.has_gap:
+        if not self.is_complete:
             return text
         made = max(float(s["stripped_um"][-1] + s["initial_um"][-1]), 1e-300)
         return f"{text}; {100 * s['settled_um'][-1] / made:.3g} % of it settled"
-
-    def _contact(self) -> str:
-        parts = [f"{100 * self.samples['contact_fraction'][-1]:.3g} % at the end"]
-        for share, name in ((0.5, "half"), (0.1, "nine tenths")):
-            if math.isfinite(charge := self.charge_at_contact(share)):
-                parts.append(f"{name} lost at {figure(charge, 'mAh/cm²')}")
-        return "; ".join(parts)
 
     def _voids(self) -> list[tuple[str, str]]:
         s = self.samples
@@ -206,17 +217,6 @@ class PopulationRun(TableRun):
             f"{figure(s['mean_height_um'][row], 'µm')} high"
         )
 
-    def _overpotential(self) -> str:
-        s = self.samples
-        # Without any contact left the overpotential is infinite, and would be the largest for ever.
-        volts = np.where(np.isfinite(s["overpotential_V"]), s["overpotential_V"], 0.0)
-        most = int(np.argmax(np.abs(volts)))
-        text = f"{scaled(s['overpotential_V'][-1], 'V')} at the end"
-        if most + 1 < len(volts):
-            charge = figure(s["capacity_mAh_cm2"][most], "mAh/cm²")
-            text += f", largest {scaled(volts[most], 'V')} at {charge}"
-        return text
-
     def _trust(self) -> str:
         """What limits the numbers most: too few voids, else inputs that nobody has measured."""
         number = round(float(self.samples["voids_per_um2"].max()) * self.edge_um**2)
@@ -232,41 +232,6 @@ class PopulationRun(TableRun):
         given = self.run["conditions"] | self.run["upscale"]
         names = [key for key in _ASSUMED if math.isfinite(float(given.get(key) or math.inf))]
         return f"{text}; assumed: {', '.join(names) or 'how fast voids round off'}"
-
-    def _closed_in(self) -> int:
-        """Cycle in which plating closed the last void of a run that strips again; 0 without one.
-
-        A flaw is a void of the first moment: once it is closed, none begins there again.
-        """
-        s = self.samples
-        if self.run["upscale"]["nucleation"] != "flaws" or not s["step"].any():
-            return 0
-        closed = np.flatnonzero((s["voids_per_um2"] == 0) & (s["current_density_mA_cm2"] < 0))
-        again = len(closed) and (s["current_density_mA_cm2"][closed[0] :] > 0).any()
-        return int(s["cycle"][closed[0]]) if again else 0
-
-    def _closed(self) -> list[tuple[str, str]]:
-        cycle = self._closed_in()
-        text = (
-            f"plating closed every void in cycle {cycle}; flaws do not open again, so that later "
-        )
-        text += (
-            'strips begin at full contact without voids (nucleation = "both" lets them nucleate)'
-        )
-        return [("", text)] if cycle else []
-
-    def _after_strips(self) -> list[tuple[str, str]]:
-        """Contact at the end of the first and of the last strip."""
-        s = self.samples
-        last_rows = np.flatnonzero(np.diff(s["step"], append=np.inf))
-        ends = [row for row in last_rows if s["current_density_mA_cm2"][row] > 0]
-        rows: list[tuple[str, str]] = []
-        for row in dict.fromkeys([*ends[:1], *ends[-1:]]):
-            contact = 100 * s["contact_fraction"][row]
-            label = "" if rows else "Cycles"
-            text = f"contact {contact:.3g} % after stripping in cycle {s['cycle'][row]:.0f}"
-            rows.append((label, text))
-        return rows
 
     def coulombic_efficiency(self) -> list[float | None]:
         """Stripped over plated charge of each completed cycle; None where it does one of the two.
@@ -289,15 +254,9 @@ class PopulationRun(TableRun):
     def magnesium(self, diffusivity_cm2_s: float | None = None) -> MagnesiumProfile:
         """Profile of Mg above contact at the end: `fraction` against `z_um`, `line_scan`.
 
-        Parameters
-        ----------
-        diffusivity_cm2_s : float, optional
-            D_Mg at S = 1; that of the parameter set at 25 °C by default.
+        - `diffusivity_cm2_s`: D_Mg at S = 1; that of the parameter set at 25 °C by default.
 
-        Raises
-        ------
-        InputError
-            A run without Mg, or of an earlier kmc that did not count what settled.
+        Raises `InputError`: a run without Mg, or of an earlier kmc that did not count what settled.
         """
         conditions, fraction = self.run["conditions"], self.run["system"]["mg_fraction"]
         known = self.params.get("diffusivity_Mg_25C_cm2_s", {}).get("value")
@@ -320,7 +279,7 @@ class PopulationRun(TableRun):
 
     def to_json(self) -> dict[str, Any]:
         """The numbers as plain data; NaN and infinity are null."""
-        counts = self.events["kind"] if self.has_gap else None
+        counts = self.events["kind"] if self.is_complete else None
         return {
             **super().to_json(),
             "coulombic_efficiency": self.coulombic_efficiency(),

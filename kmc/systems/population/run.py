@@ -83,7 +83,12 @@ class PopulationJob(Job):
         gaps, stage = self.gaps, self.stage
         due = stage.due[self.next_row]
         end_s = self.began_s + due.time_s
-        back_s = self._plated_back_s()
+        current = stage.current_density_mA_cm2
+        # A plate step ends where it has given back what a strip that ended early took, as it would
+        # otherwise build up metal with each cycle.
+        back_s = math.inf
+        if current < 0 and self.owed is not None and self.run_file.upscale.contact_lost != "go_on":
+            back_s = self.began_s - self.owed * _S_PER_H / current
         # A step ends at the row that is due, but for the rounding of the sum of the steps.
         if gaps.time_s < min(end_s, back_s) * (1 - 1e-12):
             goes_on = gaps.step(min(end_s, back_s))
@@ -101,7 +106,8 @@ class PopulationJob(Job):
             return
         yield from self._record(due)
         self.next_row += 1
-        if self._voltage_reached():
+        most = stage.overpotential_V
+        if most is not None and self._last["overpotential_V"] * np.sign(current) >= most:
             yield from self._leave("overpotential_V", False)
         elif self.next_row == len(stage.due):
             yield from self._leave(stage.reason, True)
@@ -136,16 +142,26 @@ class PopulationJob(Job):
 
     def _leave(self, reason: str, complete: bool) -> Iterator[Item]:
         """End a stage, with its last row or before: go on with the next one, or replica."""
-        lost = reason == NO_CONTACT and not complete
+        stage, lost = self.stage, reason == NO_CONTACT and not complete
         self.early += lost
-        if lost and not self.stage.ends_run and self.run_file.upscale.contact_lost == "end":
-            reason = self._lost_in_step()
-        elif complete or not self.stage.ends_run:
-            self._owe(reason)
+        if lost and not stage.ends_run and self.run_file.upscale.contact_lost == "end":
+            asked = stage.due[-1].time_s * stage.current_density_mA_cm2 / _S_PER_H
+            reason = (
+                f"{NO_CONTACT} in step {stage.number} of {len(self.stages)}, cycle {stage.cycle}: "
+                f"stripped {self._charge():.3g} of the {asked:.3g} mAh/cm² asked for"
+            )
+        elif complete or not stage.ends_run:
+            # What later plate steps may give back, after lost contact.
+            if stage.current_density_mA_cm2 > 0:
+                self.owed = self._charge() if reason == NO_CONTACT else None
+            elif self.owed is not None:
+                self.owed = max(self.owed + self._charge(), 0.0)
             if self.at_stage + 1 < len(self.stages):
                 self._enter(self.at_stage + 1)
                 return
-            reason = self._ending(reason)
+            if self.run_file.has_protocol:
+                early = f"; {self.early} ended early as contact was lost" if self.early else ""
+                reason = f"all {len(self.stages)} steps of the protocol are done{early}"
         self.reasons.append(reason)
         if len(self.reasons) == self.run_file.upscale.replicas:
             yield Ended("; ".join(dict.fromkeys(self.reasons)))
@@ -158,41 +174,9 @@ class PopulationJob(Job):
         per_s = self.stage.current_density_mA_cm2 / _S_PER_H
         return (self.gaps.time_s - self.began_s) * per_s
 
-    def _lost_in_step(self) -> str:
-        """Why a protocol ends with a strip step that could not go on, and what is missing of it."""
-        stage = self.stage
-        asked = stage.due[-1].time_s * stage.current_density_mA_cm2 / _S_PER_H
-        return (
-            f"{NO_CONTACT} in step {stage.number} of {len(self.stages)}, cycle {stage.cycle}: "
-            f"stripped {self._charge():.3g} of the {asked:.3g} mAh/cm² asked for"
-        )
-
-    def _owe(self, reason: str) -> None:
-        """At the end of a stage: what later plate steps may give back, after lost contact."""
-        if self.stage.current_density_mA_cm2 > 0:
-            self.owed = self._charge() if reason == NO_CONTACT else None
-        elif self.owed is not None:
-            self.owed = max(self.owed + self._charge(), 0.0)
-
-    def _plated_back_s(self) -> float:
-        """When a plate step has given back what the strip before it took; inf where it may go on.
-
-        After a strip that ended early it would otherwise build up metal with each cycle.
-        """
-        current = self.stage.current_density_mA_cm2
-        if current >= 0 or self.owed is None or self.run_file.upscale.contact_lost == "go_on":
-            return math.inf
-        return self.began_s - self.owed * _S_PER_H / current
-
     @property
     def stage(self) -> Stage:
         return self.stages[self.at_stage]
-
-    def _ending(self, reason: str) -> str:
-        if not self.run_file.has_protocol:
-            return reason
-        text = f"all {len(self.stages)} steps of the protocol are done"
-        return f"{text}; {self.early} ended early as contact was lost" if self.early else text
 
     def _ended(self, goes_on: bool) -> str:
         """Why the current ends here; empty while it flows."""
@@ -205,10 +189,6 @@ class PopulationJob(Job):
         if stage.current_density_mA_cm2 < 0:
             return ""  # ions fill the gaps whatever the contact
         return NO_CONTACT if contact < _MIN_CONTACT or not goes_on else ""
-
-    def _voltage_reached(self) -> bool:
-        most, current = self.stage.overpotential_V, self.stage.current_density_mA_cm2
-        return most is not None and self._last["overpotential_V"] * np.sign(current) >= most
 
     def progress(self) -> tuple[float, str]:
         gaps, stage = self.gaps, self.stage

@@ -44,7 +44,6 @@ class Prepared:
     parameters: ParameterSet
     setting: GapSetting
     kinetics: Kinetics
-    vapour: ClusterVapour
     mg_coverage: float
     contact_angle_deg: float  #: naN where an aspect ratio was given
     voids_per_um2: float  #: expected, of flaws or of the first burst of nuclei
@@ -53,7 +52,7 @@ class Prepared:
     @property
     def monolayer_mAh_cm2(self) -> float:
         """Charge of a layer of atoms."""
-        sites = self.vapour.model.transport.L1_density_cm2 / _UM2_PER_CM2
+        sites = self.setting.vapour.model.transport.L1_density_cm2 / _UM2_PER_CM2
         return capacity_mAh_cm2(sites, _A2_PER_UM2, self.parameters.valence)
 
     def facts(self) -> dict[str, float]:
@@ -75,8 +74,8 @@ class Prepared:
             "mg_coverage": self.mg_coverage,
             "height_over_radius": setting.height_over_radius,
             "contact_angle_deg": self.contact_angle_deg,
-            "gamma_J_m2": self.vapour.model.cap.gamma_J_m2,
-            "capillary_length_um": self.vapour.capillary_um,
+            "gamma_J_m2": setting.vapour.model.cap.gamma_J_m2,
+            "capillary_length_um": setting.vapour.capillary_um,
             "rounding_length_um": setting.rounding_length_um,
             "wagner_length_um": self.kinetics.wagner_length_um,
             "voids_expected_per_um2": self.voids_per_um2,
@@ -98,11 +97,8 @@ def pressures_of(run: RunFile) -> set[float]:
 def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
     """Compute what a run of a population needs; the free energies of clusters take seconds.
 
-    Raises
-    ------
-    InputError
-        The parameter set has no interface, no creep law where there is a pressure, or no angle;
-        or the voids that are expected want more cells of the grid than memory should hold.
+    Raises `InputError`: the parameter set has no interface, no creep law where there is a pressure,
+    or no angle; or the voids that are expected want more cells than memory should hold.
     """
     parameters, conditions, upscale = run.parameter_set(), run.conditions, run.upscale
     temperature = conditions.temperature_K
@@ -117,9 +113,14 @@ def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
             f"parameter set {parameters.name!r} is a plain lattice gas without an interface",
             advice="Use a set with interface energies, such as li_li2s.",
         )
-    coverage = _coverage(run, parameters)
-    body = _body(run, parameters)
     system = run.system
+    if (system.mg_fraction or system.mg_coverage_L1) and "Mg" not in parameters.species:
+        raise InputError(
+            f"the run {run.name} has Mg, but parameter set {parameters.name!r} has none",
+            advice="Use limg_li2s, or remove mg_fraction and mg_coverage_L1.",
+        )
+    coverage = coverage_of(run, parameters)
+    body = _body(run, parameters)
     vapour = vapour_of(
         *(parameters, system.lattice, temperature, coverage, system.mg_fraction, progress)
     )
@@ -129,18 +130,27 @@ def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
             f"have no free energy left ({vapour.model.cap.gamma_J_m2:.2g} J/m²)",
             advice="Use a lower temperature; the metal of this model is no solid there.",
         )
-    medium = medium_of(
-        vapour.model.transport,
-        conditions.electrode_thickness_um,
-        conditions.sink_length_um,
-        _sink_depth_um(run, vapour),
-    )
+    thickness_um, length_um = conditions.electrode_thickness_um, conditions.sink_length_um
+    depth_um = _sink_depth_um(run, vapour)
+    medium = medium_of(vapour.model.transport, thickness_um, length_um, depth_um)
+    # Of the run or of its steps in order, those of plating below 0.
+    currents = [planned.step.drive.current_density_mA_cm2 for planned in run.protocol.plan]
+    currents = currents if run.has_protocol else [conditions.current_density_mA_cm2]
+    # Voids to be expected: flaws, and where voids nucleate those of the first burst. Whichever are
+    # more numerous set the distance of the voids.
+    density = upscale.flaw_density_per_um2 or 0.0
+    if upscale.nucleation != "flaws":
+        sinks = {"sink_length_um": length_um, "sink_depth_um": medium.sink_depth_um}
+        burst = nucleation_burst(vapour.model, max(currents), thickness_um, **sinks)
+        density = max(density, burst.density_per_um2)
     aspect, angle = _shape(run, parameters, coverage)
-    density = _voids_per_um2(run, vapour, medium.sink_depth_um)
     edge = upscale.edge_um(density)
     rounding = _rounding_length_um(run, vapour, medium, edge)
-    fluxes = [flux_per_um2_s(j, parameters.valence) for j in _current_densities_mA_cm2(run)]
-    lip = _lip_um(rounding, max(abs(flux) for flux in fluxes) * medium.site_volume_um3)
+    fluxes = [flux_per_um2_s(current, parameters.valence) for current in currents]
+    # A rim of speed v has a lip of thickness (B/v)^(1/3); v is about twice the speed at which the
+    # metal recedes, where voids have lost half of the contact.
+    rim_um_s = 2 * max(abs(flux) for flux in fluxes) * medium.site_volume_um3
+    lip = (rounding**4 / ROUNDING_TIME_s / rim_um_s) ** (1 / 3)
     setting = GapSetting(
         edge_um=edge,
         n_cells=_cells(run, edge, density, rounding, lip),
@@ -159,15 +169,9 @@ def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
     series = conditions.series_resistance_ohm_cm2
     kinetics = kinetics_at(parameters.value, temperature, series, parameters.valence)
     return Prepared(
-        *(run, parameters, setting, kinetics, vapour, coverage, angle, density),
+        *(run, parameters, setting, kinetics, coverage, angle, density),
         resolving_cell_um=_CELL_OVER_LIP * lip,
     )
-
-
-def _current_densities_mA_cm2(run: RunFile) -> list[float]:
-    """Of the run or of its steps in order, those of plating below 0."""
-    steps = [planned.step.drive.current_density_mA_cm2 for planned in run.protocol.plan]
-    return steps if run.has_protocol else [run.conditions.current_density_mA_cm2]
 
 
 def _body(run: RunFile, parameters: ParameterSet) -> Viscous | None:
@@ -190,48 +194,37 @@ def _body(run: RunFile, parameters: ParameterSet) -> Viscous | None:
     )
 
 
-def _coverage(run: RunFile, parameters: ParameterSet) -> float:
-    system = run.system
-    if (system.mg_fraction or system.mg_coverage_L1) and "Mg" not in parameters.species:
-        raise InputError(
-            f"the run {run.name} has Mg, but parameter set {parameters.name!r} has none",
-            advice="Use limg_li2s, or remove mg_fraction and mg_coverage_L1.",
-        )
-    return coverage_of(run, parameters)
-
-
 def _shape(run: RunFile, parameters: ParameterSet, coverage: float) -> tuple[float, float]:
     """Height over radius of a small void, and its contact angle."""
     upscale = run.upscale
     if upscale.shape == "aspect":
         assert upscale.aspect_ratio is not None, "checked with the run file"
         return 2 * upscale.aspect_ratio, math.nan
-    angle = upscale.contact_angle_deg
-    if angle is None:
-        alloy = run.system.mg_fraction > 0 or coverage > 0
-        keys = ["contact_angle_alloy_deg"] if alloy else []
-        key = next((k for k in [*keys, "contact_angle_deg"] if parameters.has(k)), None)
-        angle = _angle_of_energies(run, parameters) if key is None else parameters.value(key)
+    alloy = run.system.mg_fraction > 0 or coverage > 0
+    keys = [*(["contact_angle_alloy_deg"] if alloy else []), "contact_angle_deg"]
+    stated = [parameters.value(key) for key in keys if parameters.has(key)]
+    if upscale.contact_angle_deg is not None:
+        angle = upscale.contact_angle_deg
+    elif stated:
+        angle = stated[0]
+    else:
+        angle = contact_angle_of_energies_deg(parameters, run.system.lattice)
+        if not 1.0 <= angle <= 179.0:  # a void of such a metal is a needle or a film
+            raise InputError(
+                f"parameter set {parameters.name!r} has no contact_angle_deg, and its energies "
+                "give none: the metal spreads, or does not wet at all (kmc params check)",
+                advice='Give upscale.contact_angle_deg, or shape = "aspect" with aspect_ratio.',
+            )
+        # Energies of a few DFT cells are no measured angle: the run says what it assumed.
+        warnings.warn(
+            f"parameter set {parameters.name!r} has no contact_angle_deg: {angle:.1f}° is used, "
+            "which follows from its energies (kmc params check); upscale.contact_angle_deg "
+            "replaces it",
+            KmcWarning,
+            stacklevel=2,
+        )
     # The metal meets the electrolyte at the angle, the void at what is left of 180°.
     return math.tan(math.radians(180 - angle) / 2), angle
-
-
-def _angle_of_energies(run: RunFile, parameters: ParameterSet) -> float:
-    """The contact angle of a set that states none: what its energies imply, as a note states."""
-    angle = contact_angle_of_energies_deg(parameters, run.system.lattice)
-    if not 1.0 <= angle <= 179.0:  # a void of such a metal is a needle or a film
-        raise InputError(
-            f"parameter set {parameters.name!r} has no contact_angle_deg, and its energies "
-            "give none: the metal spreads, or does not wet at all (kmc params check)",
-            advice='Give upscale.contact_angle_deg, or shape = "aspect" with aspect_ratio.',
-        )
-    warnings.warn(
-        f"parameter set {parameters.name!r} has no contact_angle_deg: {angle:.1f}° is used, which "
-        "follows from its energies (kmc params check); upscale.contact_angle_deg replaces it",
-        KmcWarning,
-        stacklevel=2,
-    )
-    return angle
 
 
 def cut_off_share(height_over_radius: float) -> float:
@@ -296,35 +289,11 @@ def _sink_depth_um(run: RunFile, vapour: ClusterVapour) -> float:
     return 1 / kappa if kappa else math.inf
 
 
-def _voids_per_um2(run: RunFile, vapour: ClusterVapour, sink_depth_um: float) -> float:
-    """Voids to be expected: flaws, and where voids nucleate those of the first burst."""
-    density, conditions = run.upscale.flaw_density_per_um2 or 0.0, run.conditions
-    if run.upscale.nucleation == "flaws":
-        return density
-    burst = nucleation_burst(
-        vapour.model,
-        max(_current_densities_mA_cm2(run)),
-        conditions.electrode_thickness_um,
-        sink_length_um=conditions.sink_length_um,
-        sink_depth_um=sink_depth_um,
-    )
-    # Whichever are more numerous set the distance of the voids.
-    return max(density, burst.density_per_um2)
-
-
 def cell_at(voids_per_um2: float) -> float:
     """Width of a cell in µm that has some cells across the distance of voids."""
     if voids_per_um2 <= 0:
         return _WIDEST_CELL_um
     return min(_WIDEST_CELL_um, _CELL_OVER_DISTANCE / math.sqrt(voids_per_um2))
-
-
-def _lip_um(rounding_um: float, recession_um_s: float) -> float:
-    """Thickness (B/v)^(1/3) of the lip of a rim of speed v.
-
-    v is about twice that at which the metal recedes, where voids have lost half of the contact.
-    """
-    return (rounding_um**4 / ROUNDING_TIME_s / (2 * recession_um_s)) ** (1 / 3)
 
 
 def _cells(run: RunFile, edge_um: float, density: float, rounding_um: float, lip: float) -> int:

@@ -18,7 +18,7 @@ from kmc.common.threads import over_rows, threads_for
 from kmc.kernels import outline
 from kmc.nuclei.field import MeanField, SurfaceField, overlaps
 from kmc.systems.population.body import Body, Flow
-from kmc.systems.population.setting import FlawPatches, GapSetting
+from kmc.systems.population.setting import GapSetting
 
 FIRST_STEP_S = 1e-4
 FEWEST = 3.0  # vacancies of a void
@@ -85,23 +85,13 @@ class Points:
 class GapState:
     """The state of a field of gaps.
 
-    Attributes
-    ----------
-    h_um : float64 array, shape (n, n)
-        Gap, the mean over each cell; rows are y, columns x.
-    cover : float64 array, shape (n, n)
-        Share of each cell under a drawn void; contact is where it is 0.
-    parts : (int64 array, shape (n, n), int)
-        Number of the drawn void of each cell from 1, 0 on contact; how many there are.
-    points : Points
-    surface : float64 array, shape (n, n)
-        S.
-    S_contact : float
-        Its mean over contact.
-    roof_velocity_um_s : float
-        V, at which the body comes down.
-    pressure_MPa : float
-        Stack pressure, before `pressure_share`.
+    - `h_um` (float64 array, shape (n, n)): gap, the mean over each cell; rows are y, columns x.
+    - `cover` (the same shape): share of each cell under a drawn void; contact is where it is 0.
+    - `parts`: number of the drawn void of each cell from 1, 0 on contact; how many there are.
+    - `points` (Points).
+    - `surface`, `S_contact`: S of each cell, and its mean over contact.
+    - `roof_velocity_um_s`: V, at which the body comes down.
+    - `pressure_MPa`: stack pressure, before `pressure_share`.
     """
 
     def __init__(self, setting: GapSetting, rng: np.random.Generator):
@@ -124,17 +114,14 @@ class GapState:
         self.flow: Flow | None = None
         self.outline = Outline(n)
         self._moved = 0.0  # change of the line's cells in the last step, in wedges
-        if setting.flaws is not None and setting.flaws.number:
-            self._begin_flaws(setting.flaws)
+        if (flaws := setting.flaws) is not None and flaws.number:
+            x, y = rng.random((2, flaws.number)) * setting.edge_um
+            # Drawn after all places, so that another width of radii leaves the places as they are.
+            radius = flaws.radius_um * np.exp(flaws.sigma * rng.standard_normal(flaws.number))
+            volume = math.pi * radius**2 * flaws.height_um
+            self.points.add(x, y, volume, radius)
+            self.ledger.initial = float(volume.sum()) / self._area_um3
         self._locate()
-
-    def _begin_flaws(self, flaws: FlawPatches) -> None:
-        x, y = self.rng.random((2, flaws.number)) * self.setting.edge_um
-        # Drawn after all places, so that another width of radii leaves the places as they are.
-        radius = flaws.radius_um * np.exp(flaws.sigma * self.rng.standard_normal(flaws.number))
-        volume = math.pi * radius**2 * flaws.height_um
-        self.points.add(x, y, volume, radius)
-        self.ledger.initial = float(volume.sum()) / self._area_um3
 
     # --- what it is like --------------------------------------------------------------------------
 

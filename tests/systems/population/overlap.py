@@ -83,8 +83,8 @@ class Box:
     def _setting(self, model, slowed_by: float, height_um: float) -> GapSetting:
         run = load_run("upscale_li", {"upscale.domain_um": 30.0})
         shipped = prepare(run)
-        free = shipped.vapour.model.free
-        true = shipped.vapour.model.transport
+        free = shipped.setting.vapour.model.free
+        true = shipped.setting.vapour.model.transport
         transport = RaisedTransport(
             true.surface, floor_eV=model.floor_ueV * 1e-6, slowed_by=slowed_by
         )

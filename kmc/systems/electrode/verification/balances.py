@@ -125,14 +125,6 @@ def valence_of(resolved: Mapping[str, Any]) -> int:
     return VALENCES.get(metal, 1)  # a name that someone changed is a breach of the settings
 
 
-def settings_by_temperature(resolved: Mapping[str, Any]) -> dict[float, Mapping[str, Any]]:
-    """`charge_transfer` of the file at the temperature of the run and at those of single steps."""
-    found = {float(resolved["run"]["conditions"]["temperature_K"]): resolved["charge_transfer"]}
-    for entry in resolved.get("temperatures", []):
-        found[float(entry["temperature_K"])] = entry["charge_transfer"]
-    return found
-
-
 def _terms(rows, flows, settings, thermal_V, held) -> Iterator[tuple[str, np.ndarray]]:
     """Terms of the overpotential that follow from other columns, while current flows."""
     current = rows["current_density_mA_cm2"]
@@ -170,12 +162,11 @@ def _terms(rows, flows, settings, thermal_V, held) -> Iterator[tuple[str, np.nda
     yield "overpotential_charge_transfer_V", np.where(holds, stored, np.where(flows, volts, 0.0))
 
 
-def wrong_ways(rows: np.ndarray, lattice: Lattice, first_layer: bool = True) -> Iterator[Breach]:
-    """The first row of each count that does not follow from the others.
+def wrong_ways(rows: np.ndarray, lattice: Lattice, resolved: Mapping[str, Any]) -> Iterator[Breach]:
+    """The first row of each count of hops by way that does not follow from the others.
 
     - `rows` (structured ndarray): `/samples`; nothing is checked where a file has no hops by way.
-    - `first_layer`: whether ions are plated at the electrolyte alone, so that hops balance the
-      atoms of L1.
+    - `resolved`: `resolved` of the file.
     """
     if not len(rows) or any(name not in (rows.dtype.names or ()) for name in HOPS_BY_WAY):
         return
@@ -187,23 +178,20 @@ def wrong_ways(rows: np.ndarray, lattice: Lattice, first_layer: bool = True) -> 
         wrong = part > rows[name] if in_plane else part != rows[name]
         place, expected = f"/samples/{name}_{HOP_WAYS[0]} + …", "at most " * in_plane + f"as {name}"
         yield from first_breach("layers", place, wrong, part, expected)
-    if lattice.has_interface and first_layer:
-        yield from _first_layer(rows, lattice.sites_per_layer)
-
-
-def _first_layer(rows: np.ndarray, n_sites: int) -> Iterator[Breach]:
-    """Atoms of L1 are those at the start, less those gone up or stripped, with those come down.
-
-    Creep, growth at a full interface and the exchange of Mg with Li move atoms without hops: rows
-    after the first say nothing.
-    """
+    # Ions that plate on the metal around voids come to layers beyond L1: its hops balance nothing.
+    on_voids = resolved.get("run", {}).get("conditions", {}).get("plate_on_void_surfaces")
+    if on_voids or not lattice.has_interface:
+        return
+    # Atoms of L1 are those at the start, less those gone up or stripped, with those come down.
+    # Creep, growth at a full interface and the exchange of Mg with Li move atoms without hops: rows
+    # after the first say nothing.
     moved = rows["closures"].copy()
     for name in ("pushes", "mg_exchanges"):
         if name in (rows.dtype.names or ()):
             moved += rows[name]
     rows = rows[moved == 0]
     contact, by_li = (
-        np.rint(rows[name] * n_sites).astype(np.int64)
+        np.rint(rows[name] * lattice.sites_per_layer).astype(np.int64)
         for name in ("contact_fraction", "contact_fraction_Li")
     )
     left = {

@@ -27,12 +27,7 @@ from kmc.model.electrochemistry import capacity_mAh_cm2
 from kmc.model.hamiltonian import LI, MG, VACANCY, Hamiltonian, total_energy_ueV
 from kmc.model.lattice import Lattice
 from kmc.runfile.protocol import Planned, plan_of, stored_blocks
-from kmc.systems.electrode.verification.balances import (
-    settings_by_temperature,
-    valence_of,
-    wrong_rows,
-    wrong_ways,
-)
+from kmc.systems.electrode.verification.balances import valence_of, wrong_rows, wrong_ways
 from kmc.systems.electrode.verification.completeness import altered, missing_rows
 from kmc.systems.electrode.verification.interface import InterfaceColumns
 
@@ -77,10 +72,17 @@ class _Audit:
             (f"{rows}: checksum of every row", partial(differences, "checksum", *of_rows)),
             (f"{rows}: counters and time start at 0 and never decrease", self._monotone),
             (f"{rows}: sums of events, hops and vacancies are conserved", self._sums),
-            (f"{rows}: hops from layer to layer account for the atoms of L1", self._ways),
+            # Not before their turn: a record that says something else is found by the first check.
+            (
+                f"{rows}: hops from layer to layer account for the atoms of L1",
+                lambda: wrong_ways(self.rows, self.lattice, self.resolved),
+            ),
             (f"{rows}: capacity is stripped charge over area", self._capacity),
             (f"{rows}: contact is that of whole atoms, energy in whole µeV", self._integers),
-            (f"{rows}: voltage, current, stress and phase fit the settings", self._cell),
+            (
+                f"{rows}: voltage, current, stress and phase fit the settings",
+                lambda: wrong_rows(self.rows, self.resolved, self.lattice.has_interface),
+            ),
             (f"{frames}: each belongs to a sample of the same time", self._moments),
             (
                 f"{frames}: checksums; vacancies, contact, Mg and energy, to the last µeV, "
@@ -208,11 +210,6 @@ class _Audit:
             "conservation of vacancies", "/samples/vacancies", rows["vacancies"], vacancies
         )
 
-    def _ways(self) -> Iterator[Breach]:
-        conditions = self.resolved.get("run", {}).get("conditions", {})
-        elsewhere = bool(conditions.get("plate_on_void_surfaces"))
-        yield from wrong_ways(self.rows, self.lattice, not elsewhere)
-
     def _capacity(self) -> Iterator[Breach]:
         rows, lattice = self.rows, self.lattice
         charged = processes.gained(self._columns(_EVENTS), "electrons")
@@ -224,9 +221,6 @@ class _Audit:
         for name, expected in capacities.items():
             close = _CAPACITY * np.abs(expected)
             yield from differences("capacity", f"/samples/{name}", rows[name], expected, close)
-
-    def _cell(self) -> Iterator[Breach]:
-        yield from wrong_rows(self.rows, self.resolved, self.lattice.has_interface)
 
     def _integers(self) -> Iterator[Breach]:
         rows, n_L1 = self.rows, self.lattice.sites_per_layer
@@ -358,10 +352,13 @@ class _Audit:
         if not settings or not self._present(("overpotential_sites_V",)):
             return {}
         box = (self.lattice, self.hamiltonians, self.chemistry)
-        return {
-            kelvin: InterfaceColumns(*box, own, kelvin, valence_of(resolved))
-            for kelvin, own in settings_by_temperature(resolved).items()
-        }
+        of_run = {"charge_transfer": settings, **resolved["run"]["conditions"]}
+        found = {}
+        # Those of the run, and of steps at temperatures of their own.
+        for entry in (of_run, *resolved.get("temperatures", [])):
+            kelvin, own = float(entry["temperature_K"]), entry["charge_transfer"]
+            found[kelvin] = InterfaceColumns(*box, own, kelvin, valence_of(resolved))
+        return found
 
     def _interface_of(self, occupancy: np.ndarray, index: int, row: int) -> Iterator[Breach]:
         """Weights, rims and the terms of the overpotential that a frame decides."""
