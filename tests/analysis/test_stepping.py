@@ -49,6 +49,18 @@ def test_steps_of_each_kind_end_where_they_say():
     assert sim.samples.capacity_monolayers[-1] - reached == pytest.approx(0.11, abs=1.01 / 64)
 
 
+def test_steps_of_charge_go_on_where_the_current_turns():
+    """Plating counts as charge does; a step that asks for more than is left goes on in the next."""
+    changes = {"system.size": [8, 8, 10], "acceleration.max_hops_per_strip_per_site": 1e3}
+    sim = kmc.Simulation("cycle_li", changes)  # 1 monolayer each way, then a rest
+    charges = []
+    for _ in range(4):
+        assert sim.step(monolayers=0.6) == ""
+        charges.append(sim.samples.capacity_monolayers[-1])
+    # The second strips 0.4 and plates 0.2, the fourth plates 0.2 and strips 0.4.
+    assert charges == pytest.approx([0.6, 0.8, 0.2, 0.4], abs=1.01 / 64)
+
+
 @pytest.mark.parametrize(
     ("step", "says"),
     [

@@ -11,6 +11,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -28,13 +29,35 @@ from kmc.runfile.load import load_run
 from kmc.runfile.run_file import RunFile
 from kmc.systems.electrode import run as runs
 from kmc.systems.electrode.engine import UNLIMITED
+from kmc.systems.electrode.phases import Beginning
+from kmc.systems.electrode.stopping import ROUNDING, is_reached
 from kmc.systems.in_memory import Memory, TableSimulation
 from kmc.systems.job import INTERRUPTED, Goal, carry_out, the_one_of
 
-_ROUNDING = 1e-6  # as in `kmc.systems.electrode.stopping`
+
+class BoxView:
+    """The box of atoms of a run at this moment."""
+
+    @property
+    def _box(self) -> Any:
+        return self
+
+    @property
+    def occupancy(self) -> np.ndarray:
+        """What each site holds now, uint8 of shape (n_sites,): 0 vacancy, 1 Li, 2 Mg."""
+        return self._box.engine.occupancy()
+
+    @property
+    def lattice(self) -> Lattice:
+        """The box: positions in Å, layers, neighbours."""
+        return self._box.model.lattice
+
+    def voids(self, min_size: int = voids.DEFAULT_MIN_SIZE) -> voids.Voids:
+        """Voids of at least `min_size` connected vacancies at this moment."""
+        return voids.find(self.occupancy, self.lattice, min_size)
 
 
-class LiveSample(Named):
+class LiveSample(Named, BoxView):
     """One sample of a run that is going on: its columns, and the box at that moment.
 
     Columns are those of `/samples`: ``sample["time_s"]`` or ``sample.time_s``.
@@ -45,16 +68,6 @@ class LiveSample(Named):
         self._simulation = simulation
 
     @property
-    def occupancy(self) -> np.ndarray:
-        """What each site of a box holds now, uint8 of (n_sites,): 0 vacancy, 1 Li, 2 Mg."""
-        return self._box.engine.occupancy()
-
-    @property
-    def lattice(self) -> Lattice:
-        """The box of atoms: positions in Å, layers, neighbours."""
-        return self._box.model.lattice
-
-    @property
     def _box(self) -> runs.ElectrodeJob:
         if not isinstance(self._simulation, runs.ElectrodeJob):
             raise InputError(
@@ -63,10 +76,6 @@ class LiveSample(Named):
                 advice=f"There are: {', '.join(self)}.",
             )
         return self._simulation
-
-    def voids(self, min_size: int = voids.DEFAULT_MIN_SIZE) -> voids.Voids:
-        """Voids of at least `min_size` connected vacancies at this moment."""
-        return voids.find(self.occupancy, self.lattice, min_size)
 
 
 def observer_of(
@@ -112,7 +121,7 @@ def _run_file(run: Runnable, overrides: Mapping[str, Any] | None) -> RunFile:
     return run
 
 
-class Simulation(runs.ElectrodeJob):
+class Simulation(runs.ElectrodeJob, BoxView):
     """A run to be driven step by step, in memory, to look into it or to steer an experiment.
 
     Of a population, deposition or cathode it is a `kmc.systems.in_memory.TableSimulation`, whose
@@ -136,6 +145,9 @@ class Simulation(runs.ElectrodeJob):
 
     Raises `InputError`: the run is invalid.
     """
+
+    _goal: Mapping[str, float] = MappingProxyType({})  # where the step that is going on ends
+    _asked_atoms = -math.inf  # charge that steps in monolayers have asked for
 
     def __new__(
         cls, run: Runnable, overrides: Mapping[str, Any] | None = None, **options: Any
@@ -165,8 +177,6 @@ class Simulation(runs.ElectrodeJob):
         super().__init__(_run_file(run, overrides), state=state, check_every=check_every)
         self.stop_reason = ""
         self._memory = Memory()
-        self._goal: dict[str, float] = {}
-        self._asked_atoms = -math.inf  # charge that steps in monolayers have asked for, in atoms
 
     def step(
         self,
@@ -202,10 +212,10 @@ class Simulation(runs.ElectrodeJob):
             self._goal = {"pause_time_s": engine.time_s + value}
         else:
             # Many small steps would add their rounding, unless each goes on from what was asked.
-            if abs(self._asked_atoms - engine.net_strips) > 1:
-                self._asked_atoms = engine.net_strips
+            if abs(self._asked_atoms - engine.net_charge) > 1:
+                self._asked_atoms = engine.net_charge
             self._asked_atoms += value * self.model.lattice.sites_per_layer
-            self._goal = {"before_strip": math.ceil(self._asked_atoms - _ROUNDING)}
+            self._goal = {"before_strip": math.ceil(self._asked_atoms - ROUNDING)}
         if self._at_goal():  # less than an atom, which an earlier step has gone beyond
             return ""
         try:
@@ -217,12 +227,16 @@ class Simulation(runs.ElectrodeJob):
 
     def _at_goal(self) -> bool:
         ((limit, value),) = self._goal.items()
-        engine = self.engine
-        if limit == "events":
-            return engine.count(tables.EVENTS) >= value
-        if limit == "pause_time_s":
-            return engine.time_s >= value
-        return engine.strip_is_due and engine.net_strips >= value
+        return is_reached(limit, value, self.engine)
+
+    def _enter(self, beginning: Beginning) -> None:
+        # Charge counts in the direction of the current, which may turn within a step.
+        before = self.engine.net_charge
+        super()._enter(beginning)
+        turned = self.engine.net_charge - before
+        self._asked_atoms += turned
+        if "before_strip" in self._goal:
+            self._goal = {"before_strip": self._goal["before_strip"] + turned}
 
     def _limits(self) -> dict[str, Any]:
         limits = super()._limits()
@@ -230,16 +244,6 @@ class Simulation(runs.ElectrodeJob):
             # Ends of the run file stay in force: whichever comes first ends the step.
             limits[key] = min(value, limits.get(key, UNLIMITED))
         return limits
-
-    @property
-    def occupancy(self) -> np.ndarray:
-        """What each site holds now, uint8 of shape (n_sites,): 0 vacancy, 1 Li, 2 Mg."""
-        return self.engine.occupancy()
-
-    @property
-    def lattice(self) -> Lattice:
-        """The box: positions in Å, layers, neighbours."""
-        return self.model.lattice
 
     @property
     def samples(self) -> Samples:
@@ -251,10 +255,6 @@ class Simulation(runs.ElectrodeJob):
             for entry in SAMPLE_COLUMNS
         }
         return Samples(columns, {entry.name: entry.unit for entry in SAMPLE_COLUMNS})
-
-    def voids(self, min_size: int = voids.DEFAULT_MIN_SIZE) -> voids.Voids:
-        """Voids of at least `min_size` connected vacancies at this moment."""
-        return voids.find(self.occupancy, self.lattice, min_size)
 
     def __repr__(self) -> str:
         engine = self.engine

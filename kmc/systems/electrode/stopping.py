@@ -12,7 +12,7 @@ from kmc.runfile.protocol import Step
 from kmc.runfile.sections import Cadence, Stop
 from kmc.systems.electrode.engine import UNLIMITED, Engine
 
-_ROUNDING = 1e-6  # keeps 2 monolayers of 1024 sites at 2048 atoms, not 2049
+ROUNDING = 1e-6  # keeps 2 monolayers of 1024 sites at 2048 atoms, not 2049
 _COUNTERS = {"events": tables.EVENTS, "vacant_L1": tables.VACANT_L1}
 _ENDINGS = {
     tables.NO_ELECTROACTIVE: "no electroactive atom left at the interface",
@@ -29,7 +29,7 @@ def _now(limit: str, engine: Engine) -> float:
     return engine.net_charge if limit == "before_strip" else engine.count(_COUNTERS[limit])
 
 
-def _reached(limit: str, value: float, engine: Engine) -> bool:
+def is_reached(limit: str, value: float, engine: Engine) -> bool:
     """Whether the run stands at a limit of the loop, and has gone as far as it may there."""
     if limit == "before_strip" and not engine.strip_is_due:
         return False
@@ -68,7 +68,7 @@ class Ends:
         if reason == tables.TIME_IS_UP:
             at_s = self.limits["time_s"] if self._step is None else self.stop.time_s
             return f"time_s reached {at_s:g}"
-        found = (text for limit, value, text in self._stops if _reached(limit, value, engine))
+        found = (text for limit, value, text in self._stops if is_reached(limit, value, engine))
         return next(found, "")
 
     def reached_at(self, row: Mapping[str, float]) -> str:
@@ -123,16 +123,16 @@ def _stops(
     n_L1, passed = model.lattice.sites_per_layer, start["before_strip"]
     # Whole atoms: a charge between two of them is passed with the later one.
     if (layers := stop.capacity_monolayers) is not None:
-        atoms = passed + math.ceil(layers * n_L1 - _ROUNDING)
+        atoms = passed + math.ceil(layers * n_L1 - ROUNDING)
         yield "before_strip", atoms, f"capacity_monolayers reached {layers:g}"
     if (charge := stop.capacity_mAh_cm2) is not None:
         area_A2, valence = model.lattice.area_A2, model.parameters.valence
         exact = electrochemistry.atoms_of_capacity(charge, area_A2, valence)
-        atoms = passed + math.ceil(exact - _ROUNDING)
+        atoms = passed + math.ceil(exact - ROUNDING)
         yield "before_strip", atoms, f"capacity_mAh_cm2 reached {charge:g}"
     if (contact := stop.contact_fraction) is not None:
         # Compared as a count, which the loop keeps, and not as a share, which it would divide for.
-        vacant = math.ceil(n_L1 * (1.0 - contact) - _ROUNDING)
+        vacant = math.ceil(n_L1 * (1.0 - contact) - ROUNDING)
         yield "vacant_L1", vacant, f"contact_fraction fell to {contact:g}"
     if stop.events is not None:
         events = start["events"] + stop.events
@@ -160,7 +160,7 @@ class RecordTimes:
         """Limit of `Engine.advance` at which the next record is due."""
         due = self._start + (self.passed + 1) * self.cadence.every
         if self.cadence.unit == "monolayers":
-            return {"before_strip": math.ceil(due * self._sites_per_layer - _ROUNDING)}
+            return {"before_strip": math.ceil(due * self._sites_per_layer - ROUNDING)}
         if self.cadence.unit == "events":
             return {"events": round(due)}
         return {"pause_time_s": due}
@@ -168,7 +168,7 @@ class RecordTimes:
     def is_due(self, engine: Engine) -> bool:
         """Whether a record is due now; if so, the one after it becomes the next."""
         ((key, due),) = self.limit().items()
-        if not _reached(key, due, engine):
+        if not is_reached(key, due, engine):
             return False
         reached = _now(key, engine)
         per_unit = self._sites_per_layer if key == "before_strip" else 1
