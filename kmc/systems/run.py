@@ -68,6 +68,7 @@ def run(
     """
     run_file = load_run(name_or_path, overrides)
     warn_of_another_drive(name_or_path, dotted(overrides))
+    # Refused before anything is computed: a run may take days.
     path = Path(f"{run_file.name}.h5" if output is None else output)
     check_trajectory_name(path)
     check_output(path, overwrite)
@@ -123,6 +124,7 @@ def system_of(path: str | Path) -> System:
 
     Raises `InputError`, `FileFormatError`: there is no such file, or it cannot be read.
     """
+    # Kinds of other packages are found with the first question, not at import.
     find_more()
     return SYSTEMS[integrity.read(Path(path), table_run.kind_of) or BOX]
 
@@ -243,6 +245,7 @@ def damage_in(words: Sequence[str]) -> KmcError | None:
     them gets past `load`.
     """
     for word in words:
+        # By name, so that the same file is named each time.
         paths = sorted(Path(word).rglob("*.h5")) if os.path.isdir(word) else [Path(word)]
         for path in filter(integrity.is_hdf5, paths):
             try:

@@ -127,5 +127,6 @@ def _factor(tables: Mapping[str, Mapping[str, Any]], point: Mapping[str, Any]) -
         model = small_model(checked_run(changed))
     except InputError:  # the point itself is refused where it is run
         return "a number above 1"
+    # The fastest hops are slowed most: a factor for all of them must be theirs.
     slowed = max(entry["slowed_by"] for entry in model.hop_classes())
     return figure(slowed, digits=2) if slowed > 1 else "a number above 1"

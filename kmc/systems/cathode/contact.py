@@ -32,9 +32,11 @@ def contact_ratio(
     for x, y in np.argwhere(material == ACTIVE):
         for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
             a, b, width = x + dx, y + dy, 0.0
+            # Along the normal through pores, to the first solid site or to a wall.
             while 0 <= a < edge and 0 <= b < edge and material[a, b] == PORE:
                 width += open_area[a, b]
                 a, b = a + dx, b + dy
+            # A grain that looks at itself over a pore of its own is no contact of two.
             if 0 <= a < edge and 0 <= b < edge and grain[a, b] != grain[x, y]:
                 seen[int(material[a, b])].append(width <= TOUCHING * refinement)
     return {kind: float(np.mean(found)) if found else np.nan for kind, found in seen.items()}

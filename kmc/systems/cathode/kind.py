@@ -67,6 +67,7 @@ def _fractions(run: TableRun) -> Iterator[Breach]:
     fractions = section["active_fraction"], section["frame_fraction"]
     of_section = counts(section["edge_sites"], *fractions)
     for kind, uncut in zip((ACTIVE, FRAME), of_section, strict=True):
+        # Counts are rounded before the sites are cut, so that the finer section is the same one.
         sites = uncut * section.get("refinement", 1) ** 2
         found = int((material == kind).sum())
         if found != sites:
@@ -90,11 +91,13 @@ def _area(run: TableRun) -> Iterator[Breach]:
     for i, strain in enumerate(run.frames["area_strain"]):
         row = run.frames["sample"][i]
         given = run.samples["thickness"][row] - 1.0 if "thickness" in run.samples else 0.0
+        # Fixed walls hold the area; one under pressure moves, and all sites together with it.
         moves = run.run["cathode"].get("wall_pressure_MPa") is not None
         if not abs(strain.mean() - given) <= _CLOSED or (given and not moves):
             where = f"/frames/area_strain, frame {i}"
             found, wanted = f"{strain.mean():.3g}", f"{given if moves else 0.0:.3g}"
             yield Breach("area between the walls", where, None, found, wanted)
+        # What active material leaves of a site is open, but for sites that it presses on.
         fill = run.frames["portions"][i] * (1.0 + run.samples["swelling"][row])
         fill /= run.facts["portions_per_site"]
         loaded = run.frames["bears_load"][i].astype(bool)

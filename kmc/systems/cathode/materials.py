@@ -80,6 +80,7 @@ def materials_of(run: RunFile) -> Materials:
     if section.lithiated_params is not None:
         lithiated = load_parameters(section.lithiated_params)
     frame = load_parameters(section.frame_params)
+    # On σ_ref alone: Norton's law has one scale, and a factor on the rate would say the same.
     factor = section.creep_stress_factor
     scaled = [
         solid._replace(stress_GPa=factor * solid.stress_GPa)

@@ -64,6 +64,7 @@ class CathodeJob(Job):
         active = self.materials.active(lithiation)
         swelling, out_of_plane = self.materials.swelling(lithiation)
         seconds = 3600.0 * abs(lithiation - self.lithiation) / self.section.c_rate_per_h
+        # Creep goes by the stress at the end of the step, whose contacts are found first.
         self.body.find_load(active, swelling, seconds)
         events, moved = self.body.creep(self.rng, active, swelling, seconds)
         self.body.equilibrate(active, swelling, out_of_plane)

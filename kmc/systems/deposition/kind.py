@@ -100,6 +100,7 @@ def _charge(run: TableRun) -> Iterator[Breach]:
         charge = (s["plated"] + s["stripped"])[[first, last]]
         passed, seconds = charge[1] - charge[0], s["time_s"][last] - s["time_s"][first]
         expected = strip_rate_Hz(current, area, VALENCES[run.metal]) * seconds
+        # Atoms come at random (Poisson): the count scatters by the root of its mean.
         if not abs(passed - expected) <= _SIGMAS * np.sqrt(max(expected, passed, 1.0)):
             check = "charge follows from the current"
             yield Breach(check, "/samples/plated", last, passed, f"{expected:.6g}")

@@ -52,12 +52,14 @@ class DepositionJob(Job):
     def __init__(self, run: RunFile):
         super().__init__()
         self.run = run
+        # A stream each: another map of the substrate must not change the events.
         for_map, for_events = np.random.SeedSequence(run.random.seed).spawn(2)
         self.sets = sets_of(run)
         self.surface = draw_substrate(run, self.sets, np.random.default_rng(for_map))
         self.rng = np.random.default_rng(for_events)
         metal, kelvin = self.sets[0], run.conditions.temperature_K
         current = run.drive.current_density_mA_cm2
+        # Barriers below the lowest one are raised to it: fast hops slow down, slow ones stay true.
         lowest_eV = run.acceleration.saddle_floor_eV or 0.0
         if (ratio := run.acceleration.max_hops_per_strip_per_site) is not None:
             lowest_eV = lowest_barrier_eV(metal, kelvin, current, ratio)
@@ -202,6 +204,7 @@ class DepositionJob(Job):
         self.wanted = self.atoms_of(step.until)
         self.end = math.inf if self.wanted is None else self.begun + self.wanted
         self.last_s = math.inf if step.until.time_s is None else self.clock + step.until.time_s
+        # A rest passes no charge by which rows could be spaced: theirs are even in time.
         self.rest_s = (self.last_s - self.clock) / _REST_SAMPLES if step.do == REST else math.inf
 
     def _recorded(self, frame: bool) -> Iterator[Item]:

@@ -37,6 +37,7 @@ def describe(occupied: np.ndarray, spacing_nm: float) -> dict[str, float]:
     atoms = int(np.count_nonzero(occupied))
     dead = atoms - int(connected(occupied).sum()) if atoms else 0
     nan = float("nan")
+    # Coverage is what touches the substrate; height, roughness and islands are seen from above.
     return {
         "atoms": atoms,
         "coverage": float(np.count_nonzero(occupied[0])) / columns,

@@ -114,6 +114,7 @@ def charges(run: TableRun) -> list[tuple[str, int]]:
 
 def aurbach_of(run: TableRun) -> Aurbach | None:
     """Efficiencies by Aurbach's protocol, see `kmc.analysis.coulombic.aurbach`."""
+    # Before the last strip the reservoir is still there, and would count as lost.
     if not run.finished:
         return None
     passed = [(do, atoms) for do, atoms in charges(run) if do in (PLATE, STRIP)]

@@ -89,6 +89,7 @@ def measure(
     done = max(1, engine.count(tables.EVENTS))
     return CaseCost(
         name=name,
+        # Other processes slow some repeats, and none speeds one up; a mean would follow them.
         ns_per_event=statistics.median(costs),
         ns_lowest=min(costs),
         ns_highest=max(costs),

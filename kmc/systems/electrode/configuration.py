@@ -186,6 +186,7 @@ class Configuration:
             return 0.0
         if self.interface_V is None:
             return self.drive.current_density_mA_cm2
+        # What the sites of this moment pass at the voltage held: the current is a result.
         oxidation, reduction = self.exchange_rates_Hz()
         forward, backward = electrochemistry.charge_transfer_factors(
             self.interface_V, self.model.thermal_V, self.model.alpha

@@ -100,6 +100,7 @@ def exact_kinetics(run: RunFile) -> str:
 
     Without [acceleration] a vacancy hops about 1e11 times while an atom of its site is stripped.
     """
+    # Any of these raises barriers, and its cost is what the user asked for.
     given = ("max_hops_per_strip_per_site", "saddle_floor_eV", "slow_down_by")
     if run.kind != BOX or any(getattr(run.acceleration, key) for key in given):
         return ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -117,10 +116,6 @@ def facts(trajectory: Trajectory) -> dict[str, Any]:
     )
 
 
-def _table(what: str) -> Callable[..., Any]:
-    return lambda run, **options: export.table_of(run, what, **options)
-
-
 ELECTRODE = System(
     rules=KINDS[BOX],
     marker="schema_version",
@@ -139,7 +134,7 @@ ELECTRODE = System(
     pictures=PICTURES,
     derived=derived,
     derived_columns=DERIVED,
-    tables={name: _table(name) for name in ("samples", "voids", "events")},
+    tables={name: partial(export.table_of, what=name) for name in ("samples", "voids", "events")},
     movie=partial(drawn, "save_movie"),
     seconds=cost.seconds,
     file_bytes=cost.file_bytes,

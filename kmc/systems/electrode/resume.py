@@ -191,6 +191,7 @@ def _check_settings(trajectory: Trajectory, simulation: ElectrodeJob) -> None:
         {**settings, "parameters": _numbers(settings.get("parameters", {}), simulation.run_file)}
         for settings in (simulation.setup.resolved(), trajectory.resolved)
     )
+    # The end of a run may have changed; what its events are computed from may not.
     for key in sorted(now.keys() | then.keys()):
         difference = "" if key == "run" else _difference(now.get(key), then.get(key), key)
         if difference:

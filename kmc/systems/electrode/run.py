@@ -223,6 +223,8 @@ class ElectrodeJob(Job):
 
     def _record(self, *, sample: bool, frame: bool) -> Iterator[Item]:
         """A sample and a frame of the present state, as wanted."""
+        # Before the row: voltage of the interface and exchange of Mg are those of this moment, and
+        # hold until the next one.
         self.engine.split_voltage()
         self.engine.update_mixing()
         row = self.engine.sample()

@@ -87,6 +87,7 @@ def _voltage(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
     terms = [kinetics.terms(S, contact, 0.0, current) for S, contact, current in rows]
     parts = ("concentration_V", "charge_transfer_V", "series_V")
     expected = {name: np.array([getattr(term, name) for term in terms]) for name in parts}
+    # The constriction follows from the map, which frames alone have: its column is taken as it is.
     expected["overpotential_V"] = s["constriction_V"] + sum(s[name] for name in parts)
     for name, wanted in expected.items():
         yield from differences("overpotential", f"{place}/{name}", s[name], wanted, 1e-12)
@@ -117,6 +118,7 @@ def _frames(run: PopulationRun) -> Iterator[Breach]:
         if not (np.isfinite(h) & (h >= 0)).all():
             yield Breach("gap", "/frames/h_um", frame, f"{np.nanmin(h):g}", "0 or more")
             return
+        # Points are smaller than cells: the grid does not hold them.
         volume = h.mean() + run.points["volume_um3"][mine].sum() / run.edge_um**2
         covered = np.pi * (run.points["radius_um"][mine] ** 2).sum() / run.edge_um**2
         contact = max(0.0, run.contact_map(frame).mean() - covered)
@@ -135,6 +137,7 @@ def _events(run: PopulationRun) -> Iterator[Breach]:
     for i, samples in enumerate(run.replicas):
         if not len(samples["time_s"]):
             continue
+        # Events after the last row are in no count yet: a run may end, or be killed, in between.
         mine = (events["replica"] == i) & (events["time_s"] <= samples["time_s"][-1])
         listed = np.bincount(events["kind"][mine].astype(int), minlength=len(KINDS))
         for kind, name in ((1, "splits"), (2, "coalescences"), (3, "collapses")):

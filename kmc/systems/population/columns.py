@@ -93,6 +93,7 @@ def complete(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
     current = record["resolved"]["run"]["conditions"]["current_density_mA_cm2"]
     for path in [path for path in arrays if path.endswith("/phase")]:
         group = path.removesuffix("/phase")
+        # They had one current, and neither steps nor plating.
         if f"{group}/current_density_mA_cm2" not in arrays:
             arrays[f"{group}/current_density_mA_cm2"] = current * (arrays[path] == 0)
             none = np.zeros(len(arrays[path]))

@@ -107,6 +107,7 @@ def _runs(h_um: np.ndarray, share: np.ndarray, cell_um: float, resolution_um: fl
     row, begin, end = _stretches(~is_open)
     # Beside cells in contact that of the cells at either end of the two voids.
     ends = 2 - share[row, begin - 1] - share[row, end % n]
+    # Two voids with less contact between them than the microscope resolves are one to it.
     hidden = (end - begin + ends) * cell_um < resolution_um
     for i, first, last in zip(row[hidden], begin[hidden], end[hidden], strict=True):
         is_open[i, first:last] = True

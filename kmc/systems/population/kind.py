@@ -49,6 +49,7 @@ def _cells(tables: Mapping[str, Any]) -> float:
     """Of the grid, roughly where the square and the cell follow from voids that nucleate."""
     upscale = _upscale(tables)
     flaws = upscale.nucleation == "flaws"
+    # Clusters take seconds to compute, for which a rough cost is not worth waiting.
     density = (upscale.flaw_density_per_um2 or 0.0) if flaws else _VOIDS_PER_um2
     cell = upscale.grid_um or (cell_at(density) if flaws else _NUCLEATED_CELL_um)
     return (upscale.edge_um(density) / cell) ** 2

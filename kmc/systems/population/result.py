@@ -176,6 +176,7 @@ class PopulationRun(TableRun):
         below = np.flatnonzero(s["contact_fraction"] < fraction)
         if not len(below) or not below[0]:
             return float("nan")
+        # Between the rows on both sides; negative, as `interp` wants abscissae that rise.
         two = slice(below[0] - 1, below[0] + 1)
         return float(np.interp(-fraction, -s["contact_fraction"][two], s["capacity_mAh_cm2"][two]))
 
@@ -268,6 +269,7 @@ class PopulationRun(TableRun):
             )
         depth = self.facts.get("sink_depth_um", conditions.get("sink_depth_um"))
         ways = (conditions.get("sink_length_um"), depth)
+        # Of the medium only thickness and sinks shape S(z); what else it has is not used.
         metal = Medium(
             *(1.0, 0.0, 0.0, 0.0, float(conditions["electrode_thickness_um"]), 1.0),
             *(math.inf if way is None else float(way) for way in ways),

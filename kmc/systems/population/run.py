@@ -236,6 +236,7 @@ class PopulationJob(Job):
             point_radius_um=gaps.point_radius_um,
             point_height_um=2 * gaps.points.volume_um3 / gaps.point_area_um2,  # of a paraboloid
         )
+        # Without current nothing drops in the electrolyte, and its field need not be solved.
         current, S = stage.current_density_mA_cm2, gaps.S_contact
         length = self.constriction.length_um(1 - gaps.cover) if current else 0.0
         terms = self.prepared.kinetics.terms(S, contact, length, current)
@@ -279,6 +280,7 @@ class PopulationJob(Job):
         return row
 
     def _frame(self) -> Frame:
+        # The gap in single precision: half the file, and far below what the grid resolves.
         gaps, points = self.gaps, self.gaps.points
         return Frame(
             {
@@ -311,6 +313,7 @@ class PopulationJob(Job):
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
+        # As at the start, and then overwritten: the state must fit the shapes of this setting.
         self._new(np.random.default_rng(0))
         self.gaps.rng.bit_generator.state = state["rng"]
         self.gaps.restore(_part(state, "gaps_"))

@@ -89,6 +89,7 @@ def _step(run: RunFile, planned: Planned, monolayer_mAh_cm2: float) -> Stage:
             "time_s": (until.time_s, abs(current) / _S_PER_H),
         }
         charges = {key: value * unit for key, (value, unit) in ends.items() if value is not None}
+        # Whichever comes first; the others cannot be reached any more.
         reason = min(charges, key=lambda key: charges[key])
         first = planned.number == 1
         rows = _with_current(run, charges[reason], abs(current), early=current > 0, start=first)
@@ -121,6 +122,7 @@ def _with_current(
 
 
 def _resting(length_s: float, rows: int, frames: int) -> tuple[Due, ...]:
+    # Voids close within seconds at first and over hours later: evenly in the logarithm of time.
     times = np.geomspace(_REST_FIRST, 1.0, rows) if rows > 1 else np.ones(1)
     marks = np.linspace(0, rows - 1, frames).round()
     return tuple(Due(length_s * t, i in marks) for i, t in enumerate(times))

@@ -119,6 +119,7 @@ def kinetics_of(found: Any) -> Kinetics:
             )
         return float(found.params[key]["value"])
 
+    # As when it was run, by its own parameters: the set of that name may have changed since.
     conditions = found.run["conditions"]
     series = float(conditions.get("series_resistance_ohm_cm2") or 0.0)
     valence = VALENCES[found.metal]

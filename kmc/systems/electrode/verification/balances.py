@@ -102,6 +102,7 @@ def _expected(
         driven = np.where(np.isnan(held) | resting, given, rows["current_density_mA_cm2"])
         yield "current_density_mA_cm2", np.where(resting, 0.0, driven)
     if "local_stress_MPa" in there:
+        # The contact that is left bears all of the stack; without an interface nothing is lost.
         pressure = float(conditions.get("stack_pressure_MPa", 0.0))
         limit = resolved.get("parameters", {}).get("creep_stress_limit_MPa", {}).get("value", 0.0)
         contact = rows["contact_fraction"] if has_interface else np.ones(len(rows))

@@ -153,6 +153,7 @@ class _Audit:
 
     def _lattice(self) -> Iterator[Breach]:
         check, box, lattice = "lattice", self.stored.record["lattice"], self.lattice
+        # The lattice is built from its name and its cells: what the file states besides must agree.
         if not np.allclose(box["box_A"], lattice.box_A, rtol=1e-9):
             expected = f"{lattice.box_A.tolist()} of {lattice.name}"
             yield Breach(check, "/record (box_A)", None, box["box_A"], expected)
@@ -212,6 +213,7 @@ class _Audit:
 
     def _capacity(self) -> Iterator[Breach]:
         rows, lattice = self.rows, self.lattice
+        # Net: what plating brings back is charge of the other sign.
         charged = processes.gained(self._columns(_EVENTS), "electrons")
         valence = valence_of(self.resolved)
         capacities: dict[str, Any] = {
@@ -233,6 +235,7 @@ class _Audit:
                 wrong |= ~(rows[name] <= rows[shares[0]] + 1e-12) | (atoms > n_L1 + 0.5)
             expected = "a multiple of 1/sites, that of Li at most that of metal; NaN in bulk"
             yield from first_breach("contact", f"/samples/{name}", wrong, rows[name], expected)
+        # The loop keeps energies in whole µeV, so that no sum of them drifts.
         energy = rows["energy_eV"] * MICRO_eV
         wrong = ~(np.abs(energy - np.rint(energy)) < 0.1)
         place = "/samples/energy_eV"
@@ -292,6 +295,7 @@ class _Audit:
             if checksum != self.stored.frame_checksums[index]:
                 stored = self.stored.frame_checksums[index]
                 yield Breach("checksum", "/frames/crc32", index, stored, checksum)
+            # Without Mg among the species of the run a 2 is no atom of it.
             known, highest = MG if "Mg" in self.resolved.get("species", []) else LI, occupancy.max()
             if highest > known:
                 value = f"{highest} at site {np.argmax(occupancy)}"
@@ -325,6 +329,7 @@ class _Audit:
             if not abs(sample[name] - expected) <= 1e-12 * max(1, expected):
                 counts = f"{expected} by frame {index}"
                 yield Breach("count", f"/samples/{name}", row, sample[name], counts)
+        # Bond by bond from the Hamiltonian in the file: the running sum of the loop takes no part.
         energy = total_energy_ueV(self.hamiltonians, self.chemistry, occupancy, lattice)
         if not abs(float(sample["energy_eV"]) * MICRO_eV - energy) < 0.5:
             value = f"{sample['energy_eV']:.6f} eV"
@@ -373,6 +378,7 @@ class _Audit:
             held = step.drive.overpotential_V is not None
             kelvin = kelvin if step.temperature_K is None else step.temperature_K
         current = float(sample["current_density_mA_cm2"])
+        # Steps of a protocol spare dead lithium; elsewhere all metal takes part.
         reached = self._collector.reached(occupancy) if self.plan else None
         found = self.interfaces[kelvin].columns(occupancy, current, reached)
         for name, expected in found.items():
