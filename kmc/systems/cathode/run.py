@@ -50,7 +50,28 @@ class CathodeJob(Job):
         self._ahead: list[float] = []  # lithiations of the half cycle that is going on
         self.wall_time_s = run.stop.wall_time_s
         self.settle()
-        self._describe()
+        # What the file records once.
+        body = self.body
+        first, lithiated, frame = self.materials.sets
+        self.parameters = {
+            f"{role}.{key}": value
+            for role, parameters in (("active", first), ("lithiated", lithiated), ("frame", frame))
+            for key, value in parameters.resolved().items()
+        }
+        # Creep of both ends of the composition: what lies between them is mixed at each step.
+        exponents = [self.materials.first.exponent, self.materials.lithiated.exponent]
+        self.facts = {
+            "materials": [first.name, lithiated.name, frame.name],
+            "portions_per_site": PORTIONS,
+            "active_sites": int(body.is_grain.sum()),
+            "frame_sites": int(body.is_frame.sum()),
+            "pore_sites": int((~body.is_grain & ~body.is_frame).sum()),
+            "grains": int(body.start.grain.max()) + 1,
+            "swelling_lithiated": self.materials.swelling(1.0)[0],
+            "swelling_residual": self.materials.swelling(section.residual_lithiation)[0],
+            "norton_exponent": exponents,
+        }
+        self.constants = {"material": body.start.material, "grain": body.start.grain}
 
     def settle(self) -> None:
         """Sites that bear load, and the stress, at this lithiation."""
@@ -107,30 +128,6 @@ class CathodeJob(Job):
             "moved": self.moved,
             "factorizations": self.body.factorizations,
         }
-
-    def _describe(self) -> None:
-        """What the file records once."""
-        section, body = self.section, self.body
-        first, lithiated, frame = self.materials.sets
-        self.parameters = {
-            f"{role}.{key}": value
-            for role, parameters in (("active", first), ("lithiated", lithiated), ("frame", frame))
-            for key, value in parameters.resolved().items()
-        }
-        # Creep of both ends of the composition: what lies between them is mixed at each step.
-        exponents = [self.materials.first.exponent, self.materials.lithiated.exponent]
-        self.facts = {
-            "materials": [first.name, lithiated.name, frame.name],
-            "portions_per_site": PORTIONS,
-            "active_sites": int(body.is_grain.sum()),
-            "frame_sites": int(body.is_frame.sum()),
-            "pore_sites": int((~body.is_grain & ~body.is_frame).sum()),
-            "grains": int(body.start.grain.max()) + 1,
-            "swelling_lithiated": self.materials.swelling(1.0)[0],
-            "swelling_residual": self.materials.swelling(section.residual_lithiation)[0],
-            "norton_exponent": exponents,
-        }
-        self.constants = {"material": body.start.material, "grain": body.start.grain}
 
     # --- the run ----------------------------------------------------------------------------------
 

@@ -258,17 +258,15 @@ class Configuration:
             ways = zip(HOP_WAYS, numbers[tables.FIRST_WAY :], strict=True)
             hops |= {name: sum(numbers), **{f"{name}_{way}": number for way, number in ways}}
         # Of what the terms of the overpotential follow from; nothing passes without an interface.
-        seen = {"vacancy_activity": 1.0, "vacancies_seen": 0.0, "vacancies_expected": 0.0}
-        seen |= {"strip_weight": np.nan, "rim_per_nm": np.nan, "dead_Li": 0}
-        if model.has_interface:
-            seen = {
-                "vacancy_activity": self.vacancy_activity(),
-                "vacancies_seen": float(self.state.activity[tables.SEEN]),
-                "vacancies_expected": float(self.state.activity[tables.EXPECTED]),
-                "strip_weight": self._sums_of_weights()[0] / n_L1,
-                "rim_per_nm": self.rim_per_A() * A_per_nm,
-                "dead_Li": self.collector.dead_li(self.occupancy()),
-            }
+        there, activity = model.has_interface, self.state.activity
+        seen = {
+            "vacancy_activity": self.vacancy_activity() if there else 1.0,
+            "vacancies_seen": float(activity[tables.SEEN]) if there else 0.0,
+            "vacancies_expected": float(activity[tables.EXPECTED]) if there else 0.0,
+            "strip_weight": self._sums_of_weights()[0] / n_L1 if there else np.nan,
+            "rim_per_nm": self.rim_per_A() * A_per_nm if there else np.nan,
+            "dead_Li": self.collector.dead_li(self.occupancy()) if there else 0,
+        }
         strips, contact = self.net_strips, self.contact_fraction()
         return {
             "events": count(tables.EVENTS),
