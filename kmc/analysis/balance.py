@@ -72,6 +72,7 @@ class Exchange:
     @property
     def verdict(self) -> str:
         """``equilibrium``, ``near`` or ``off``, by `at_most` over all steps; or ``unknown``."""
+        # Each step between layers may be off by the index, and deviations of all steps add up.
         total = self.at_most * self.steps
         if not self.gross:
             return "unknown"
@@ -94,6 +95,7 @@ def exchanges(trajectory: Trajectory) -> list[Exchange]:
     # While current flowed: in a rest all classes come to equilibrium, which would hide what was
     # not.
     last = int(flows[-1]) if len(flows) else 0
+    # L1 and L2 have stages of their own, and the top layer has none above it to exchange with.
     above = max(1, trajectory.lattice.layers - (3 if trajectory.has_interface else 0))
     found = []
     for hop_class, name in HOP_CLASSES.items():

@@ -38,6 +38,7 @@ def cycles(t: Trajectory) -> list[CycleCharge]:
     if not plan or "step" not in t.samples or not len(t.samples):
         return []
     net, last = _net_by_step(t)
+    # A run that goes on is in the middle of its last step, whose charge is not complete.
     done = int(t.samples["step"][-1]) - (0 if t.finished else 1)
     found = []
     for cycle in range(1, plan[-1].cycle + 1):
@@ -144,7 +145,9 @@ def is_aurbach(blocks: tuple[Block, ...]) -> bool:
     held = any(step.do not in (STRIP, PLATE, "rest") for block in blocks for step in block.steps)
     if held or len(kinds) < 3:
         return False
+    # A cycle may begin with its plate or with its strip: both orders are accepted.
     cycled = sorted(kinds[-2]) == [PLATE, STRIP] and blocks[-2].repeat > 1
+    # The reservoir and the last strip are not repeated: what they move is counted once.
     alone = blocks[-3].repeat == blocks[-1].repeat == 1
     return kinds[-3] == (PLATE,) and cycled and kinds[-1] == (STRIP,) and alone
 

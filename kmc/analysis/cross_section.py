@@ -19,14 +19,14 @@ from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from kmc.analysis.frames import chosen_frames, each_frame, frame_columns
 from kmc.analysis.shapes import planes_spanned
-from kmc.analysis.voids import DEFAULT_MIN_SIZE, find
+from kmc.analysis.voids import DEFAULT_MIN_SIZE, Voids, find
 from kmc.common.drawing import drawn
 from kmc.common.formatting import figure, plural
 from kmc.common.progress import FrameProgress
 from kmc.common.units import A_per_nm
 from kmc.errors import InputError
+from kmc.files.frame_selection import chosen_frames, each_frame, frame_columns
 from kmc.model.lattice import Lattice
 
 if TYPE_CHECKING:
@@ -96,59 +96,25 @@ def cross_section(
         raise InputError("a periodic box has no interface to cut", advice="Use kmc.voids(t).")
     if direction not in ("x", "y"):
         raise InputError(f"direction = {direction!r} is not known", advice='Choose "x" or "y".')
-    cut = _Cut(lattice, direction, n_lines, depth_nm)
+    along = 0 if direction == "x" else 1
+    n_rows = lattice.cells[1 - along]
+    row_nm = lattice.box_A[1 - along] / n_rows / A_per_nm
+    n_lines = n_rows if n_lines is None else n_lines
+    if not 1 <= n_lines <= n_rows:
+        raise InputError(
+            f"n_lines = {n_lines} is not possible: the box has {n_rows} rows of cells along "
+            f"{direction}",
+            advice=f"Choose 1 to {n_rows}.",
+        )
+    depth_nm = row_nm if depth_nm is None else depth_nm
+    if not 0 < depth_nm <= row_nm * n_rows * (1 + 1e-9):
+        raise InputError(
+            f"depth_nm = {depth_nm}: the box is {figure(row_nm * n_rows, 'nm')} deep",
+            advice="Choose more than 0 and at most that.",
+        )
     found = (find(one, lattice, min_size) for one in occupancies)
-    images = ((cut.image(these.labels > 0), len(these)) for these in found)
-    return CrossSection(images, columns, cut, min_size)
-
-
-class _Cut:
-    """Sites on each line, and the size of their pixels.
-
-    - `rows` (list of ndarray of int): rows of cells that each line shows.
-    - `pixel_nm`, `layer_nm` (float): width and height of a pixel.
-    - `length_nm` (float): length of a line, once around the box.
-    """
-
-    def __init__(
-        self, lattice: Lattice, direction: str, n_lines: int | None, depth_nm: float | None
-    ):
-        self.lattice, self.direction = lattice, direction
-        along = 0 if direction == "x" else 1
-        n_rows = lattice.cells[1 - along]
-        row_nm = lattice.box_A[1 - along] / n_rows / A_per_nm
-        self.length_nm = float(lattice.box_A[along] / A_per_nm)
-        self.pixel_nm = self.length_nm / lattice.cells[along]
-        self.layer_nm = lattice.layer_spacing_A / A_per_nm
-        n_lines = n_rows if n_lines is None else n_lines
-        if not 1 <= n_lines <= n_rows:
-            raise InputError(
-                f"n_lines = {n_lines} is not possible: the box has {n_rows} rows of cells along "
-                f"{direction}",
-                advice=f"Choose 1 to {n_rows}.",
-            )
-        depth_nm = row_nm if depth_nm is None else depth_nm
-        if not 0 < depth_nm <= row_nm * n_rows * (1 + 1e-9):
-            raise InputError(
-                f"depth_nm = {depth_nm}: the box is {figure(row_nm * n_rows, 'nm')} deep",
-                advice="Choose more than 0 and at most that.",
-            )
-        deep = max(1, round(depth_nm / row_nm))
-        self.depth_nm = deep * row_nm
-        # Whole rows: a line between two would see sites of neither.
-        first = np.arange(n_lines) * n_rows // n_lines
-        self.rows = [(start + np.arange(deep)) % n_rows for start in first]
-
-    def image(self, void: np.ndarray) -> np.ndarray:
-        """Which pixels are void, bool of shape (n_lines, n_layers, n_pixels)."""
-        nx, ny = self.lattice.cells
-        sites = void.reshape(self.lattice.layers, ny, nx, -1)
-        if self.direction == "y":
-            sites = sites.swapaxes(1, 2)
-        # All sites that a cell has in a layer are one pixel.
-        per_cell = sites.mean(axis=3)
-        # Half of a pixel or more: a single vacancy is no void in a microscope.
-        return np.stack([per_cell[:, rows].mean(axis=1) >= 0.5 for rows in self.rows])
+    deep = max(1, round(depth_nm / row_nm))
+    return CrossSection(found, columns, lattice, direction, n_lines, deep, min_size)
 
 
 def voids_on_lines(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -162,6 +128,7 @@ def voids_on_lines(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
     Returns `line`, `width`, `height` (ndarray of int, shape (n_voids,)): line it is on; pixels and
     layers it spans.
     """
+    # Lines are slices through the box, often far apart: voids of two lines are not joined.
     touching = np.zeros((3, 3, 3), dtype=bool)
     touching[1] = True  # within a line only
     labels, n = ndimage.label(image, structure=touching)
@@ -257,29 +224,51 @@ class CrossSection:
     min_size : int
     """
 
-    def __init__(self, images: Iterable, columns: dict[str, np.ndarray], cut: _Cut, min_size: int):
+    def __init__(
+        self,
+        found: Iterable[Voids],
+        columns: dict[str, np.ndarray],
+        lattice: Lattice,
+        direction: str,
+        n_lines: int,
+        deep: int,  # rows of cells that a line shows
+        min_size: int,
+    ):
         import pandas as pd
 
-        self.n_lines, self.depth_nm, self.direction = len(cut.rows), cut.depth_nm, cut.direction
-        self.line_length_nm = cut.length_nm
-        self.length_nm = cut.length_nm * self.n_lines
-        self.min_size = min_size
-        self.pixel_nm, self.layer_nm = cut.pixel_nm, cut.layer_nm
+        along = 0 if direction == "x" else 1
+        nx, ny = lattice.cells
+        n_rows = lattice.cells[1 - along]
+        self.n_lines, self.direction, self.min_size = n_lines, direction, min_size
+        self.depth_nm = deep * (lattice.box_A[1 - along] / n_rows / A_per_nm)
+        self.line_length_nm = float(lattice.box_A[along] / A_per_nm)
+        self.length_nm = self.line_length_nm * n_lines
+        self.pixel_nm = self.line_length_nm / lattice.cells[along]
+        self.layer_nm = lattice.layer_spacing_A / A_per_nm
+        # Whole rows: a line between two would see sites of neither.
+        starts = np.arange(n_lines) * n_rows // n_lines
         rows, seen, self._images = [], [], []
-        for frame, (image, voids_in_box) in zip(columns["frame"], images, strict=True):
+        for frame, voids in zip(columns["frame"], found, strict=True):
+            sites = (voids.labels > 0).reshape(lattice.layers, ny, nx, -1)
+            # All sites that a cell has in a layer are one pixel.
+            per_cell = (sites.swapaxes(1, 2) if direction == "y" else sites).mean(axis=3)
+            shares = (per_cell[:, (at + np.arange(deep)) % n_rows].mean(axis=1) for at in starts)
+            # Half of a pixel or more: a single vacancy is no void in a microscope.
+            image = np.stack([share >= 0.5 for share in shares])
             line, width, height = voids_on_lines(image)
-            width_nm, height_nm = width * cut.pixel_nm, height * cut.layer_nm
+            width_nm, height_nm = width * self.pixel_nm, height * self.layer_nm
             seen.append(
                 pd.DataFrame(
                     {"frame": frame, "line": line, "width_nm": width_nm, "height_nm": height_nm}
                 )
             )
-            row = line_statistics(image[:, 0], line, width_nm, height_nm, cut.length_nm)
-            rows.append(row | {"voids_in_box": voids_in_box})
+            row = line_statistics(image[:, 0], line, width_nm, height_nm, self.line_length_nm)
+            rows.append(row | {"voids_in_box": len(voids)})
             # One bit a pixel, so that the images of hundreds of frames stay in memory.
             self._images.append(np.packbits(image))
             self._shape = image.shape
         self.table = pd.concat([pd.DataFrame(columns), pd.DataFrame(rows)], axis=1)
+        # A frame without voids would change the types of the columns.
         full = [part for part in seen if len(part)] or seen[:1]
         self.voids = pd.concat(full, ignore_index=True)
 

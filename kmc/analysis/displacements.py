@@ -107,9 +107,9 @@ def windows_of(time_s: np.ndarray, start_s: float, span: float, n: int) -> tuple
 def displacements_of(window, particle, step):
     """Displacement of each particle in each window where it moves: windows, particles, vectors."""
     n = int(particle.max(initial=0)) + 1
+    # One number for window and particle, so that one sum serves both.
     pair, inverse = np.unique(window * n + particle, return_inverse=True)
-    moved = np.stack([np.bincount(inverse, weights=step[:, k]) for k in range(3)], axis=1)
-    return pair // n, pair % n, moved
+    return pair // n, pair % n, sums_of(inverse, step, len(pair))
 
 
 def squares_of(

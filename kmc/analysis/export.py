@@ -72,6 +72,7 @@ def _xyz(trajectory: Trajectory, frame: Frame, vacancies: bool, min_size: int) -
     lattice, occupancy = trajectory.lattice, frame.occupancy
     shown = np.arange(lattice.n_sites) if vacancies else np.flatnonzero(occupancy)
     edges = lattice.box_A
+    # The metal above an interface is endless: the box is periodic along it alone.
     closed = lattice.has_interface
     box = " ".join(f"{edges[i] if i == j else 0:.6f}" for i in range(3) for j in range(3))
     # A vacancy has the number of its own void, an atom that of the largest void it lines.
@@ -79,6 +80,7 @@ def _xyz(trajectory: Trajectory, frame: Frame, vacancies: bool, min_size: int) -
     inside, none = np.flatnonzero(void), np.iinfo(void.dtype).max
     beside = np.full(lattice.n_sites + 1, none, dtype=void.dtype)  # the last: no such site
     np.minimum.at(beside, lattice.neighbours(inside, 1), void[inside][:, None])
+    # Atoms that line no void are of void 0.
     beside = np.where(beside[:-1] == none, 0, beside[:-1])
     # X is ASE's and OVITO's name for what is no element.
     columns = [

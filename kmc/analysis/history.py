@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kmc.analysis import tracking
-from kmc.analysis.frames import chosen_frames, each_frame, frame_columns
 from kmc.analysis.voids import DEFAULT_MIN_SIZE, Voids, find
 from kmc.common.drawing import drawn
 from kmc.common.formatting import plural
 from kmc.common.progress import FrameProgress
 from kmc.common.units import A_per_nm
 from kmc.errors import InputError
+from kmc.files.frame_selection import chosen_frames, each_frame, frame_columns
 from kmc.model.lattice import Lattice
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def voids(
     """
     if min_size < 1:
         raise InputError(f"min_size = {min_size}: a void has at least one site")
+    # A share of the smaller void, which cannot share more than all of its sites.
     if not 0 <= overlap <= 1:
         raise InputError(f"overlap = {overlap}: a fraction between 0 and 1 is needed")
     if not reach_nm >= 0:
@@ -134,7 +135,29 @@ class VoidHistory:
         self._measures: list[dict[str, np.ndarray]] = []
         self._counts: list[dict[str, Any]] = []
         for one in found:
-            self._take(one)
+            # Sites in voids alone, without the label array: hundreds of frames stay in memory.
+            sites = np.flatnonzero(one.labels)
+            members = one.labels[sites] - 1
+            shot = tracking.Snapshot(sites.astype(np.int32), members, one.volume, one.centroid_nm)
+            self._snapshots.append(shot)
+            measures = {"volume_sites": one.volume}
+            measures |= {name: getattr(one, name) for name in _MEASURES}
+            measures |= {f"{axis}_nm": one.centroid_nm[:, k] for k, axis in enumerate("xyz")}
+            self._measures.append(measures)
+            row = {
+                "voids": len(one),
+                "lone_vacancies": one.n_lone,
+                "small_clusters": one.n_small_clusters,
+                "vacancies": one.n_vacancies,
+                "vacancies_in_voids": one.n_vacancies - one.n_outside,
+                "largest_sites": int(one.volume.max(initial=0)),
+                "contact_area_lost_nm2": float(one.contact_area_nm2.sum()),
+            }
+            for name in ("width_nm", "height_nm"):
+                values = getattr(one, name)
+                for how, of in (("mean", np.mean), ("median", np.median), ("max", np.max)):
+                    row[f"{how}_{name}"] = float(of(values)) if len(values) else np.nan
+            self._counts.append(row)
         self._edges = self._links()
         first = self._snapshots[0] if self._snapshots else ()
         self._track = [np.arange(1, len(first) + 1)]
@@ -142,6 +165,7 @@ class VoidHistory:
         for a, b, links in self._edges:
             # Tracks follow best matches alone: links of coalescence and splits stay in the graph.
             heir = tracking.heirs(self._snapshots[a], self._snapshots[b], links)
+            # Numbers of tracks are never used again: a track that ended stays ended.
             track = np.where(heir >= 0, self._track[-1][heir] if len(self._track[-1]) else 0, 0)
             new = np.flatnonzero(heir < 0)
             # New tracks are numbered in the order of the voids, so that equal files give equal
@@ -149,34 +173,6 @@ class VoidHistory:
             track[new] = tracks + 1 + np.arange(len(new))
             tracks += len(new)
             self._track.append(track)
-
-    def _take(self, found: Voids) -> None:
-        """Store the voids of a frame, without the label array of the box."""
-        sites = np.flatnonzero(found.labels)
-        members = found.labels[sites] - 1
-        shot = tracking.Snapshot(sites.astype(np.int32), members, found.volume, found.centroid_nm)
-        self._snapshots.append(shot)
-        measures = {"volume_sites": found.volume}
-        measures |= {name: getattr(found, name) for name in _MEASURES}
-        measures |= {f"{axis}_nm": found.centroid_nm[:, k] for k, axis in enumerate("xyz")}
-        self._measures.append(measures)
-        row = {
-            "voids": len(found),
-            "lone_vacancies": found.n_lone,
-            "small_clusters": found.n_small_clusters,
-            "vacancies": found.n_vacancies,
-            "vacancies_in_voids": found.n_vacancies - found.n_outside,
-            "largest_sites": int(found.volume.max(initial=0)),
-            "contact_area_lost_nm2": float(found.contact_area_nm2.sum()),
-        }
-        for name in ("width_nm", "height_nm"):
-            values = getattr(found, name)
-            # numpy has called its maximum amax.
-            for how in (np.mean, np.median, np.max):
-                row[f"{how.__name__.replace('amax', 'max')}_{name}"] = (
-                    float(how(values)) if len(values) else np.nan
-                )
-        self._counts.append(row)
 
     def _links(self, step: int = 1) -> list[tuple[int, int, tracking.Links]]:
         """Indices of frames `step` apart, and the links between their voids."""
@@ -238,6 +234,7 @@ class VoidHistory:
     def events(self) -> pd.DataFrame:
         import pandas as pd
 
+        # Volume of a site: the area of one site of a layer times the distance of layers.
         site_nm3 = self.lattice.site_area_A2 * self.lattice.layer_spacing_A / A_per_nm**3
         rows = []
         for a, b, links in self._edges:
@@ -284,6 +281,8 @@ class VoidHistory:
                 end.update(dict.fromkeys(gone, event.kind))
         first, last = self.frames[:1], self.frames[-1:]
         begun, ended = rows.first_frame.items(), rows.last_frame.items()
+        # A void of the first frame may have begun at any time before it, and one of the last goes
+        # on.
         begin = {t: "start" if [f] == first else begin.get(t, "split") for t, f in begun}
         end = {t: "end" if [f] == last else end.get(t, "coalescence") for t, f in ended}
         rows.insert(0, "begin", list(begin.values()))

@@ -106,6 +106,7 @@ def read_measured(path: str | Path) -> Measured:
     lines = text.splitlines()
     head = next((line for line in lines if line.strip() and not line.startswith("#")), "")
     title = lines[0].lstrip("# ").strip() if lines and lines[0].startswith("#") else ""
+    # Spreadsheets of languages with a decimal comma part fields by semicolons.
     semicolons = head.count(";") > head.count(",")
     # Emptied, not removed, so that the lines that pandas names are those of the file.
     body = "\n".join("" if line.startswith("#") else line for line in lines)
@@ -124,6 +125,7 @@ def read_measured(path: str | Path) -> Measured:
             f"{path} is no CSV table: {str(problem).strip()}",
             advice="Its first line names the columns, such as capacity_mAh_cm2,width_um.",
         ) from None
+    # pandas takes the first field of rows that are too long for an index, without an error.
     if not isinstance(table.index, pd.RangeIndex):
         raise InputError(
             f"{path} is no CSV table: a row has more fields than the first line names",

@@ -62,6 +62,7 @@ def film_share(plated_um: float, diffusivity_cm2_s: float, time_s: float) -> flo
     """
     reach = _checked(plated_um, diffusivity_cm2_s, time_s)
     x = 2 * plated_um / reach
+    # The first integral of erfc, which scipy.special does not have.
     ierfc = math.exp(-x * x) / math.sqrt(math.pi) - x * math.erfc(x)
     return reach / (2 * plated_um) * (1 / math.sqrt(math.pi) - ierfc)
 

@@ -57,6 +57,7 @@ def measure_plan(void: np.ndarray, um_per_pixel: float, *, min_size: int = 4) ->
         from skimage.measure import label, regionprops_table
     except ImportError:
         raise _not_installed() from None
+    # By corners, too, as on cross-section lines: a thinner bridge of metal is below a pixel.
     labels = label(np.asarray(void, dtype=bool), connectivity=2)
     found = regionprops_table(labels, properties=("area", "centroid", "bbox"))
     keep = found["area"] >= min_size
@@ -155,6 +156,7 @@ def plans_of_run(found: Any, *, min_size: int = 4) -> list[tuple[str, float, Pla
             advice="Boxes of atoms are nanometres wide; give a run of kmc upscale.",
         )
     views = []
+    # One replica, as an image shows one piece of interface.
     for index in np.flatnonzero(np.asarray(found.frames["replica"]) == 0):
         gap = found.gap_um(int(index))
         view = measure_plan(gap > 0, found.edge_um / len(gap), min_size=min_size)

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.spatial import cKDTree
 
-from kmc.analysis.frames import chosen_frames, each_frame, frame_columns
 from kmc.analysis.voids import open_height_nm
 from kmc.common.drawing import drawn
 from kmc.common.formatting import figure, plural
 from kmc.common.progress import FrameProgress
 from kmc.common.units import A_per_nm
 from kmc.errors import InputError
+from kmc.files.frame_selection import chosen_frames, each_frame, frame_columns
 from kmc.model.hamiltonian import LI, MG, VACANCY
 from kmc.model.lattice import Lattice
 
@@ -53,6 +53,7 @@ def profiles(
     """
     lattice = t.lattice
     if bulk_layers is None:
+        # Far from the interface, where its enrichment has decayed.
         first = lattice.layers - lattice.layers // 3 + 1 if t.has_interface else 1
         bulk_layers = (first, lattice.layers)
     if not 1 <= bulk_layers[0] <= bulk_layers[1] <= lattice.layers:
@@ -73,6 +74,7 @@ def profiles(
 
 def species_by_layer(occupancy: np.ndarray, lattice: Lattice) -> np.ndarray:
     """Vacancies, Li and Mg in each layer, int64 of shape (n_layers, 3)."""
+    # One number for layer and species: a single pass over the sites counts both.
     place = (lattice.layer - 1) * 3 + np.asarray(occupancy)
     return np.bincount(place, minlength=3 * lattice.layers).reshape(lattice.layers, 3)
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kmc.analysis import voids
-from kmc.analysis.frames import each_frame
 from kmc.common.drawing import drawn
 from kmc.common.progress import FrameProgress
 from kmc.common.units import A_per_nm
 from kmc.errors import InputError
+from kmc.files.frame_selection import each_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,6 +95,7 @@ def measure(
     import pandas as pd
 
     phase = t.samples["phase"] if "phase" in t.samples else np.zeros(len(t.samples))
+    # The last row with current is the beginning of the rest: its frame is the first of it.
     stripped_until_s = t.samples["time_s"][phase == 0][-1] if (phase > 0).any() else np.inf
     chosen = np.flatnonzero(t.frames.time_s >= stripped_until_s)
     if len(chosen) < 2:
@@ -106,6 +107,7 @@ def measure(
     site_nm3 = float(np.prod(t.lattice.box_A)) / t.lattice.n_sites / A_per_nm**3
     for frame in each_frame(t, chosen, progress):
         sizes = np.array([v.volume for v in voids.find(frame.occupancy, t.lattice, min_size)])
+        # Of the sphere of the same volume, which does not depend on the facets of a void.
         radii = np.cbrt(3 * sizes * site_nm3 / (4 * np.pi))
         volumes.append(sizes)
         rows.append(

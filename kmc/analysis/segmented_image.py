@@ -64,6 +64,7 @@ class ImageVoids:
         }
         for name in ("width", "height"):
             values = self.voids[f"{name}_nm"].to_numpy(float) / _nm_per_um
+            # Of a sample, with n − 1: the voids of an image stand for those of the whole interface.
             deviation = float(values.std(ddof=1)) if len(values) > 1 else np.nan
             found[QUANTITIES[name]] = float(values.mean()) if len(values) else np.nan
             found[f"{QUANTITIES[name]}_error"] = deviation
@@ -82,6 +83,7 @@ def read_image(path: str | Path) -> np.ndarray:
         raise InputError(f"{path}: no such file", advice="Give an image: PNG, TIFF or JPEG.")
     try:
         with path.open("rb") as file:
+            # By its first bytes, as names lie: little- or big-endian TIFF.
             tiff = file.read(4)[:2] in (b"II", b"MM")
         image = _read_tiff(path) if tiff else _read_picture(path)
     except InputError:
@@ -91,6 +93,7 @@ def read_image(path: str | Path) -> np.ndarray:
         message = f"{path} cannot be read as an image: {reason}"
         raise InputError(message, advice="Give a PNG or TIFF.") from None
     if image.ndim >= 3 and image.shape[-1] in (3, 4):
+        # Many programs save a grey image in three equal channels, with or without transparency.
         grey = image[..., 0]
         if any((image[..., channel] != grey).any() for channel in (1, 2)):
             raise InputError(f"{path} is in colour", advice="Save the segmentation in grey values.")
@@ -194,6 +197,7 @@ def measure_image(
     n_rows, n_columns = stack.shape[1:]
     rows, opens = [], []
     for line, values in enumerate(stack):
+        # Row of the interface in each column; the edge of the image without an electrolyte.
         at = np.full(n_columns, n_rows)
         if electrolyte is not None:
             at = _interface(values, electrolyte, metal)
@@ -253,6 +257,7 @@ def _interface(values: np.ndarray, electrolyte: float, metal: str) -> np.ndarray
 
     Refused is an electrolyte where the metal should be: no void could be seen there.
     """
+    # The uppermost, as pores inside the electrolyte are no interface.
     there = values == electrolyte
     if not there.any(axis=0).all():
         column = int((~there.any(axis=0)).argmax())

@@ -108,6 +108,7 @@ def place_in_box(
         centroid[:, axis] = _mean_on_ring(count, planes, reach)
     planes, reach = planes_A(lattice, 2), lattice.box_A[2]
     if not lattice.has_interface:
+        # A box without an interface is periodic along z, too.
         centroid[:, 2] = _mean_on_ring(in_layer, planes, reach)
     elif n_groups:
         centroid[:, 2] = in_layer @ planes / in_layer.sum(axis=1)

@@ -196,6 +196,7 @@ def _interface(trajectory: Trajectory) -> Rows:
     parts = []
     for entry, name in zip(start.get("chemistry", []), trajectory.chemistries, strict=True):
         parts.append(f"{_percent(entry['fraction'])} {name}")
+    # 1 µm² is 1e8 Å².
     area_um2 = trajectory.box["box_A"][0] * trajectory.box["box_A"][1] / 1e8
     flaws = []
     for kind, key in (("patch", "patches"), ("void", "voids")):
@@ -216,6 +217,7 @@ def _alloy(trajectory: Trajectory) -> Rows:
     """The input that decides what an alloy's interface does, unless L1 began in equilibrium."""
     system = trajectory.run.get("system", {})
     given = system.get("mg_coverage_L1")
+    # In equilibrium the coverage follows from the energies, and is no input.
     if not (system.get("mg_fraction") and trajectory.has_interface) or given == "equilibrium":
         return []
     start = "as random as the bulk" if given is None else f"with {_percent(given)} Mg"
@@ -318,6 +320,7 @@ def _site_by_site(trajectory: Trajectory, flows: np.ndarray) -> Rows:
     if "step" in samples and samples["step"].any():  # currents of several kinds
         return []
     capacity = samples["capacity_monolayers"][flows]
+    # Late, where voids have formed: at the start both balances are those of flat metal.
     late = np.flatnonzero(flows)[capacity >= (1 - _LATE) * capacity[-1]]
     late = late[np.isfinite(samples["overpotential_sites_V"][late])]
     if not len(late):
@@ -332,6 +335,7 @@ def _site_by_site(trajectory: Trajectory, flows: np.ndarray) -> Rows:
         area -= float(np.mean(samples[f"overpotential_{name}_V"][late]))
     valence, alpha = VALENCES[trajectory.metal], settings["alpha"]
     thermal_V = thermal_voltage_V(conditions["temperature_K"], valence)
+    # In the formula the charge of the ion, which Ba has twice.
     e = "e" if valence == 1 else f"{valence}e"
     ratio = net / settings["exchange_current_density_mA_cm2"]
     _, exchange = balance_of_sites(sites, ratio, weight, thermal_V, alpha)

@@ -100,6 +100,7 @@ def link(
     parent, child, shared = parent[enough], child[enough], shared[enough]
 
     # Small voids hop as a whole between frames and share no site with where they were.
+    # Of voids without a shared site alone: whoever shares one has its partner already.
     lost = np.setdiff1d(np.arange(len(before)), parent)
     new = np.setdiff1d(np.arange(len(after)), child)
     moved: dict[int, int] = {}  # places in `lost` and in `new`, each once

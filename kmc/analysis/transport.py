@@ -24,10 +24,10 @@ import numpy as np
 
 from kmc.analysis import displacements
 from kmc.analysis.displacements import BLOCKS, Estimate, block_ratio
-from kmc.analysis.frames import chosen_frames
 from kmc.common.formatting import figure, plural
 from kmc.common.units import A_per_nm
 from kmc.errors import InputError
+from kmc.files.frame_selection import chosen_frames
 from kmc.model.hamiltonian import LI, MG, VACANCY
 from kmc.model.lattice import Lattice
 
@@ -172,6 +172,7 @@ def diffusion(
             (step[hops] * step[before[hops]]).sum(axis=1),
         )
         cosine = block_ratio(np.where(before[hops] >= 0, along / length2, 0.0), 1.0, blocks=blocks)
+        # f = (1 + c)/(1 − c) has the derivative 2/(1 − c)², which carries the error over.
         slope = 2 / (1 - cosine.value) ** 2  # of f by the mean cosine
         ratio = (1 + cosine.value) / (1 - cosine.value)
         f[_NAMES[s]] = Estimate(ratio, slope * cosine.error)
@@ -217,6 +218,7 @@ def diffusion(
 
 
 def _onsager(moved, length, lattice, blocks):
+    # Per volume: twice the box has twice the product of displacements.
     volume_nm3 = float(np.prod(lattice.box_A)) / A_per_nm**3
     onsager = {}
     for a, one in moved.items():
@@ -337,6 +339,7 @@ def transport(
             present = {s: int(counts[s]) for s in (VACANCY, MG) if counts[s]}
             if VACANCY not in present:
                 raise InputError(f"{t.path} has no vacancies: nothing moves")
+        # Displacements of a sum are those of its members while nobody enters or leaves.
         if any(counts[s] != n for s, n in present.items()):
             raise InputError(f"frame {index} of {t.path} holds other atoms than the first one")
         for s in present:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -94,10 +94,9 @@ class Void:
     wetting_angle_deg: float
 
 
-_LENGTHS = (
-    *("volume_nm3", "contact_area_nm2", "width_nm", "height_nm"),
-    *("extent_x_nm", "extent_y_nm", "aspect_ratio"),
-)
+_PLACE = ("x_nm", "y_nm", "z_nm")
+# Attributes of one void that are arrays of `Voids`, by the same name.
+_OF_ALL = tuple(f.name for f in fields(Void) if f.name not in ("label", *_PLACE))
 
 
 class Voids:
@@ -174,17 +173,12 @@ class Voids:
     def __getitem__(self, index: int) -> Void:
         if not -len(self) <= index < len(self):
             raise IndexError(f"void {index}: there are {len(self)}")
-        lengths = {name: float(getattr(self, name)[index]) for name in _LENGTHS}
-        angle = self.wetting_angle_deg[index]
-        return Void(
-            label=index % len(self) + 1,
-            volume=int(self.volume[index]),
-            contact_sites=int(self.contact_sites[index]),
-            **lengths,
-            **dict(zip(("x_nm", "y_nm", "z_nm"), self.centroid_nm[index].tolist(), strict=True)),
-            # math.nan itself, so that a void equals itself
-            wetting_angle_deg=math.nan if np.isnan(angle) else float(angle),
-        )
+        values = {name: getattr(self, name)[index].item() for name in _OF_ALL}
+        values |= zip(_PLACE, self.centroid_nm[index].tolist(), strict=True)
+        if math.isnan(values["wetting_angle_deg"]):
+            # The one NaN of Python, which is identical to itself: so a void equals itself.
+            values["wetting_angle_deg"] = math.nan
+        return Void(label=index % len(self) + 1, **values)
 
     def __iter__(self) -> Iterator[Void]:
         return (self[index] for index in range(len(self)))
@@ -256,6 +250,7 @@ def open_height_nm(occupancy: np.ndarray, lattice: Lattice) -> np.ndarray:
     above the box ends every gap.
     """
     metal = _checked(occupancy, lattice).reshape(lattice.layers, -1) != 0
+    # A site of the next layer lies beside the column, not above it.
     step = layers_to_same_place(lattice)
     column = metal[::step]  # sites straight above each other
     free = np.where(column.any(axis=0), column.argmax(axis=0), len(column))

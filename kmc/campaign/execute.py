@@ -20,7 +20,7 @@ from kmc.campaign.points import Plan, Point, combinations
 from kmc.campaign.run_point import BUSY, DONE, FAILED, LOST, STOPPED
 from kmc.common.formatting import duration
 from kmc.common.interruption import Interruption
-from kmc.common.progress import Display, Part, display_for
+from kmc.common.progress import Part, Progress, display_for
 from kmc.errors import InputError, KmcError, KmcWarning
 from kmc.systems.slowing import warn_of_hidden_effects
 
@@ -68,7 +68,7 @@ class Tally:
 def run_sweep(
     folder: SweepFolder,
     make_workers: Callable[[int], Workers],
-    display: Display,
+    display: Progress,
     *,
     keep_workers: bool = False,
 ) -> Tally:
@@ -183,7 +183,7 @@ class _Loop:
     folder: SweepFolder
     owner: str
     workers: Workers
-    display: Display
+    display: Progress
     tally: Tally
     todo: list[Point]
 

@@ -10,7 +10,6 @@ import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from kmc.common import json_files
 from kmc.errors import InputError
@@ -152,9 +151,11 @@ def parse_toml(text: str, source: str) -> dict:
         raise _too_deep(source) from None
     except ValueError:  # Python reads no integer of more than some thousand digits
         raise InputError(f"{source} is not valid TOML: it holds an enormous integer") from None
+    # Level by level, without recursion, which such a file could exhaust.
     level: list = [tables]
     for _ in range(MAX_DEEP):
-        level = [item for value in level for item in _items(value)]
+        inner = [v.values() if isinstance(v, dict) else v for v in level if type(v) in (dict, list)]
+        level = [item for items in inner for item in items]
     if level:
         raise _too_deep(source)
     return tables
@@ -178,12 +179,6 @@ def _syntax_hint(text: str, problem: str) -> str | None:
     if re.fullmatch(r"[A-Za-z][\w./\\ -]*", value):
         return f'Text stands in quotes: {key} = "{value}"'
     return None
-
-
-def _items(value: Any) -> list:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
 
 
 def _too_deep(source: str) -> InputError:

@@ -20,6 +20,7 @@ def driven_by_run(run: Mapping[str, Any]) -> str:
     text = driven_by(run.get("conditions", {}))
     if not blocks:
         return text
+    # Repeats counted, as a cycler counts its steps.
     steps = sum(block["repeat"] * len(block["steps"]) for block in blocks)
     return f"a protocol of {plural(steps, 'step')}, largest current {text}"
 
@@ -58,6 +59,7 @@ def unsourced(resolved: Mapping[str, Any]) -> list[tuple[str, str]]:
     Creep acts under pressure alone, charge transfer with a current.
     """
     conditions = resolved.get("run", {}).get("conditions", {})
+    # Beginnings of the names of quantities that act where charge passes.
     charge = ("exchange_", "charge_transfer_", "rim_exchange_")
     off = () if has_current(conditions) else charge
     if not conditions.get("stack_pressure_MPa"):
@@ -82,6 +84,7 @@ def ending(reason: str) -> str:
     if not reached or not key.isidentifier():
         return reason
     name, unit = quantity(key)
+    # The reason is stored with the name of the key, which is in the plural.
     unit = "monolayer" if (unit, value) == ("monolayers", "1") else unit
     text = f"{value} {name}" if not unit and name.endswith("s") else f"{name} of {value}"
     return " ".join(part for part in (text, unit, "reached") if part) + then + rest

@@ -12,6 +12,7 @@ from typing import Any
 
 def drawn(picture: str, *results: Any, **options: Any) -> Any:
     """A matplotlib figure by the function of `kmc.plotting` of that name."""
+    # Late: tables alone need no matplotlib.
     return getattr(import_module("kmc.plotting"), picture)(*results, **options)
 
 

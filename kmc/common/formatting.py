@@ -23,6 +23,7 @@ def count(number: float) -> str:
 def plural(number: int, noun: str) -> str:
     """``1 void``, ``2 voids``, ``1 vacancy``, ``2 vacancies``."""
     if number != 1:
+        # Nouns of this package are regular.
         noun = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
     return f"{count(number)}{_SPACE}{noun}"
 
@@ -62,6 +63,8 @@ _SCALES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
 
 def prefix_for(number: float) -> tuple[float, str]:
     """Divisor and SI prefix that suit a number: 1e-3 and ``m`` for 0.0123."""
+    # The largest prefix that is not above the number, so that one to three digits stand before the
+    # point.
     fitting = (pair for pair in _SCALES if abs(number) >= pair[0] or not number)
     return next(fitting, _SCALES[-1])
 
@@ -76,6 +79,7 @@ def scaled(number: float, unit: str, digits: int = 3) -> str:
 
 def duration(seconds: float, digits: int = 3) -> str:
     """A span of time: 12.3 ms, 4.56 s, 12 min, 3.4 h, 5.6 d."""
+    # Up to two minutes in seconds: 90 s is read faster than 1.5 min.
     if not math.isfinite(seconds) or seconds < 120:
         return scaled(seconds, "s", digits)
     spans = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))

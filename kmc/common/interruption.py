@@ -46,6 +46,7 @@ class _WhileCompiling:
 def _compiles_for(seconds: float) -> bool:
     """Whether numba's lock is held by a compilation all this time."""
     module = sys.modules.get("numba.core.compiler_lock")
+    # A private name of numba: where a version has another one, nothing is ended early.
     lock = getattr(getattr(module, "global_compiler_lock", None), "_lock", None)
     if lock is None:
         return False
@@ -75,6 +76,7 @@ class Interruption:
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
             for number in _STOPPING:
+                # nohup has SIGHUP ignored, and the run must survive the terminal.
                 ignored = signal.getsignal(number) is signal.SIG_IGN
                 if not (ignored and number not in (signal.SIGINT, signal.SIGTERM)):  # nohup
                     self._previous[number] = signal.signal(number, self._handle)
@@ -88,6 +90,7 @@ class Interruption:
             self._watch.close()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        # A batch system kills in seconds, and a compilation of a minute does not hear it before.
         if self.compiling and number != signal.SIGINT:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
@@ -101,6 +104,7 @@ def interrupt_gently() -> bool:
 
     It then saves its checkpoint, as after Ctrl-C.
     """
+    # The handler is a bound method: its object is the run that listens now.
     listener = getattr(signal.getsignal(signal.SIGINT), "__self__", None)
     main = threading.current_thread() is threading.main_thread()
     if not (main and isinstance(listener, Interruption)):

@@ -25,6 +25,7 @@ def read_text(path: Path, errors: str = "strict", *, max_bytes: int = MAX_BYTES)
     Raises `UnicodeDecodeError`, or `OSError`: there is none, it is too large, or something else, as
     reading from a pipe could block for ever.
     """
+    # Before it is opened: opening a pipe waits until somebody writes to it.
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
@@ -68,6 +69,7 @@ def json_safe(value: Any, infinite: str | None = None) -> Any:
     """
     if isinstance(value, Mapping):
         return {key: json_safe(item, infinite) for key, item in value.items()}
+    # Arrays, and single numbers of numpy, which json refuses.
     if hasattr(value, "tolist"):  # of numpy
         value = value.tolist()
     if isinstance(value, list | tuple):

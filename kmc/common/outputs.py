@@ -37,6 +37,7 @@ TABLE_ENDINGS = (".csv", ".parquet")
 def check_ending(path: Path, endings: Sequence[str], what: str = "output") -> None:
     """Check that a file has one of some endings (lower case); any is allowed if there are none."""
     if endings and not path.name.lower().endswith(tuple(endings)):
+        # In words, as for a person who reads it: .png, .svg or .pdf.
         allowed = ", ".join(endings[:-1]) + (" or " if endings[:-1] else "") + endings[-1]
         found = f"ends in {path.suffix}" if path.suffix else "has no ending"
         raise InputError(f"{what} {path} {found}", advice=f"Use a name that ends in {allowed}.")
@@ -166,6 +167,7 @@ _DRAFT = re.compile(r"\.(.+)\.(\d+)\.part(\.[^.]+)?")
 
 def draft_of(target: Path, ending: str = "") -> Path:
     """Name of a file of this process beside `target`, for what will take its place."""
+    # The ending stays last: matplotlib and imageio take the format from it.
     stem = target.name.removesuffix(ending) if ending else target.name
     return target.with_name(f".{stem}.{os.getpid()}.part{ending}")
 
@@ -203,6 +205,7 @@ def claim_folder(path: Path, head: str) -> bool:
 
     Raises `InputError`: it holds other files, or cannot be made.
     """
+    # Its own folder, of an interrupted sweep say, is taken up again.
     if (path / head).is_file():
         return True
     if not path.parent.is_dir():

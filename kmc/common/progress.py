@@ -49,7 +49,6 @@ class Silent:
         """An event worth a line of its own, such as a failure."""
 
 
-Display = Silent
 Progress = Silent
 """What receives the progress of a run, and of something with several parts."""
 
@@ -123,6 +122,7 @@ class Live(Silent):
     def _left(self, task: Any, fraction: float) -> str:
         """Time left at the pace since the work began; empty while too little is done to know it."""
         elapsed = next(one.elapsed for one in self._bars.tasks if one.id == task)
+        # Neither at its beginning, where there is no pace, nor at its end.
         if not elapsed or not 0 < fraction < 1:
             return ""
         # Before its first step a run compiles, and one that is resumed has done a share already.
@@ -140,6 +140,7 @@ class Live(Silent):
         self._bars.stop()
 
     def update(self, fraction: float, text: str, parts: Sequence[Part] = ()) -> None:
+        # No more than fit: rich cuts off a live display that is higher than the terminal.
         shown = {part.name: part for part in parts[:_MAX_PARTS]}
         if len(parts) > len(shown):
             text = f"{text} (and {len(parts) - len(shown)} more)"
@@ -174,10 +175,11 @@ def in_notebook() -> bool:
     return type(shell).__name__ == "ZMQInteractiveShell"
 
 
-def display_for(title: str, wanted: bool) -> Display:
+def display_for(title: str, wanted: bool) -> Progress:
     """Bars on a terminal and in a notebook, lines elsewhere, nothing if not wanted."""
     if not wanted:
         return Silent()
+    # A notebook is no terminal, and still shows bars that change.
     if in_notebook():
         from rich.console import Console
 

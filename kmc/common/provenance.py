@@ -22,6 +22,7 @@ def collect() -> dict[str, str]:
     installed packages, so nothing is imported for them.
     """
     found = {"kmc": __version__, "python": platform.python_version()}
+    # Of all packages whose version can change a number or a byte of a file.
     found |= {package: _installed(package) for package in PACKAGES}
     found["platform"] = f"{platform.system()} {platform.release()}"
     found["machine"] = platform.machine()

@@ -13,6 +13,7 @@ _ROWS = 320  # fewest for which another thread gains more than handing over cost
 
 def cores() -> int:
     """Cores this process may use."""
+    # A container or a batch system may allow fewer cores than the machine has.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -36,6 +37,7 @@ def over_rows(function: Callable[[int, int], object], n_rows: int, threads: int)
     """
     ends = [n_rows * k // threads for k in range(threads + 1)]
     blocks = list(pairwise(ends))
+    # The first block is computed by this thread itself, which would only wait.
     others = [_pool(threads).submit(function, *block) for block in blocks[1:]]
     function(*blocks[0])
     for other in others:

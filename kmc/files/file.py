@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import h5py
 import numpy as np
@@ -83,6 +84,7 @@ def lay_out(file: h5py.File, head: Head) -> None:
         ),
     }
     text = np.frombuffer(_utf8(json.dumps(record, ensure_ascii=False)), np.uint8)
+    # One chemistry, 0, is that of [system] everywhere.
     chemistry = np.zeros(lattice.sites_per_layer) if head.chemistry is None else head.chemistry
     arrays = [
         (chemistry if entry is schema.CHEMISTRY else getattr(lattice, entry.name)).astype(
@@ -98,36 +100,24 @@ def lay_out(file: h5py.File, head: Head) -> None:
             schema.SCHEMA_VERSION, text.tobytes(), arrays
         ),
     }
-    dataset = file.create_dataset(
-        schema.RECORD.path, data=text, compression=_GZIP_LEVEL, fletcher32=True
-    )
-    _describe(dataset, schema.RECORD)
+    packed: dict[str, Any] = {"compression": _GZIP_LEVEL, "fletcher32": True}
+    dataset = _create(file, schema.RECORD, data=text, **packed)
     _put_fixed(dataset, schema.RECORD_STOP_REASON, "")
     _put_fixed(dataset, schema.RECORD_PROVENANCE, json.dumps(origin))
-    for entry in (*head.columns, schema.SAMPLE_CHECKSUM):
-        _create_column(file, entry)
-    for entry in (*schema.FRAME_COLUMNS, schema.FRAME_CHECKSUM):
-        _create_column(file, entry)
-    _describe(
-        file.create_dataset(
-            schema.FRAME_OCCUPANCY.path,
-            shape=(0, lattice.n_sites),
-            maxshape=(None, lattice.n_sites),
-            chunks=(1, lattice.n_sites),
-            dtype=schema.FRAME_OCCUPANCY.dtype,
-            compression=_GZIP_LEVEL,
-            shuffle=True,
-            fletcher32=True,
-        ),
-        schema.FRAME_OCCUPANCY,
-    )
+    column: dict[str, Any] = {"shape": (0,), "maxshape": (None,), "chunks": (_ROWS_PER_CHUNK,)}
+    for entry in (
+        *(*head.columns, schema.SAMPLE_CHECKSUM),
+        *(*schema.FRAME_COLUMNS, schema.FRAME_CHECKSUM),
+    ):
+        _create(file, entry, dtype=entry.dtype, **column)
+    # A frame is a piece: reading one unpacks no other.
+    of_frames = {"shape": (0, lattice.n_sites), "maxshape": (None, lattice.n_sites)}
+    occupancy = {"chunks": (1, lattice.n_sites), "dtype": schema.FRAME_OCCUPANCY.dtype}
+    _create(file, schema.FRAME_OCCUPANCY, **of_frames, **occupancy, shuffle=True, **packed)
     for entry, data in zip(schema.LATTICE_ENTRIES, arrays, strict=True):
-        dataset = file.create_dataset(
-            entry.path, data=data, compression=_GZIP_LEVEL, shuffle=True, fletcher32=True
-        )
-        _describe(dataset, entry)
-    chunk = max(_MIN_CHUNK, lattice.n_sites // _SITES_PER_CHECKPOINT_CHUNK)
-    _create_column(file, schema.CHECKPOINT, chunk)
+        _create(file, entry, data=data, shuffle=True, **packed)
+    column["chunks"] = (max(_MIN_CHUNK, lattice.n_sites // _SITES_PER_CHECKPOINT_CHUNK),)
+    _create(file, schema.CHECKPOINT, dtype=schema.CHECKPOINT.dtype, **column)
     file.create_group(schema.TOTALS)
     for entry in schema.ATTRIBUTES:
         place = file[entry.path.partition("@")[0]]
@@ -196,6 +186,7 @@ def totals(file: h5py.File) -> schema.Totals:
 
 
 def _put_totals(file: h5py.File, numbers: schema.Totals) -> None:
+    # In place: an assignment would delete the attribute and create another one.
     value = np.array(numbers, schema.TOTALS_ROWS.dtype)
     file[schema.TOTALS].attrs.modify(schema.TOTALS_ROWS.name, value)
 
@@ -215,16 +206,11 @@ def set_end(file: h5py.File, finished: bool, stop_reason: str) -> None:
     _put_fixed(file[schema.RECORD.path], schema.RECORD_STOP_REASON, stop_reason)
 
 
-def _create_column(file, entry: schema.Entry, chunk: int = _ROWS_PER_CHUNK) -> None:
-    dataset = file.create_dataset(
-        entry.path, shape=(0,), maxshape=(None,), chunks=(chunk,), dtype=entry.dtype
-    )
-    _describe(dataset, entry)
-
-
-def _describe(dataset, entry: schema.Entry) -> None:
+def _create(file: h5py.File, entry: schema.Entry, **options: Any) -> h5py.Dataset:
+    dataset = file.create_dataset(entry.path, **options)
     dataset.attrs["unit"] = entry.unit
     dataset.attrs["description"] = entry.description
+    return dataset
 
 
 def _put_fixed(dataset, entry: schema.Entry, text: str) -> None:

@@ -1,12 +1,20 @@
-"""Selections of frames: ``all``, ``-1``, ``0,20,-1``, ``10:``, ``::5``."""
+"""Frames that an analysis uses, chosen as ``all``, ``-1``, ``0,20,-1``, ``10:`` or ``::5``."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from kmc.common.progress import FrameProgress
 from kmc.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from kmc.files.reader import Trajectory
+    from kmc.files.samples import Frame
 
 HELP = "all, last, a number (from 0; -1 is the last), a list 0,20,-1, or a range FROM:TO:STEP"
 _NUMBER = re.compile(r"[+-]?\d+")
@@ -74,3 +82,36 @@ def _index(i: int, n: int, name: str) -> int:
             advice=f"Frames count from 0 to {n - 1}; -1 is the last.",
         )
     return i % n
+
+
+def chosen_frames(t: Trajectory, frames: slice | Sequence[int] | None) -> list[int]:
+    """Numbers of the selected frames, ascending and each once; all by default.
+
+    Raises `InputError`: the trajectory has no frames, or not these.
+    """
+    # Ascending: voids are tracked forwards in time.
+    return sorted(set(choose_frames(frames, len(t.frames), t.path)))
+
+
+def frame_columns(t: Trajectory, indices: Sequence[int]) -> dict[str, np.ndarray]:
+    """Number, capacity and time of the frames, as columns of a table."""
+    import numpy as np  # here, as the command line takes `HELP` without loading it
+
+    chosen = np.asarray(indices, dtype=int)
+    return {
+        "frame": chosen,
+        "capacity_monolayers": t.frames.capacity_monolayers[chosen],
+        "capacity_mAh_cm2": t.frames.capacity_mAh_cm2[chosen],
+        "time_s": t.frames.time_s[chosen],
+    }
+
+
+def each_frame(
+    t: Trajectory, indices: Sequence[int] | np.ndarray, progress: FrameProgress | None = None
+) -> Iterator[Frame]:
+    """The frames one after the other; `progress` is called after each."""
+    for done, index in enumerate(indices):
+        # One at a time: a frame of 16 M sites is 16 MB.
+        yield t.frames[index]
+        if progress is not None:
+            progress(done + 1, len(indices))

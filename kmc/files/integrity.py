@@ -169,11 +169,17 @@ def rows(
     # A killed writer of kmc 0.1 could leave columns of different lengths.
     found = np.empty(min(lengths.values()), [(name, columns[name].dtype) for name in columns])
     for name, column in columns.items():
-        values = np.empty(column.shape, column.dtype)
-        if len(values):  # h5py's own selection at each call takes as long as the reading
-            column.id.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
-        found[name] = values[: len(found)]
+        found[name] = values_of(column)[: len(found)]
     return repack_fields(found[list(names)]), found[schema.CHECKSUM].copy(), lengths
+
+
+def values_of(place: h5py.Dataset) -> np.ndarray:
+    """All numbers of a dataset that has been checked."""
+    values = np.empty(place.shape, place.dtype)
+    # h5py's own selection at each call takes as long as the reading.
+    if values.size:
+        place.id.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
+    return values
 
 
 def fixed_text(file: h5py.File, entry: schema.Entry) -> str:
@@ -385,14 +391,19 @@ def read_record(file: h5py.File) -> tuple[int, dict[str, Any]]:
     run's, or has another layout.
     """
     version = schema_version(file)
+    record = json.loads(record_bytes(file))
+    check_record(record, schema.required_columns(version))
+    return version, record
+
+
+def record_bytes(file: h5py.File) -> bytes:
+    """Bytes of `/record`; more than that of any run are a `FileFormatError`."""
     found = dataset(file, schema.RECORD.path)
     if len(found) > _RECORD_BYTES:
         raise damaged(
             file, f"/record states {len(found)} bytes; at most {_RECORD_BYTES} are allowed"
         )
-    record = json.loads(found[:].tobytes())
-    check_record(record, schema.required_columns(version))
-    return version, record
+    return found[:].tobytes()
 
 
 def root_number(file: h5py.File, name: str) -> int | None:
@@ -430,22 +441,21 @@ def check_heaps(path: Path) -> None:
     ):
         place = content.find(_HEAP)
         while place >= 0:
-            # HDF5 reads a heap object by object, for ever where one has no length.
+            # HDF5 reads a heap object by object, for ever where one has no length: its objects
+            # must fill it one after the other.
             end = place + int.from_bytes(content[place + 8 : place + 16], "little")
-            if end > len(content) or not _is_heap(content, place + 16, end):
+            at = place + 16 if end <= len(content) else end + 1
+            while at + 16 <= end:
+                index = int.from_bytes(content[at : at + 2], "little")
+                length = int.from_bytes(content[at + 8 : at + 16], "little")
+                # Object 0 is what is free, up to the end, its own head included.
+                if index == 0:
+                    at = end if at + length == end else end + 1
+                    break
+                at += 16 + (length + 7) // 8 * 8
+            if at > end:
                 raise FileFormatError(f"{path} is damaged: the texts at byte {place}")
             place = content.find(_HEAP, end)
-
-
-def _is_heap(content: mmap.mmap, place: int, end: int) -> bool:
-    """Whether the objects of a heap fill it one after the other, none of them without an end."""
-    while place + 16 <= end:
-        index = int.from_bytes(content[place : place + 2], "little")
-        length = int.from_bytes(content[place + 8 : place + 16], "little")
-        if index == 0:  # what is free, up to the end, its own head included
-            return place + length == end
-        place += 16 + (length + 7) // 8 * 8
-    return place <= end
 
 
 def labels_checksum(file: h5py.File, paths: Iterable[str]) -> int:

@@ -120,6 +120,7 @@ class Trajectory(Result):
         Raises `InputError`: the run used a lattice file that is missing now, or has changed.
         """
         lattice = lattice_of(self.box)
+        # A lattice file of the user may have been edited since: its sites would be others.
         if not np.allclose(lattice.box_A, self.box["box_A"], rtol=1e-9):
             raise InputError(
                 f"lattice {lattice.name!r} has changed since {self.path} was written: "
@@ -203,6 +204,7 @@ class Trajectory(Result):
     def read_occupancy(self, index: int) -> np.ndarray:
         """Occupancy of one frame, uint8 of shape (n_sites,); its checksum is compared."""
 
+        # With its checksum at each reading: the disk may fail after the file was opened.
         def read_one(file) -> np.ndarray:
             occupancy = guard.occupancy(file, self.box, index)
             row = np.empty((), schema.row_dtype(schema.FRAME_COLUMNS))

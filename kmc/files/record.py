@@ -119,6 +119,7 @@ def check_layout(value: Any, layout: Any, place: str = "record") -> None:
     if isinstance(layout, dict):
         if not isinstance(value, dict):
             raise ValueError(f"{place} is not a table")
+        # Keys that the layout does not name are allowed: a later version may write more.
         some = {key: inner for key, inner in layout.items() if key != "*"}
         some |= dict.fromkeys(value if "*" in layout else (), layout.get("*"))
         for key, inner in some.items():

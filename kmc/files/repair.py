@@ -47,6 +47,7 @@ def repair(path: str | Path, output: str | Path, *, overwrite: bool = False) -> 
     not a kmc trajectory, or the settings of the run or a whole column are damaged.
     """
     with contextlib.suppress(OSError, ValueError):  # an invalid name is reported below
+        # Before all frames are read: that the output exists is known at once.
         if Path(path).is_file():
             check_output(output, overwrite)
     try:
@@ -61,6 +62,7 @@ def _repair(file: h5py.File, output: Path) -> Repair:
     stored = stored_in(file)
     record, rows, table = stored.record, stored.rows, stored.frames
     box, n_frames, frame_checksums = record["lattice"], len(table), stored.frame_checksums
+    # Row by row, so that one damaged sector costs the rows in it alone.
     good = schema.row_checksums(rows) == stored.row_checksums
     kept = []
     for index in range(n_frames):

@@ -77,8 +77,10 @@ class Result:
         for prefix, dimension, columns in self._tables():
             for name, values in columns.items():
                 first = [dimension] if dimension else []
+                # Maps have two more dimensions, which belong to no other variable.
                 more = [f"{name}_{i}" for i in range(values.ndim - len(first))]
                 units = {"units": columns.units.get(name, "1")}
+                # A copy, as an xarray is made to be changed, and the run is read-only.
                 variables[f"{prefix}{name}"] = ([*first, *more], values.copy(), units)
         attrs = {
             "path": str(self.path),
@@ -90,6 +92,7 @@ class Result:
             "run_file": self.run_file,
         }
         dataset = xr.Dataset(variables, attrs=attrs)
+        # Times and charges, against which everything else is drawn.
         return dataset.set_coords([name for name in self._coordinates if name in variables])
 
     def summary(self, full: bool = False) -> list[tuple[str, str]]:

@@ -29,6 +29,7 @@ class Named(dict[str, Any]):
         raise KeyError(self._unknown(name))
 
     def __getattr__(self, name: str) -> Any:
+        # Names with an underscore are asked for by pickle and IPython, before there are columns.
         if name.startswith("_") or name not in self:
             raise AttributeError(self._unknown(name))
         return self[name]
@@ -96,25 +97,24 @@ class Samples(Columns):
             table[name] = values[:n]
         return table
 
+    def _lines(self) -> list[tuple[str, ...]]:
+        """Name and unit of each column, its first and its last value."""
+        return [
+            (name, self.units.get(name, "1"), *(f"{x:.6g}" for x in (*values[:1], *values[-1:])))
+            for name, values in self.items()
+        ]
+
     def __repr__(self) -> str:
         lines = [f"Samples: {len(self)} rows"]
         width = max((len(name) for name in self), default=0)
-        for name, values in self.items():
-            unit = "" if self.units.get(name, "1") == "1" else f" {self.units[name]}"
-            span = f"{values[0]:.6g} → {values[-1]:.6g}{unit}" if len(values) else "none yet"
+        for name, unit, *ends in self._lines():
+            span = " → ".join(ends) + ("" if unit == "1" else f" {unit}") if ends else "none yet"
             lines.append(f"  {name:<{width}}  {span}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        rows = [
-            (
-                name,
-                self.units.get(name, "1"),
-                *((f"{values[0]:.6g}", f"{values[-1]:.6g}") if len(values) else ("", "")),
-            )
-            for name, values in self.items()
-        ]
-        return html_table(rows, ("column", "unit", "first", "last"), f"{len(self)} samples")
+        head = ("column", "unit", "first", "last")
+        return html_table(self._lines(), head, f"{len(self)} samples")
 
 
 @dataclass(frozen=True)
@@ -173,6 +173,7 @@ class Frame:
                 advice="pip install ase, or write extended XYZ: kmc export FILE.",
             ) from None
         lattice, occupancy = self._run.lattice, self.occupancy
+        # Without vacancies by default: other programs take X for an atom.
         sites = np.arange(lattice.n_sites) if vacancies else np.flatnonzero(occupancy)
         numbers = np.array([ATOMIC_NUMBERS[name] for name in ("X", self._run.metal, "Mg")])
         atoms = Atoms(

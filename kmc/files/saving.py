@@ -32,6 +32,7 @@ class SavedWhole:
         self._saved = "No sample"
         self._lock: WriteLock | None = None
         self._identity: os.stat_result | None = None
+        # Of writers that were killed: a draft is as large as the file.
         remove_drafts(self.target.parent, self.target.name)
 
     def hold(self) -> None:
@@ -65,6 +66,7 @@ class SavedWhole:
         meanwhile. What was saved before is safe in the file; this can be tried again.
         """
         try:
+            # Two runs with one output would replace each other's file at each save.
             if self._identity and not os.path.samestat(os.stat(self.target), self._identity):
                 raise KmcError(
                     f"{self.path} was replaced or changed by another process during the run",

@@ -174,6 +174,7 @@ def required_columns(version: int) -> tuple[str, ...]:
 
     Some columns came later, without a new schema.
     """
+    # So that a file of the first kmc passes, and one of today that lacks a column does not.
     later = _OPTIONAL if version > 1 else (*_OPTIONAL, *_SINCE_2)
     return tuple(entry.name for entry in SAMPLE_COLUMNS if entry.name not in later)
 
@@ -369,4 +370,5 @@ def labels_checksum(labels: Iterable[tuple[str, str | None, str | None]]) -> int
 
 def frame_checksum(occupancy: np.ndarray, row: np.ndarray) -> int:
     """CRC-32 of one frame: its occupancy, then its row of `FRAME_COLUMNS`."""
+    # The moment is in it, too: frames that are exchanged fail.
     return zlib.crc32(row.tobytes(), zlib.crc32(np.ascontiguousarray(occupancy).data))

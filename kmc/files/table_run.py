@@ -28,7 +28,6 @@ from kmc.files.result import Result
 from kmc.files.samples import Columns
 
 KINDS = ("|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "<f4", "<f8")
-_RECORD_BYTES = 2**24
 _MAX_DATASETS = 10_000  # each replica has as many as there are columns
 # All datasets are read at once. Maps that are nearly empty pack to a hundredth.
 _BYTES, _BYTES_A_BYTE = 2**28, 64
@@ -239,10 +238,7 @@ def _head(file: h5py.File) -> dict[str, Any]:
         raise FileFormatError(f"{file.filename} is no file of tables of kmc")
     guard.checked_version(file, version, marker.replace("_", " "), schema.SCHEMA_VERSION)
     if marker == schema.MARKER and version > 1:
-        stored = guard.dataset(file, schema.RECORD, kinds=("|u1",))
-        if len(stored) > _RECORD_BYTES:
-            raise damaged(file, f"/record states {len(stored)} bytes")
-        data = stored[:].tobytes()
+        data = guard.record_bytes(file)
         # Before it is parsed: JSON from a damaged file may be deep or wrong in ways no check
         # foresees.
         if zlib.crc32(data) != guard.root_number(file, "record_crc32"):
@@ -296,12 +292,9 @@ def _arrays(file: h5py.File, datasets: Mapping[str, Any]) -> dict[str, np.ndarra
         )
     arrays = {}
     for path, found in places.items():
-        values = np.empty(found.shape, found.dtype)
-        if values.size:  # h5py's own selection at each call takes as long as the reading
-            found.id.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
-        if schema.checksum(values) != datasets[path][2]:
+        arrays[path] = guard.values_of(found)
+        if schema.checksum(arrays[path]) != datasets[path][2]:
             raise damaged(file, f"{path} fails its checksum")
-        arrays[path] = values
     return arrays
 
 

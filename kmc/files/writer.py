@@ -78,6 +78,7 @@ class TrajectoryWriter:
         if row.keys() != set(self._row.names):
             missing, unknown = set(self._row.names) - row.keys(), row.keys() - set(self._row.names)
             raise ValueError(f"sample lacks {sorted(missing)}, has unknown {sorted(unknown)}")
+        # In the order of the record, over which the checksum of a row runs.
         values = tuple(row[name] for name in self._row.names)
         self._samples.append(values)
         self._last_s = row.get("time_s", 0.0)
@@ -93,6 +94,7 @@ class TrajectoryWriter:
         self._frames.append((occupancy.astype(np.uint8), row))
         checksum = schema.frame_checksum(self._frames[-1][0], np.array(row, layout.FRAME_DTYPE))
         self._totals = self._totals.with_frames([checksum])
+        # Packed they take an eighth, and a large box has hundreds.
         if len(self._frames) * self.n_sites > _BUFFER_BYTES:
             with h5py.File(self._memory, "r+", **layout.OPTIONS) as file:
                 self._pack(file)

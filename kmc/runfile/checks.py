@@ -54,6 +54,7 @@ Wanted = Sequence[tuple[str, str, Any]]
 
 def _idle(run: RunFile) -> bool:
     """Whether nothing can happen without a current."""
+    # Vacancies come from a reservoir or another sink at a finite distance, or were there.
     sinks = (getattr(run.conditions, key) for key in SINKS)
     closed = run.system.boundary == "periodic" or math.isinf(min(sinks))
     return closed and not run.system.vacancy_fraction and not run.interface.has_flaws
@@ -204,9 +205,23 @@ def cross_checks(run: RunFile, origin: Origin) -> list[Problem]:
     problems = [
         *_exclusive(run, origin),
         *broken(rules, run, origin, stops=", ".join(given_keys(run.stop))),
-        *_superbasins(run, origin),
-        *interface_keys(run, origin),
     ]
+    if run.acceleration.superbasins:
+        # They are implemented for a lone vacancy in pure Li under a given current only.
+        found = differing(run, origin, _OF_SUPERBASINS)
+        if not run.has_current:
+            found.append(origin.of(run, "conditions.current_density_mA_cm2"))
+        if run.interface.chemistry:
+            found.append(origin.shown("interface", "chemistry", "several"))
+        if found:
+            stated = origin.of(run, "acceleration.superbasins")
+            text = f"{stated} cannot be combined with {', '.join(found)}"
+            advice = (
+                "Superbasins need pure Li on bcc_100 at an interface, a given current, and neither "
+                "pressure nor exchange. Remove it (--set acceleration.superbasins=false)."
+            )
+            problems.append(Problem(text, advice))
+    problems += interface_keys(run, origin)
     if problems:
         return problems
     # Files are read for a run whose keys agree alone: one mistake gives one message.
@@ -283,27 +298,6 @@ def _exclusive(run: RunFile, origin: Origin) -> list[Problem]:
     return problems
 
 
-def _superbasins(run: RunFile, origin: Origin) -> list[Problem]:
-    # Superbasins are implemented for a lone vacancy in pure Li under a given current only.
-    if not run.acceleration.superbasins:
-        return []
-    found = differing(run, origin, _OF_SUPERBASINS)
-    if not run.has_current:
-        found.append(origin.of(run, "conditions.current_density_mA_cm2"))
-    if run.interface.chemistry:
-        found.append(origin.shown("interface", "chemistry", "several"))
-    if not found:
-        return []
-    return [
-        Problem(
-            f"{origin.of(run, 'acceleration.superbasins')} cannot be combined with "
-            f"{', '.join(found)}",
-            "Superbasins need pure Li on bcc_100 at an interface, a given current, and neither "
-            "pressure nor exchange. Remove it (--set acceleration.superbasins=false).",
-        )
-    ]
-
-
 def _lattice(run: RunFile, origin: Origin) -> list[Problem]:
     system = run.system
     try:
@@ -313,25 +307,17 @@ def _lattice(run: RunFile, origin: Origin) -> list[Problem]:
     nx, ny, layers = system.size
     # bcc_110 has two sites of a layer in a cell, bcc_100 one.
     sites = nx * ny * layers * cell.sites_per_layer_cell
-    shown = origin.of(run, "system.size")
-    if sites > MAX_SITES:
-        size, largest = _bytes(sites * BYTES_PER_SITE), _bytes(MAX_SITES * BYTES_PER_SITE)
-        return [
-            Problem(
-                f"{shown} is {sites} sites, about {size} of memory",
-                f"At most {MAX_SITES} sites ({largest}) can be numbered; 1000000 are a large run.",
-            )
-        ]
     memory, machine = sites * BYTES_PER_SITE, machine_bytes()
+    text = f"{origin.of(run, 'system.size')} is {sites} sites, about {_bytes(memory)} of memory"
+    if sites > MAX_SITES:
+        largest = _bytes(MAX_SITES * BYTES_PER_SITE)
+        advice = f"At most {MAX_SITES} sites ({largest}) can be numbered; 1000000 are a large run."
+        return [Problem(text, advice)]
+    # Before the box is made: a process that swaps or is killed says less than a message.
     if machine is not None and memory > machine:
-        most = machine // BYTES_PER_SITE
-        return [
-            Problem(
-                f"{shown} is {sites} sites, about {_bytes(memory)} of memory, and this machine has "
-                f"{_bytes(machine)}",
-                f"About {most} sites fit here; 1000000 are a large run.",
-            )
-        ]
+        text += f", and this machine has {_bytes(machine)}"
+        advice = f"About {machine // BYTES_PER_SITE} sites fit here; 1000000 are a large run."
+        return [Problem(text, advice)]
     # Below half a vacancy the number that is drawn rounds to none, and the run would be idle.
     vacancies = system.vacancy_fraction * sites
     if 0 < vacancies < 0.5:

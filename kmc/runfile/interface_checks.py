@@ -34,11 +34,13 @@ def interface_keys(run: RunFile, origin: Origin) -> list[Problem]:
         return [Problem(text, "Remove it.")]
     problems = []
     for keys in _GROUPS:
+        # A density without a size, or the other way round, makes no flaw.
         missing = [key for key in keys if key not in given]
         if 0 < len(missing) < len(keys):
             there = next(key for key in keys if key in given)
             advice = f"Give all of {', '.join(keys)}, or none."
             problems.append(Problem(f"{shown[there]} needs {' and '.join(missing)}", advice))
+    # Keys that say where chemistries are, which need some.
     chosen = [key for key in ("mask", "correlation_length_nm") if key in given]
     at, total = origin.where("interface", "chemistry"), sum(e.fraction or 0.0 for e in entries)
     if not entries:
@@ -54,6 +56,7 @@ def interface_keys(run: RunFile, origin: Origin) -> list[Problem]:
     elif any(entry.fraction is None for entry in entries):
         advice = "Give each entry a fraction of the L1 sites, or the interface a mask."
         problems.append(Problem(f"chemistry {at} has an entry without fraction", advice))
+    # A sum of decimal fractions is rounded, and may exceed 1 by a few 1e-16.
     elif total > 1 + 1e-9:
         text = f"the fractions of chemistry {at} add up to {total:g}"
         problems.append(Problem(text, "Together at most 1; the rest is params of [system]."))
@@ -90,6 +93,7 @@ def interface_geometry(run: RunFile, origin: Origin) -> list[Problem]:
                 text = f"{show(place)} of {key} {at} lies outside the box"
                 problems.append(Problem(text, f"{allowed}; or enlarge size."))
                 break
+    # Beyond half of the edge a patch would correlate with its own periodic image.
     half_nm = float(edges_nm.min()) / 2
     if section.correlation_length_nm > half_nm:
         text = f"{origin.of(run, 'interface.correlation_length_nm')} is too long for the box"

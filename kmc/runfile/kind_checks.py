@@ -71,13 +71,22 @@ _ACCELERATION = Rule(
 def deposition_checks(run: RunFile, origin: Origin) -> list[Problem]:
     """What is wrong with a deposition whose single values are all in order."""
     rules = [_SIZE, *(() if run.has_protocol else _WITHOUT_STEPS), _ACCELERATION]
-    problems = [
-        *_substrates(run, origin),
-        *broken(rules, run, origin, sites=str(math.prod(run.system.size))),
-    ]
+    problems = broken(rules, run, origin, sites=str(math.prod(run.system.size)))
+    # Substrate and islands have the energies of adatoms, on the same metal.
+    needs = dict.fromkeys(("system.params", "deposition.island_params"), NEEDED_OF_SUBSTRATE)
+    such_as = "of a substrate, such as li_zno_002, li_lizn or li_carbon"
+    found = load_all(run, origin, needs, "a substrate", such_as)
+    if isinstance(found, Problem):
+        problems.insert(0, found)
+    else:
+        try:
+            check_same_metal(list(found.values()))
+        except InputError as error:
+            problems.insert(0, Problem(error.message, error.advice or ""))
     if not run.has_protocol:
         return problems
     problems += steps_instead(run, origin)
+    # One message: the other steps are likely to be the same.
     for n, _, step in run.protocol.plan:
         if step.do == HOLD or step.until.overpotential_V or step.until.contact_fraction is not None:
             text = (
@@ -90,20 +99,6 @@ def deposition_checks(run: RunFile, origin: Origin) -> list[Problem]:
             )
             return [*problems, Problem(text, advice)]
     return problems
-
-
-def _substrates(run: RunFile, origin: Origin) -> list[Problem]:
-    """Substrate and islands have the energies of adatoms, on the same metal."""
-    needs = dict.fromkeys(("system.params", "deposition.island_params"), NEEDED_OF_SUBSTRATE)
-    such_as = "of a substrate, such as li_zno_002, li_lizn or li_carbon"
-    found = load_all(run, origin, needs, "a substrate", such_as)
-    if isinstance(found, Problem):
-        return [found]
-    try:
-        check_same_metal(list(found.values()))
-    except InputError as error:
-        return [Problem(error.message, error.advice or "")]
-    return []
 
 
 _FRACTIONS = (

@@ -127,6 +127,7 @@ class Upscale(SystemSection):
 def cells_along_edge(edge_um: float, cell_um: float) -> int:
     """Cells along an edge, at most `cell_um` wide: an even number that FFTs like."""
     wanted = max(FEWEST_CELLS, math.ceil(edge_um / cell_um - 1e-9))
+    # Refused by the checks, which name this number.
     if wanted > MAX_CELLS:
         return wanted
     # Products of 2, 3 and 5, which divide a high power of 30.
@@ -136,13 +137,10 @@ def cells_along_edge(edge_um: float, cell_um: float) -> int:
 def _range(value: Any) -> tuple[float, float]:
     if not isinstance(value, list | tuple) or len(value) != 2:
         raise refuse("must be a list of two numbers, smallest and largest")
-    numbers = []
-    for item in value:
-        number, problem = number_of(item)
-        if problem:
-            raise refuse(problem)
-        numbers.append(number)
-    low, high = numbers
+    (low, wrong), (high, too) = map(number_of, value)
+    if wrong or too:
+        raise refuse(wrong or too)
+    # Equal ends are allowed: islands of one size.
     if not 0 < low <= high:
         raise refuse("must be above 0, the smallest first")
     return low, high

@@ -43,6 +43,7 @@ class RunKind:
         """Of all sections with their defaults those that mean something in a run of this kind."""
         uses = self.uses
         if uses is None:
+            # Sections of other kinds have defaults, too, and mean nothing here.
             uses = {name: tuple(table) for name, table in tables.items() if name not in sections()}
         else:
             uses = {**uses, self.section: tuple(tables[self.section])}
@@ -86,6 +87,7 @@ def find_more() -> None:
 def kind_of(sections: Mapping[str, Any] | set[str]) -> RunKind:
     """The kind of a run that has these sections."""
     find_more()  # a sweep whose numbers are kept is opened without loading one of its runs
+    # Several such sections are refused later, where the file can be named.
     found = (kind for kind in KINDS.values() if kind.section and kind.section in sections)
     return next(found, KINDS[BOX])
 

@@ -176,6 +176,7 @@ def _as_protocol(tables: Mapping[str, Mapping[str, Any]], run: RunFile) -> dict[
     # Plating has one implementation, that of a plate step; the section stays as the file has it.
     current = -run.conditions.current_density_mA_cm2
     del given["conditions"]["current_density_mA_cm2"]
+    # The ends of [stop] become those of the step; events and the clock stay with the run.
     until = {key: getattr(run.stop, key) for key in ENDS if getattr(run.stop, key) is not None}
     for key in ENDS:
         given.get("stop", {}).pop(key, None)

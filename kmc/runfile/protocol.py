@@ -77,6 +77,7 @@ class Step(Checked):
             return _of_text(item)
         if not isinstance(item, Mapping):
             return item
+        # A stored step lists all keys, those without a value as None.
         given = {key: value for key, value in item.items() if value is not None}
         if "step" in given:
             text = given.pop("step")
@@ -99,6 +100,7 @@ class Step(Checked):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         do, until = self.do, self.until
+        # What drives the step, which it must have, and no other.
         wanted = {HOLD: "overpotential_V", REST: ""}.get(do, "current_density_mA_cm2")
         for key in ("current_density_mA_cm2", "overpotential_V"):
             if key != wanted and getattr(self, key) is not None:
@@ -261,6 +263,7 @@ def _quantity(text: str, units: Mapping[str, tuple[str, float]], at: str) -> tup
     assert match is not None
     if match["unit"] not in units:
         per_area = f"{match['unit']}/cm2"
+        # "mA" is likely to be meant per area.
         close = nearest(per_area if per_area in units else match["unit"], units)
         raise refuse(
             f"{at}unit {match['unit']!r} is not known here", f"{close}Units: {', '.join(units)}"

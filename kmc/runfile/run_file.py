@@ -23,9 +23,9 @@ from kmc.model.parameters import ParameterSet, load_parameters
 from kmc.runfile import sections
 from kmc.runfile.kind_sections import Cathode, Deposition, Upscale
 from kmc.runfile.kinds import BOX, KINDS, RunKind, kind_of
-from kmc.runfile.protocol import HOLD, Protocol
+from kmc.runfile.protocol import HOLD, Protocol, Step
 
-_PROBE_LAYERS = 12  # of a box whose interface stands for any of that lattice
+_PROBE = (4, 4), 12  # cells and layers of a box whose interface stands for any of that lattice
 
 
 class Origin:
@@ -138,6 +138,7 @@ class RunFile(Checked):
 
     def cadence(self, what: Literal["sample", "frame"]) -> sections.Cadence:
         """Interval of samples or of frames."""
+        # Charge first: with [[protocol]] both charge and time may be there.
         for unit in ("monolayers", "events", "s"):
             every = getattr(self.output, f"{what}_every_{unit}")
             if every is not None:
@@ -183,6 +184,7 @@ class RunFile(Checked):
         moments at which the charge first reached a value, which are rare ones, so that these are
         by time; with [[protocol]] both are there, each for its steps.
         """
+        # 50 rows and 5 frames a monolayer: enough for curves, and for voids to be tracked.
         defaults: dict[str, float] = {}
         for what, layers, events in (("sample", 0.02, 10_000), ("frame", 0.2, 100_000)):
             if given_keys(self.output, f"{what}_every_"):
@@ -190,6 +192,7 @@ class RunFile(Checked):
             every_s = self._held_interval_s(layers)
             if every_s is not None:
                 defaults[f"{what}_every_s"] = every_s
+            # No charge passes without a current, and time alone may hold no event.
             if not self.has_current:
                 defaults[f"{what}_every_events"] = events
             elif every_s is None or self.has_protocol:
@@ -200,8 +203,12 @@ class RunFile(Checked):
     def holds(self) -> bool:
         """Whether a voltage is held, in some step at least."""
         if self.has_protocol:
-            return any(planned.step.do == HOLD for planned in self.protocol.plan)
+            return bool(self._holds)
         return self.conditions.overpotential_V is not None
+
+    @property
+    def _holds(self) -> list[Step]:
+        return [step for _, _, step in self.protocol.plan if step.do == HOLD]
 
     def _held_interval_s(self, layers: float) -> float | None:
         """Time in which held voltages pass this charge, as a flat interface would; None without.
@@ -214,15 +221,14 @@ class RunFile(Checked):
         c, a_A = self.conditions, parameters.value("lattice_parameter_A")
         ends = [(c.overpotential_V, self.stop.time_s, c.temperature_K)]
         if self.has_protocol:
-            steps = [planned.step for planned in self.protocol.plan if planned.step.do == HOLD]
             ends = [
                 (s.overpotential_V, s.until.time_s, s.temperature_K or c.temperature_K)
-                for s in steps
+                for s in self._holds
             ]
         found = []
         for volts, time_s, kelvin in ends:
             electrode = Electrode(
-                Lattice(self.system.lattice, (4, 4), _PROBE_LAYERS, "interface", a_A),
+                Lattice(self.system.lattice, *_PROBE, "interface", a_A),
                 parameters,
                 kelvin,
                 electrode_thickness_um=c.electrode_thickness_um,
@@ -253,10 +259,9 @@ class RunFile(Checked):
         if not self.has_protocol:
             given = self.conditions
             return Drive(given.current_density_mA_cm2, given.overpotential_V)
-        steps = [planned.step for planned in self.protocol.plan]
         # The largest: the ratio of hops to strips is a lower bound that must hold in every step.
-        current = max(step.current_density_mA_cm2 or 0.0 for step in steps)
-        held = [abs(step.overpotential_V or 0.0) for step in steps if step.do == HOLD]
+        current = max(step.current_density_mA_cm2 or 0.0 for _, _, step in self.protocol.plan)
+        held = [abs(step.overpotential_V or 0.0) for step in self._holds]
         return Drive(current, max(held) if held and not current else None)
 
     @property
@@ -295,7 +300,6 @@ def from_resolved(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str
 
 
 _OF_A_CELL_mAh_cm2 = 1e-2  # 276 monolayers: many times what a box of atoms is made for
-_PROBE = (4, 4), 12  # cells and layers of a box whose interface stands for any of that lattice
 _EARLIER = {
     "contact_fraction": "contact falls to {:g}",
     "overpotential_V": "the overpotential reaches {:g} V",
@@ -342,6 +346,7 @@ def _by_charge(run: RunFile) -> str:
     area_A2 = Lattice(run.system.lattice, *_PROBE, "interface", edge_A).site_area_A2
     found = [layers] if layers else []
     if charge:
+        # Both ends in the same unit, as the nearer one stops the run.
         found.append(atoms_of_capacity(charge, area_A2, valence))
     if not found:
         return ""

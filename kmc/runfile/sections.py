@@ -68,10 +68,12 @@ def _size(value: Any) -> tuple[int, int, int]:
     if len(value) != 3:
         raise refuse(f"must have exactly three entries, not {len(value)}")
     for item in value:
+        # True is an integer to Python.
         if isinstance(item, bool) or not isinstance(item, Integral):
             raise refuse(f"must hold whole numbers only, not {show(item)}")
     if max(value) > MAX_SITES:
         raise refuse(f"has more than {MAX_SITES} sites along one edge")
+    # Below that a site would be its own neighbour over the boundary.
     if min(value[:2]) < MIN_CELLS:
         raise refuse(f"has too few cells in plane: {min(value[:2])}")
     if value[2] < MIN_LAYERS:
@@ -176,6 +178,7 @@ def _places(*names: str) -> BeforeValidator:
             for name, given in zip(names, item, strict=True):
                 number, problem = number_of(given)
                 if not problem and number <= 0 and not name.startswith(("x", "y")):
+                    # Places may be anywhere; sizes are lengths.
                     problem = "is not above 0"
                 if problem:
                     raise refuse(f"entry {n}: {name} = {show(given)} {problem}")
@@ -270,6 +273,7 @@ class Conditions(Section):
     def model_post_init(self, context: Any) -> None:
         """Without a current of its own, a run at a held voltage has none."""
         if self.overpotential_V is not None and not self.current_is_given:
+            # Not by assignment: the section is frozen, and the key must not count as given.
             self.__dict__["current_density_mA_cm2"] = 0.0
 
     @property
@@ -352,6 +356,7 @@ class Rest(Section):
         if self.time_s is not None:
             return Cadence(self.time_s / parts, "s")
         assert self.events is not None, "a run without a rest has no cadence of one"
+        # At least one: a rest of few events has a row for each.
         return Cadence(max(1, self.events // parts), "events")
 
 

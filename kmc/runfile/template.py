@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Collection, Mapping
-from typing import Any, cast
+from collections.abc import Collection
+from typing import cast
 
 from kmc.common import catalogue
 from kmc.common.units import DIMENSIONLESS, unit_of
@@ -70,6 +70,7 @@ def template(name: str = "run.toml", scale: str = "atoms") -> str:
     what, more, name_of_kind, like = SCALES[scale]
     given = catalogue.read_toml(catalogue.locate("runs", like)) if like else _SET_OF_ATOMS
     kind = kinds.KINDS[name_of_kind]
+    # Those of other kinds, and two that are shown as examples at the end.
     hidden = {*kinds.sections(), "parameters", "protocol"} - {kind.section}
     blocks = []
     for section, field in RunFile.model_fields.items():
@@ -78,33 +79,29 @@ def template(name: str = "run.toml", scale: str = "atoms") -> str:
         # Keys that such a run would refuse are not shown.
         if kind.uses is not None and section != kind.section and keys:
             keys = kind.uses.get(section, ())
-        if keys:
-            blocks.append(_section(section, model, given, keys))
+        if not keys:
+            continue
+        own = given.get(section, {})
+        summary = (model.__doc__ or "").strip().splitlines()[0]
+        lines = [*_comment(summary), f"[{section}]"]
+        for key, about in model.model_fields.items():
+            if key not in keys:
+                continue
+            optional = about.default is None
+            facts = [unit_of(key)] if unit_of(key) != DIMENSIONLESS else []
+            facts += [limits] if (limits := allowed_range(about)) else []
+            facts += ["no default"] if optional else []
+            assert about.description
+            text = f"{about.description[0].upper()}{about.description[1:]}"
+            lines += _comment(f"{text} [{'; '.join(facts)}]" if facts else text)
+            # A key without a default shows an example, behind a # as it is not set.
+            example = about.examples[0] if about.examples else None
+            value = toml_value(own.get(key, example if optional else about.default))
+            off = "# " if optional and key not in own else ""
+            lines += [f"{off}{key} = {value}", ""]
+        blocks.append("\n".join(lines))
     head = _HEAD.format(name=name, what=what, more=more)
     return head + "\n".join([*blocks, _PROTOCOL, _PARAMETERS])
-
-
-def _section(
-    section: str, model: type[Checked], given: Mapping[str, Any], keys: Collection[str]
-) -> str:
-    own = given.get(section, {})
-    summary = (model.__doc__ or "").strip().splitlines()[0]
-    lines = [*_comment(summary), f"[{section}]"]
-    for key, field in model.model_fields.items():
-        if key not in keys:
-            continue
-        optional = field.default is None
-        facts = [unit_of(key)] if unit_of(key) != DIMENSIONLESS else []
-        facts += [limits] if (limits := allowed_range(field)) else []
-        facts += ["no default"] if optional else []
-        assert field.description
-        text = f"{field.description[0].upper()}{field.description[1:]}"
-        lines += _comment(f"{text} [{'; '.join(facts)}]" if facts else text)
-        example = field.examples[0] if field.examples else None
-        value = toml_value(own.get(key, example if optional else field.default))
-        off = "# " if optional and key not in own else ""
-        lines += [f"{off}{key} = {value}", ""]
-    return "\n".join(lines)
 
 
 def _comment(text: str) -> list[str]:
