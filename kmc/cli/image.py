@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,98 +105,73 @@ def image(
         raise InputError("a --capacity is negative or infinite", advice="Give mAh/cm².")
     tables, drawn = ((output, (".csv",)), (single, (".csv",))), (picture, PICTURE_ENDINGS)
     ui.check_outputs(force, *tables, drawn)
-    from kmc.analysis import export, measured
+    from kmc.analysis import export, measured, plan_view
     from kmc.analysis import segmented_image as images
+    from kmc.common.progress import frame_progress
 
-    if plan:
-        given: dict[str, Any] = {"void": void, "threshold": threshold, "bright": bright}
-        charged = dict(zip(pictures, charges, strict=True))
-        table, voids = _plans(files, charged, scale, given, min_size, series, picture, quiet)
-    else:
-        assert scale is not None  # one of the files is an image
-        given = {"void": void, "electrolyte": electrolyte, "metal": metal, "min_size": min_size}
+    # Charges belong to images in their order; runs among the files have their own.
+    following = iter(charges)
 
-        def measure(path: Path) -> Any:
-            return images.measure_image(images.read_image(path), scale, **given)
+    def measure(path: Path) -> list[tuple]:
+        """Of each view of a file: series, charge, numbers, voids, and a line to print."""
+        if path not in pictures:  # a run: each of its frames is a plan view
+            from kmc.systems.run import load
 
-        found = _each(files, measure, "images", quiet)
-        for path, one in zip(files, found, strict=True):
-            if not quiet:
-                click.echo(f"{path}: {_summary(one)}")
-        name = series or files[0].stem
-        rows = [(name, c, one.measured_row()) for one, c in zip(found, charges, strict=True)]
-        each = [one.voids.assign(file=str(file)) for one, file in zip(found, files, strict=True)]
-        table, voids = measured.rows_of_pictures(rows, each)
+            views = plan_view.plans_of_run(load(path), min_size=min_size)
+            return [_of_plan(*view) for view in views]
+        pixels, charge = images.read_image(path), next(following)
+        name = series or pictures[0].stem
+        assert scale is not None  # refused above, as one of the files is an image
+        if plan:
+            mask = plan_view.voids_of_image(pixels, void=void, threshold=threshold, bright=bright)
+            view = plan_view.measure_plan(mask, scale / 1e3, min_size=min_size)
+            return [_of_plan(name, charge, view)]
+        options: dict[str, Any] = {"electrolyte": electrolyte, "metal": metal}
+        one = images.measure_image(pixels, scale, void=void, min_size=min_size, **options)
+        voids = one.voids.assign(file=str(path))
+        return [(name, charge, one.measured_row(), voids, f": {_summary(one)}")]
+
+    found: list[list[tuple]] = []
+    with frame_progress("plan views" if plan else "images", not quiet) as progress:
+        for path in files:
+            try:
+                found.append(measure(path))
+            except InputError as problem:
+                # Of many files the message has to name the one that cannot be measured.
+                named = "" if str(path) in problem.message else f"{path}: "
+                raise InputError(named + problem.message, advice=problem.advice) from None
+            progress(len(found), len(files))
+    views = [view for of_file in found for view in of_file]
+    for path, of_file in zip(files, found, strict=True):
+        for *_, text in of_file if not quiet else ():
+            click.echo(f"{path}{text}")
+    table, voids = measured.rows_of_pictures([v[:3] for v in views], [v[3] for v in views])
+    if picture is not None:
+        from kmc import plotting
+
+        runs = [path.stem for path in files if path not in pictures]
+        ui.write(plotting.plan_picture(table, runs), picture)
     for one, to in ((table, output), (voids, single)):
         if to is not None:
             export.export_table(one, to, overwrite=force)
     ui.say_written(output, single, picture, quiet=quiet)
 
 
-def _each(
-    files: Sequence[Path], measure: Callable[[Path], Any], title: str, quiet: bool
-) -> list[Any]:
-    """What is measured of each file; a message of what cannot be names the file."""
-    from kmc.common.progress import frame_progress
-
-    found = []
-    with frame_progress(title, not quiet) as progress:
-        for number, path in enumerate(files, 1):
-            try:
-                found.append(measure(path))
-            except InputError as problem:
-                named = "" if str(path) in problem.message else f"{path}: "
-                raise InputError(named + problem.message, advice=problem.advice) from None
-            progress(number, len(files))
-    return found
-
-
-def _plans(
-    files: Sequence[Path],
-    charges: Mapping[Path, float],
-    scale: float | None,
-    options: Mapping[str, Any],
-    min_size: int,
-    series: str | None,
-    picture: Path | None,
-    quiet: bool,
-) -> tuple[Any, Any]:
-    """Tables of the views and of the voids of images from above and of frames of runs."""
-    from kmc.analysis import measured, plan_view, segmented_image
+def _of_plan(name: str, charge: float, view: Any) -> tuple:
+    """What `image` needs of a plan view."""
+    from kmc.analysis.measured import CAPACITY
     from kmc.common.formatting import figure, plural
-    from kmc.systems.run import load
 
-    def measure(path: Path) -> list[tuple[str, float, plan_view.PlanView]]:
-        # A run: each of its frames is a plan view.
-        if path not in charges:
-            return plan_view.plans_of_run(load(path), min_size=min_size)
-        mask = plan_view.voids_of_image(segmented_image.read_image(path), **options)
-        view = plan_view.measure_plan(mask, (scale or 0) / 1e3, min_size=min_size)
-        return [(series or next(iter(charges)).stem, charges[path], view)]
-
-    found = _each(files, measure, "plan views", quiet)
-    for path, views in zip(files, found, strict=True):
-        for _, charge, view in views if not quiet else ():
-            row = view.row
-            text = f", {figure(charge, 'mAh/cm²')}" if charge == charge else ""
-            text += f": {plural(len(view.voids), 'void')} ({figure(row['voids_per_mm2'])} per mm²)"
-            text += f", contact loss {row['contact_loss_percent']:.1f} %"
-            if len(view.voids):
-                text += f", diameter {figure(row['diameter_um'], 'µm')}"
-            if len(view.voids) > 1:  # a single void has no neighbour
-                text += f", neighbours {figure(row['neighbour_um'], 'µm')} apart, "
-                text += f"{row['neighbour_ratio']:.2f} times that of random places"
-            click.echo(f"{path}{text}")
-    views = [view for of_file in found for view in of_file]
-    rows = [(name, charge, view.row) for name, charge, view in views]
-    each = [view.voids.assign(series=name, **{measured.CAPACITY: c}) for name, c, view in views]
-    table, voids = measured.rows_of_pictures(rows, each)
-    if picture is not None:
-        from kmc import plotting
-
-        runs = [path.stem for path in files if path not in charges]
-        ui.write(plotting.plan_picture(table, runs), picture)
-    return table, voids
+    row = view.row
+    text = f", {figure(charge, 'mAh/cm²')}" if charge == charge else ""
+    text += f": {plural(len(view.voids), 'void')} ({figure(row['voids_per_mm2'])} per mm²)"
+    text += f", contact loss {row['contact_loss_percent']:.1f} %"
+    if len(view.voids):
+        text += f", diameter {figure(row['diameter_um'], 'µm')}"
+    if len(view.voids) > 1:  # a single void has no neighbour
+        text += f", neighbours {figure(row['neighbour_um'], 'µm')} apart, "
+        text += f"{row['neighbour_ratio']:.2f} times that of random places"
+    return name, charge, row, view.voids.assign(series=name, **{CAPACITY: charge}), text
 
 
 def _summary(one: Any) -> str:
