@@ -69,7 +69,11 @@ class _Group(click.Group):
     """A group whose commands report a `KmcError` as a message, without a traceback."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        _print_everywhere()
+        # Print ? for what the encoding of the terminal lacks (cp1252 has no →), not a traceback.
+        for stream in (sys.stdout, sys.stderr):
+            if not (getattr(stream, "encoding", None) or "").lower().startswith("utf"):
+                with contextlib.suppress(AttributeError, ValueError, OSError):
+                    stream.reconfigure(errors="replace")  # type: ignore[union-attr]
         try:
             with warnings.catch_warnings():
                 warnings.showwarning = _warn
@@ -82,7 +86,16 @@ class _Group(click.Group):
             sys.exit(1)
         # A damaged file may make any of its readers fail: the file is at fault, not the command.
         except Exception as problem:
-            reason = _reason_of(problem, (args or [kwargs.get("args")])[0] or sys.argv[1:])
+            reason: KmcError | None
+            if isinstance(problem, OSError) and problem.errno == errno.ENAMETOOLONG:
+                name = str(problem.filename)
+                text = f"a name of {len(name)} characters is too long: {name[:40]}…"
+                reason = InputError(text)
+            else:
+                from kmc.systems.run import damage_in
+
+                reason = damage_in((args or [kwargs.get("args")])[0] or sys.argv[1:])
+            # Nothing is wrong with the input: a mistake in kmc keeps its traceback.
             if reason is None:
                 raise
             _print_error(reason)
@@ -95,25 +108,6 @@ class _Group(click.Group):
             # click would turn it into "Aborted!" and exit code 1.
             click.echo("\nInterrupted.", err=True)
             ctx.exit(ui.INTERRUPTED)
-
-
-def _reason_of(problem: Exception, words: Sequence[str]) -> KmcError | None:
-    """What of its input made a command fail; None for what is a mistake in kmc."""
-    if isinstance(problem, OSError) and problem.errno == errno.ENAMETOOLONG:
-        name = str(problem.filename)
-        return InputError(f"a name of {len(name)} characters is too long: {name[:40]}…")
-    from kmc.systems.run import damage_in
-
-    return damage_in(words)
-
-
-def _print_everywhere() -> None:
-    """Print ? for what the encoding of the terminal lacks (cp1252 has no →), not a traceback."""
-    for stream in (sys.stdout, sys.stderr):
-        encoding = (getattr(stream, "encoding", None) or "").lower()
-        if not encoding.startswith("utf"):
-            with contextlib.suppress(AttributeError, ValueError, OSError):
-                stream.reconfigure(errors="replace")  # type: ignore[union-attr]
 
 
 def _warn(message: Warning | str, *_: Any, **__: Any) -> None:

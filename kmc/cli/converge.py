@@ -126,6 +126,7 @@ def converge(
     from kmc.campaign.folder import check_folder
     from kmc.cli.sweeps import print_costs, print_failures
 
+    # Before the runs: what cannot be read afterwards is refused before hours of computing.
     check_reading(at, tolerance)
     asked = study.Levels(
         name_or_path,

@@ -130,6 +130,7 @@ def nucleation(
     picture = output or Path(f"{name}_nucleation.png")
     ui.check_outputs(force, (picture, PICTURE_ENDINGS), (json_file, (".json",)))
     if not quiet:
+        # Each state of the interface is sampled anew.
         states = 1 + len(coverages) + len(temperatures)
         cost = f"{plural(states, 'state')} of the interface, about {duration(20.0 * states, 2)}"
         click.echo(f"{name}: {cost} of processor; with Mg several times as long", err=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,12 +113,26 @@ def show(name: str, notes: bool) -> None:
 
     NAME is a shipped set or the path of a parameter file.
     """
+    from rich.padding import Padding
     from rich.text import Text
 
+    from kmc.common.metals import shown_key
     from kmc.model.parameters import load_parameters
     from kmc.model.quantities import QUANTITIES
 
     parameters, out = load_parameters(name), ui.console()
+    assumed = Text("assumed", style="bold yellow")
+
+    def source_of(quantity: Quantity) -> Text:
+        source = Text(", ").join([*map(Text, quantity.source), *[assumed] * quantity.assumed])
+        return source.append(", from memory" * quantity.from_memory)
+
+    columns: dict[str, Callable[[Any], str | Text]] = {
+        "Quantity": lambda row: shown_key(row[0], parameters.metal),
+        "Value": lambda row: f"{row[1].value:g}".replace("e+", "e"),
+        "Unit": lambda row: row[1].unit,
+        "Source": lambda row: source_of(row[1]),
+    }
     out.print(f"[bold]{parameters.name}[/bold]: {parameters.description}")
     out.print(f"Species: {', '.join(parameters.species)}")
     if parameters.base:
@@ -128,7 +142,16 @@ def show(name: str, notes: bool) -> None:
         chosen = {key: quantity for key, quantity in every if QUANTITIES[key].role == role}
         if chosen:
             out.print(f"\n[bold underline]{title}[/bold underline]")
-            _print_values(out, chosen, parameters.metal, notes)
+            out.print(ui.table(columns, chosen.items(), left=(0, 2, 3), **_LOOK))
+        if chosen and notes:
+            out.print()
+        # Below the table: a note is a paragraph, which no column has room for.
+        for key, quantity in chosen.items() if notes else ():
+            heading = shown_key(key, parameters.metal), "cyan"
+            note = Text.assemble(assumed, ". ") if quantity.assumed else Text()
+            note.append(quantity.note)
+            padded = Padding(note, (0, 0, 0, 4), expand=False)
+            out.print(Text.assemble(heading, f" ({QUANTITIES[key].text})"), padded, sep="\n")
     if parameters.sources:
         out.print("\n[bold underline]Sources[/bold underline]")
     for key, cited in parameters.sources.items():
@@ -366,35 +389,6 @@ def from_dft(table: Path, **options: Any) -> None:
 
 def _assumed(parameters: ParameterSet) -> int:
     return sum(quantity.assumed for quantity in parameters.quantities.values())
-
-
-def _print_values(out: Any, chosen: Mapping[str, Quantity], metal: str, notes: bool) -> None:
-    from rich.padding import Padding
-    from rich.text import Text
-
-    from kmc.common.metals import shown_key
-    from kmc.model.quantities import QUANTITIES
-
-    assumed = Text("assumed", style="bold yellow")
-
-    def source_of(quantity: Quantity) -> Text:
-        source = Text(", ").join([*map(Text, quantity.source), *[assumed] * quantity.assumed])
-        return source.append(", from memory" * quantity.from_memory)
-
-    columns: dict[str, Callable[[Any], str | Text]] = {
-        "Quantity": lambda row: shown_key(row[0], metal),
-        "Value": lambda row: f"{row[1].value:g}".replace("e+", "e"),
-        "Unit": lambda row: row[1].unit,
-        "Source": lambda row: source_of(row[1]),
-    }
-    out.print(ui.table(columns, chosen.items(), left=(0, 2, 3), **_LOOK))
-    if notes:
-        out.print()
-        for key, quantity in chosen.items():
-            name = Text.assemble((shown_key(key, metal), "cyan"), f" ({QUANTITIES[key].text})")
-            note = Text.assemble(assumed, ". ") if quantity.assumed else Text()
-            note.append(quantity.note)
-            out.print(name, Padding(note, (0, 0, 0, 4), expand=False), sep="\n")
 
 
 def print_check(rows: Sequence[CheckRow], reference: str) -> None:

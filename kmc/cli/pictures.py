@@ -214,6 +214,7 @@ def export(
         return
     if what is None:
         table = output is not None and output.suffix.lower() in TABLE_ENDINGS
+        # Who names a .csv wants a table: atoms have no such format.
         what = "samples" if table else "atoms"
     endings = ATOM_ENDINGS if what == "atoms" else TABLE_ENDINGS
     path = output or _beside([file], "" if what == "atoms" else what, endings[0])

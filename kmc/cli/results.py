@@ -107,6 +107,7 @@ def sweep_plot(
 
     # What is drawn by default depends on the kind of run: of a population a charge.
     what = what or headline_of(folder, at)
+    # Resolved, as the folder may be given as . or .. and the picture is named after it.
     beside = folder.resolve()
     beside = beside.with_name(f"{beside.name}_{what}.png")
     path = output or (Path(beside.name) if beside.parent == Path.cwd() else beside)

@@ -85,33 +85,7 @@ class _WithKinds(click.Command):
 @ui.run_options
 @ui.check_every_option
 @ui.quiet_option
-def run(**options: Any) -> None:
-    """Run NAME_OR_PATH: a shipped run, or the path of a run file.
-
-    Everything is checked before anything is computed. Writes a file (HDF5) that can be read while
-    the run goes on, a picture beside it, and prints a summary.
-    """
-    _run(**options)
-
-
-@click.command(
-    "upscale",
-    epilog=_UPSCALE,
-    short_help="A population of voids, from nanometres to what a microscope sees.",
-)
-@ui.named_argument("runs")
-@ui.run_options
-@ui.quiet_option
-def upscale(**options: Any) -> None:
-    """Run NAME_OR_PATH, a run file with a section [upscale]; kmc run does the same.
-
-    The gap between metal and electrolyte on a periodic square: where voids begin, how they grow,
-    meet and split, and how the metal comes down.
-    """
-    _run(kind="population", **options)
-
-
-def _run(
+def run(
     name_or_path: str,
     output: Path | None,
     settings: tuple[str, ...],
@@ -121,6 +95,11 @@ def _run(
     check_every: int | None = None,
     kind: str = "",
 ) -> None:
+    """Run NAME_OR_PATH: a shipped run, or the path of a run file.
+
+    Everything is checked before anything is computed. Writes a file (HDF5) that can be read while
+    the run goes on, a picture beside it, and prints a summary.
+    """
     from kmc.runfile.load import load_run
 
     overrides, origins = ui.read_settings(settings, seed)
@@ -156,6 +135,24 @@ def _run(
         run_file, path, kind=kind, overwrite=force, progress=not quiet, check_every=check_every
     )
     ui.finish(found, quiet=quiet, checked=check_every)
+
+
+@click.command(
+    "upscale",
+    epilog=_UPSCALE,
+    short_help="A population of voids, from nanometres to what a microscope sees.",
+)
+@ui.named_argument("runs")
+@ui.run_options
+@ui.quiet_option
+def upscale(**options: Any) -> None:
+    """Run NAME_OR_PATH, a run file with a section [upscale]; kmc run does the same.
+
+    The gap between metal and electrolyte on a periodic square: where voids begin, how they grow,
+    meet and split, and how the metal comes down.
+    """
+    assert run.callback is not None  # the function of the command above
+    run.callback(kind="population", **options)
 
 
 # --- files of runs --------------------------------------------------------------------------------

@@ -314,6 +314,7 @@ def print_panel(found: Any, rows: list[tuple[str, str]], out: Any) -> None:
     grid.add_column()
     for name, text in rows:
         grid.add_row(name, Text(textwrap.fill(printable(text), width, break_on_hyphens=False)))
+    # Yellow: the run goes on, or was interrupted.
     colour = "green" if found.finished else "yellow"
     title = Text(found.path.name, style="bold")
     out.print(Panel(grid, title=title, title_align="left", border_style=colour, expand=False))
@@ -326,6 +327,7 @@ def picture_of(path: Path) -> Path:
     """The picture beside a trajectory: run.h5 → run.png, run.v2 → run.v2.png."""
     if path.is_dir() or not path.name:
         raise InputError(f"{path} is a folder", advice="Give the name of a file, like run.h5.")
+    # Of a name like run.v2 the last part is no ending of a file.
     known = path.suffix.lower() in (".h5", ".hdf5", ".png")
     return path.with_suffix(".png") if known else path.with_name(f"{path.name}.png")
 

@@ -278,6 +278,7 @@ def print_costs(plan: Any, existing: Any, path: Path, workers: int | None) -> No
         click.echo(f"{named}: {plural(len(values), 'value')}")
     repeated = f", {plural(plan.replicas, 'replica')} each" if plan.replicas > 1 else ""
     click.echo(f"{plural(len(plan.points), 'point')}{repeated}; {len(done)} done\n")
+    # The first and the last points show what varies; thousands of lines would not.
     shown = todo if len(todo) <= _SHOWN else [*todo[: _SHOWN // 2], None, *todo[-_SHOWN // 2 :]]
     for point in shown:
         click.echo("  …" if point is None else f"  {point.name}  seed {point.seed}")
