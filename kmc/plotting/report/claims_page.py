@@ -54,7 +54,12 @@ def study_page(folder: Path) -> Page:
         ordered = [v for v in dict.fromkeys((*_VERDICTS, *verdicts)) if v in verdicts]
         counts = ", ".join(f"{verdicts.count(v)} {v}" for v in ordered)
         tally = Text([f"{len(claims)} claims: {counts}.", _RULE])
-        page.add("Claims", tally, _overview(claims))
+        names = ["claim", "verdict", "paper", "runs"]
+        cells = [[c.get("title", ""), badge(c), c.get("statement", ""), _runs(c)] for c in claims]
+        if any(map(calibrated_text, claims)):
+            names.append("calibrated")
+            cells = [[*row, calibrated_text(c)] for row, c in zip(cells, claims, strict=True)]
+        page.add("Claims", tally, Table(cells, names, notes=True))
     page.add("Figures", *_figures(folder, content.get("pictures", [])))
     means = [
         Table(
@@ -69,7 +74,18 @@ def study_page(folder: Path) -> Page:
     for paper in dict.fromkeys(str(claim.get("paper")) for claim in claims):
         chosen = [claim for claim in claims if str(claim.get("paper")) == paper]
         page.add(f"One by one: {paper}", *map(claim_part, chosen))
-    page.add("Convergence", *_convergence(folder))
+    parts: list[Any] = []
+    for path in sorted(folder.glob("convergence_*/index.json")):
+        name = path.parent.name
+        try:
+            study = read_study(path.parent)
+        except KmcError as problem:  # one that is not finished must not cost the page
+            parts.append(Text([f"{name}: {problem.message}"]))
+            continue
+        text = f"{name}: each number against the ratio of hops to stripped atoms"
+        drawn = picture(partial(plotting.convergence_picture, study), text)
+        parts += [Text([f"{name}:", *study.lines()]), drawn]
+    page.add("Convergence", *parts)
     steps = {str(step.get("name", "")): step for step in head.get("steps", [])}
     opened = {name: _opened(folder, name) for name in steps}
     rows = []
@@ -96,15 +112,6 @@ _RULE = (
     "range and each order holds, rank only where the orders alone hold or the paper gives no "
     "range, by input or by definition where the answer was put in."
 )
-
-
-def _overview(claims: Sequence[Mapping[str, Any]]) -> Table:
-    head = ["claim", "verdict", "paper", "runs"]
-    rows = [[c.get("title", ""), badge(c), c.get("statement", ""), _runs(c)] for c in claims]
-    if any(map(calibrated_text, claims)):
-        head.append("calibrated")
-        rows = [[*row, calibrated_text(claim)] for row, claim in zip(rows, claims, strict=True)]
-    return Table(rows, head, notes=True)
 
 
 def verdict_text(claim: Mapping[str, Any]) -> str:
@@ -179,22 +186,19 @@ def _figures(folder: Path, pictures: Sequence[Mapping[str, Any]]) -> list[Any]:
 
     parts = []
     for wanted in pictures:
-        found = {name: _first(folder, *place) for name, place in wanted["runs"].items()}
-        runs = {name: run for name, run in found.items() if run is not None}
+        runs = {}
+        for name, (step, params) in wanted["runs"].items():
+            opened = _opened(folder, step)
+            if opened is None:  # the study may not have come to this step yet
+                continue
+            done = opened.done()
+            for point in opened.plan.points:
+                if point.name in done and _set_of(opened, point) == params:
+                    runs[name] = load(opened.trajectory_path(point))
+                    break
         if runs:
             parts.append(picture(partial(draw, runs, wanted["what"]), wanted["text"]))
     return parts
-
-
-def _first(folder: Path, step: str, params: str) -> Any:
-    """The first run of a step with a parameter set; None where it is not done."""
-    opened = _opened(folder, step)
-    if opened is not None:
-        done = opened.done()
-        for point in opened.plan.points:
-            if point.name in done and _set_of(opened, point) == params:
-                return load(opened.trajectory_path(point))
-    return None
 
 
 def _opened(folder: Path, step: str) -> SweepFolder | None:
@@ -208,21 +212,6 @@ def _set_of(opened: SweepFolder, point: Point) -> Any:
     """Parameter set of a point: its own, or that of the sweep."""
     base = dict(opened.plan.tables).get("system", {}).get("params")
     return point.settings.get("system.params", base)
-
-
-def _convergence(folder: Path) -> list[Any]:
-    parts: list[Any] = []
-    for path in sorted(folder.glob("convergence_*/index.json")):
-        name = path.parent.name
-        try:
-            found = read_study(path.parent)
-        except KmcError as problem:  # one that is not finished must not cost the page
-            parts.append(Text([f"{name}: {problem.message}"]))
-            continue
-        text = f"{name}: each number against the ratio of hops to stripped atoms"
-        drawn = picture(partial(plotting.convergence_picture, found), text)
-        parts += [Text([f"{name}:", *found.lines()]), drawn]
-    return parts
 
 
 # --- calibrations ---------------------------------------------------------------------------------
@@ -239,19 +228,39 @@ def calibration_page(folder: Path) -> Page:
     page.add("Summary", Text([line.strip() for line in found.lines() if line]))
     if found.plausible:
         head = ("input", "prior", "median", "90 % interval", "width left")
-        table = Table([_input(row, content) for row in content["posterior"]], head)
+        rows: list[Any] = []
+        for row in content["posterior"]:
+            about = content["inputs"][row["input"]]
+            kind = next(key for key in ("uniform", "log_uniform", "normal") if about.get(key))
+            unit = quantity(about["keys"][0])[1]
+            prior = f"{kind.replace('_', '-')} {about[kind][0]:g}, {about[kind][1]:g}"
+            interval = f"{figure(row['low'])} to {figure(row['high'], unit)}"
+            idle = ", no effect" * (row["input"] in content["idle"])
+            left = f"{100 * row['width_left']:.0f} %{idle}"
+            rows.append((row["input"], prior, figure(row["median"]), interval, left))
+        table = Table(rows, head)
         text = "Posterior of every input and pair of inputs"
         page.add("Inputs", table, picture(found.plot, text))
     if content["predictions"]:
         text = "Runs at samples of the posterior over the data"
         drawn = picture(partial(found.plot, "predictions"), text)
         head = ("quantity", "measured", "90 % of runs", "", "source")
-        page.add("Predictions", drawn, Table(list(map(_prediction, content["predictions"])), head))
+        rows = []
+        for row in content["predictions"]:
+            # An end may be the word "never".
+            low, high = (
+                v if isinstance(v, str) else number(v and float(f"{v:.3g}"))
+                for v in (row["low"], row["high"])
+            )
+            verdict = Badge("held out: " * row["held_out"] + row["verdict"], _KINDS[row["verdict"]])
+            where = f"{row['experiment']}, {row['quantity']}"
+            rows.append((where, row["measured"], f"{low} to {high}", verdict, row["source"]))
+        page.add("Predictions", drawn, Table(rows, head))
     if content["next"]:
         rows = []
         for one in content["next"][:_ROWS]:
-            left = (f"{100 * one['left'][name]:.0f} %" for name in inputs)
-            rows.append((f"{one['measure']}, to {one['to']}", *left))
+            shares = (f"{100 * one['left'][name]:.0f} %" for name in inputs)
+            rows.append((f"{one['measure']}, to {one['to']}", *shares))
         caption = "Share of the variance of an input that one more measurement leaves"
         page.add("What to measure next", Table(rows, ("measurement", *inputs), caption))
     errors = []
@@ -269,25 +278,3 @@ def calibration_page(folder: Path) -> Page:
         page.add("Calibration file", Listing(content["file"], content["text"]))
     add_versions(page, {"written by": f"kmc {content['kmc']}"})
     return page
-
-
-def _input(row: Mapping[str, Any], content: Mapping[str, Any]) -> tuple[str, ...]:
-    about = content["inputs"][row["input"]]
-    kind = next(key for key in ("uniform", "log_uniform", "normal") if about.get(key))
-    unit = quantity(about["keys"][0])[1]
-    prior = f"{kind.replace('_', '-')} {about[kind][0]:g}, {about[kind][1]:g}"
-    interval = f"{figure(row['low'])} to {figure(row['high'], unit)}"
-    left = f"{100 * row['width_left']:.0f} %"
-    left += ", no effect" if row["input"] in content["idle"] else ""
-    return row["input"], prior, figure(row["median"]), interval, left
-
-
-def _prediction(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    # An end may be the word "never".
-    low, high = (
-        v if isinstance(v, str) else number(v and float(f"{v:.3g}"))
-        for v in (row["low"], row["high"])
-    )
-    verdict = Badge("held out: " * row["held_out"] + row["verdict"], _KINDS[row["verdict"]])
-    where = f"{row['experiment']}, {row['quantity']}"
-    return where, row["measured"], f"{low} to {high}", verdict, row["source"]

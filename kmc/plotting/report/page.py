@@ -123,64 +123,49 @@ class Listing:
 
 
 @dataclass
-class PageSection:
-    """A heading and what stands below it; on a wide screen side by side if `beside`."""
-
-    title: str
-    parts: list[Any] = field(default_factory=list)
-    beside: bool = False
-
-
-@dataclass
 class Page:
     """A report.
 
     - `title`, `subtitle`: name of the file or folder, and what it is.
+    - `sections`: title, parts, and whether these stand side by side on a wide screen.
     """
 
     title: str
     subtitle: str
-    sections: list[PageSection] = field(default_factory=list)
+    sections: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, title: str, *parts: Any) -> PageSection:
-        """A new section at the end."""
-        self.sections.append(PageSection(title, [part for part in parts if part is not None]))
-        return self.sections[-1]
+    def add(self, title: str, *parts: Any, beside: bool = False) -> None:
+        """A new section at the end, unless it is empty."""
+        some = [part for part in parts if part is not None]
+        # A heading above nothing would look like a fault.
+        if some:
+            self.sections.append({"title": title, "parts": some, "beside": beside})
 
     def html(self) -> str:
         """The page as HTML; every text in it is escaped."""
-        template = _environment().get_template("report.html.j2")
-        # A heading above nothing would look like a fault.
-        sections = [section for section in self.sections if section.parts]
+        environment = Environment(
+            loader=PackageLoader("kmc.plotting.report"),
+            # Every text of a file is hostile until it is escaped.
+            autoescape=select_autoescape(default=True, default_for_string=True),
+            undefined=StrictUndefined,
+            # Applied to everything that the template prints, before it is escaped.
+            finalize=lambda value: value if hasattr(value, "__html__") else clean(value),
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        # Each second part is code; a text in which backticks have no pairs is one part.
+        environment.filters["parts"] = lambda text: (
+            parts if len(parts := clean(text).split("`")) % 2 else [clean(text)]
+        )
+        environment.tests["link"] = lambda cell: isinstance(cell, Link)
+        environment.tests["badge"] = lambda cell: isinstance(cell, Badge)
+        template = environment.get_template("report.html.j2")
         return template.render(
             title=self.title,
             subtitle=self.subtitle,
             # Anchors that no name in a file decides.
-            sections=[(f"part{number}", one) for number, one in enumerate(sections, start=1)],
+            sections=[(f"part{number}", one) for number, one in enumerate(self.sections, start=1)],
         )
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("kmc.plotting.report"),
-        # Every text of a file is hostile until it is escaped.
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined,
-        # Applied to everything that the template prints, before it is escaped.
-        finalize=lambda value: value if hasattr(value, "__html__") else clean(value),
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["parts"] = _parts
-    environment.tests["link"] = lambda cell: isinstance(cell, Link)
-    environment.tests["badge"] = lambda cell: isinstance(cell, Badge)
-    return environment
-
-
-def _parts(text: Any) -> list[str]:
-    """Text split by backticks, each second part code; one part where they have no pairs."""
-    parts = clean(text).split("`")
-    return parts if len(parts) % 2 else [clean(text)]
 
 
 # --- parts that several reports share -------------------------------------------------------------
@@ -220,6 +205,7 @@ def picture_file(path: Path, text: str) -> Any:
         return None
     if not data.startswith(_PNG):
         return None
+    # No wider than the column of text of a page.
     shown = min(1.0, 900 / max(1, width))
     size_px = round(width * shown), round(height * shown)
     return EmbeddedPicture(base64.b64encode(data).decode("ascii"), text, *size_px, width > 1500)

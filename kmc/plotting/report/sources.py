@@ -106,6 +106,7 @@ def page_of(path: Path) -> Page:
                 "a single run is a file.",
             )
         return _sweep_page(path)
+    # Of JSON kmc reports nucleation alone; other files are opened as runs.
     if path.suffix.lower() == ".json":
         with _damage_in_words(path, "Write it again: kmc nucleation ... --json FILE."):
             return _nucleation_page(path)
@@ -143,8 +144,7 @@ def _file_page(found: Any) -> Page:
             text = system.pictures[what]
             draw = partial(system.plot, [found], what, paper=what == "microscope")
             drawn.append(picture(draw, text[:1].upper() + text[1:]))
-    lead = page.add("Summary", Table(rows[:_LINES]), *drawn[:1])
-    lead.beside = bool(drawn)
+    page.add("Summary", Table(rows[:_LINES]), *drawn[:1], beside=bool(drawn))
     page.add("More numbers", Table(rows[_LINES:]) if len(rows) > _LINES else None)
     page.add("Figures", *drawn[1:])
     if hasattr(found, "acceleration"):
@@ -213,8 +213,28 @@ def _sweep_page(folder: Path) -> Page:
         page.add("Convergence", Text(found.lines()), drawn)
     if first is not None:
         critical = picture_file(folder / "critical.png", "Where runs begin to fail (kmc critical)")
-        page.add("Figures", *_sweep_pictures(ds), critical)
-        page.add("Results", _sweep_table(ds))
+        dims = [str(d) for d in ds.path.dims if d != "replica"]
+        names = [name for name in dict.fromkeys((ds.attrs["headline"], *_NUMBERS)) if name in ds]
+        varying = [d for d in dims if ds.sizes[d] > 1]
+        # The first two axes that vary, at the first value of any other.
+        x, y = [*varying, None, None][:2]
+        where = {name: ds[name].values[0] for name in varying[2:]}
+        held = "".join(f"; {name} = {value}" for name, value in where.items())
+        draw = partial(plotting.sweep_picture, ds, x=x, y=y, where=where)
+        drawn = [
+            picture(partial(draw, name), f"{_named(ds, name)}, means and 95 % intervals{held}")
+            for name in (names if varying else ())
+        ]
+        page.add("Figures", *drawn, critical)
+        # Means over the replicas, one row a setting.
+        means = ds[names].mean("replica")
+        every = (means if dims else means.expand_dims("all")).to_dataframe().reset_index()
+        rows = []
+        for row in every[:_MAX_ROWS].to_dict("records"):
+            setting = ", ".join(f"{d} = {number(row[d])}" for d in dims) or "all runs"
+            rows.append((setting, *(figure(float(row[name])) for name in names)))
+        heads = ("setting", *(_named(ds, name) for name in names))
+        page.add("Results", Table(rows, heads, "Means over the replicas"))
     status = ds.sweep.status()
     failures = status.loc[status["state"] == "failed", ["error", "seed"]].to_numpy().tolist()
     if failures:
@@ -228,43 +248,10 @@ def _sweep_page(folder: Path) -> Page:
     return page
 
 
-def _sweep_pictures(ds: Any) -> list[Any]:
-    """The first two axes that vary, at the first value of any other."""
-    varying = [str(d) for d in ds.path.dims if d != "replica" and ds.sizes[d] > 1]
-    if not varying:
-        return []
-    x, y = [*varying, None][:2]
-    where = {name: ds[name].values[0] for name in varying[2:]}
-    held = "".join(f"; {name} = {value}" for name, value in where.items())
-    draw = partial(plotting.sweep_picture, ds, x=x, y=y, where=where)
-    return [
-        picture(partial(draw, name), f"{_named(ds, name)}, means and 95 % intervals{held}")
-        for name in _numbers(ds)
-    ]
-
-
-def _numbers(ds: Any) -> list[str]:
-    return [name for name in dict.fromkeys((ds.attrs["headline"], *_NUMBERS)) if name in ds]
-
-
 def _named(ds: Any, name: str) -> str:
     """Label of a number of a sweep: that of a charge at which contact is lost says so."""
     plain = quantity(name)[0]
     return label(name).replace(plain, ds[name].attrs.get("label", plain))
-
-
-def _sweep_table(ds: Any) -> Table:
-    """Means over the replicas, one row a setting."""
-    names = _numbers(ds)
-    dims = [str(d) for d in ds.path.dims if d != "replica"]
-    means = ds[names].mean("replica")
-    found = means.to_dataframe().reset_index() if dims else means.expand_dims("all").to_dataframe()
-    rows = []
-    for row in found[:_MAX_ROWS].to_dict("records"):
-        setting = ", ".join(f"{d} = {number(row[d])}" for d in dims) or "all runs"
-        rows.append((setting, *(figure(float(row[name])) for name in names)))
-    heads = ("setting", *(_named(ds, name) for name in names))
-    return Table(rows, heads, "Means over the replicas")
 
 
 # --- nucleation -----------------------------------------------------------------------------------

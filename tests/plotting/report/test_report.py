@@ -146,10 +146,10 @@ def test_text_in_backticks_is_code():
 @pytest.mark.slow
 def test_a_study_counts_verdicts_in_one_order_and_lists_every_set(result):
     page = page_of(result("study"))
-    tally = page.sections[0].parts[0].paragraphs[0]
+    tally = page.sections[0]["parts"][0].paragraphs[0]
     counted = [text.split(" ", 1)[1] for text in tally.split(": ")[1].rstrip(".").split(", ")]
     assert counted[:-1] == [v for v in VERDICTS if v in counted]  # the last is a stranger's
-    titles = [section.title for section in page.sections]
+    titles = [section["title"] for section in page.sections]
     sets = [title for title in titles if title.startswith("Parameters and sources: ")]
     assert [title.split(": ")[1] for title in sets] == ["li_li2s", "limg_li2s"]
 
