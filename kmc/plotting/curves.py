@@ -114,7 +114,11 @@ def _draw_overpotential(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> N
     highest, lowest = finite.max(initial=0.0), finite.min(initial=0.0)
     scale, unit = (1e3, "mV") if highest < 1 else (1.0, "V")
     if terms and known[0].any():
-        _stack(axes, xs[0], terms, known[0], scale)
+        # Where the total is not known, neither is the stack: it is left blank.
+        heights = {name: np.where(known[0], v, 0.0) * scale for name, v in terms.items()}
+        looks = [(name, *_TERMS[name]) for name in terms]
+        fill: dict[str, Any] = {"alpha": 0.55, "linewidth": 0, "where": known[0]}
+        style.layers(axes, xs[0], heights, looks, -1.0, **fill)
         lowest = min(lowest, *(v[known[0]].min() for v in terms.values()))
     for index, (x, v, k) in enumerate(zip(xs, volts, known, strict=True)):
         colours = style.run_style(index) if len(xs) > 1 else {"color": style.VERMILLION}
@@ -174,15 +178,3 @@ def _terms(trajectory: Trajectory) -> dict[str, np.ndarray]:
         for name, volts in there.items()
         if highest > 0 and np.abs(finite[name]).max(initial=0.0) > _SHOWN * highest
     }
-
-
-def _stack(axes: Axes, x, terms: dict[str, np.ndarray], known, scale: float) -> None:
-    """The terms of the overpotential on top of each other, those below 0 under each other."""
-    highest, lowest = np.zeros((2, len(x)))
-    look = {"alpha": 0.55, "linewidth": 0, "where": known}
-    for name, volts in terms.items():
-        label, colour = _TERMS[name]
-        height = np.where(known, volts, 0.0) * scale
-        start = np.where(height < 0, lowest, highest)
-        axes.fill_between(x, start, start + height, color=colour, label=label, **look)
-        highest, lowest = highest + np.maximum(height, 0), lowest + np.minimum(height, 0)

@@ -44,7 +44,14 @@ def overview(trajectory: Trajectory) -> Figure:
     heights = [0.34, 2.75]
     view = cut = None
     if len(frames):
-        shown = _shown(trajectory)
+        shown, s = frames[-1], trajectory.samples
+        cycles = s["cycle"] if "cycle" in s else np.zeros(0)
+        # Of cycles that end in full contact, the frame of least contact in the last one.
+        if len(cycles) and cycles[-1] and s["contact_fraction"][-1] == 1.0:
+            rows = np.searchsorted(s["time_s"], [frame.time_s for frame in frames])
+            rows = np.minimum(rows, len(cycles) - 1)
+            in_last = cycles[rows] == cycles[-1]
+            shown = frames[int(np.argmin(np.where(in_last, s["contact_fraction"][rows], np.inf)))]
         view = maps.view_of(trajectory, shown)
         cut = section_panels.cut_through(trajectory.lattice, [shown])
         panels = max(0.35, maps.WIDTH_IN * view.shape) + max(0.35, maps.WIDTH_IN * cut.shape)
@@ -72,18 +79,6 @@ def overview(trajectory: Trajectory) -> Figure:
     return page
 
 
-def _shown(trajectory: Trajectory) -> Frame:
-    """The last frame; of cycles that end in full contact, that of least contact in the last one."""
-    frames, s = trajectory.frames, trajectory.samples
-    cycles = s["cycle"] if "cycle" in s else np.zeros(0)
-    if not len(cycles) or cycles[-1] == 0 or s["contact_fraction"][-1] < 1.0:
-        return frames[-1]
-    rows = np.searchsorted(s["time_s"], [frame.time_s for frame in frames])
-    rows = np.minimum(rows, len(cycles) - 1)
-    contact = np.where(cycles[rows] == cycles[-1], s["contact_fraction"][rows], np.inf)
-    return frames[int(np.argmin(contact))]
-
-
 def _section_key(part, trajectories: Sequence[Trajectory], more: Sequence[Patch] = ()) -> None:
     keys = [*section_panels.keys_of(trajectories), *more]
     style.patch_key(part, keys, 2 if len(keys) == 4 or more else 3, "outside lower center")
@@ -96,13 +91,11 @@ def summary_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
     """The overview of one run; of several, their curves in one panel and their last maps."""
     if len(trajectories) == 1 and frames is None:
         return overview(trajectories[0])
-    views = _views(trajectories, frames, 1)
-    n_columns, rows = _grid(views)
-    tallest = _heights(rows, 2.9 / n_columns, 0.4)
+    rows, tallest = _rows(trajectories, frames, 1, 0.4)
     page, body = page_of(trajectories, 2.75 + sum(tallest) + 0.95, _labels(trajectories))
     middle, below = style.stack(body, [2.75, sum(tallest) + 0.95])
     curves.draw_curves(middle, trajectories)
-    _map_grid(below, trajectories, rows, n_columns, tallest)
+    _map_grid(below, trajectories, rows, tallest)
     return page
 
 
@@ -115,11 +108,9 @@ def contact_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
 
 def map_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
     """Maps of the interface: frames of one run side by side, or the last of each run."""
-    views = _views(trajectories, frames, 4 if len(trajectories) == 1 else 1)
-    n_columns, rows = _grid(views)
-    tallest = _heights(rows, 2.9 / n_columns, 0.3)
+    rows, tallest = _rows(trajectories, frames, 4 if len(trajectories) == 1 else 1, 0.3)
     page, body = page_of(trajectories, sum(tallest) + 0.95, [""])
-    _map_grid(body, trajectories, rows, n_columns, tallest)
+    _map_grid(body, trajectories, rows, tallest)
     return page
 
 
@@ -166,6 +157,7 @@ def _chosen(trajectories: Sequence[Trajectory], frames, default: int) -> list[li
         else:
             indices = style.evenly(n, default + 1)[1:] or [0]
         found.append([t.frames[i] for i in indices])
+    # A picture of hundreds of panels would take minutes and show nothing.
     panels = sum(len(some) for some in found)
     if panels > _MAX_PANELS:
         raise InputError(
@@ -176,31 +168,30 @@ def _chosen(trajectories: Sequence[Trajectory], frames, default: int) -> list[li
     return found
 
 
-def _views(trajectories: Sequence[Trajectory], frames, default: int) -> list[list[maps.View]]:
-    chosen = _chosen(trajectories, frames, default)
-    pairs = zip(trajectories, chosen, strict=True)
-    return [[maps.view_of(t, frame) for frame in some] for t, some in pairs]
+def _rows(
+    trajectories: Sequence[Trajectory], frames, default: int, title_in: float
+) -> tuple[list[list[maps.View]], list[float]]:
+    """Maps in rows, and the heights of these in inches.
 
-
-def _heights(rows: Sequence[Sequence[maps.View]], map_in: float, title_in: float) -> list[float]:
-    """Heights of rows of maps of this width, in inches."""
-    return [max(v.shape for v in row) * map_in + title_in for row in rows]
-
-
-def _grid(views: list[list[maps.View]]) -> tuple[int, list[list[maps.View]]]:
-    """Panels in rows: one row a run where there are several frames of several runs."""
+    One row a run where there are several frames of several runs.
+    """
+    pairs = zip(trajectories, _chosen(trajectories, frames, default), strict=True)
+    views = [[maps.view_of(t, frame) for frame in some] for t, some in pairs]
     if len(views) > 1 and len(views[0]) > 1:
-        n_columns = min(4, max(len(row) for row in views))
-        rows = [row[i : i + n_columns] for row in views for i in range(0, len(row), n_columns)]
-        return n_columns, rows
-    flat = [view for row in views for view in row]
-    n_columns = 1 if len(flat) == 1 or flat[0].shape < 0.3 else 2 if len(flat) <= 4 else 3
-    return n_columns, [flat[i : i + n_columns] for i in range(0, len(flat), n_columns)]
+        columns = min(4, max(len(row) for row in views))
+    else:
+        views = [[view for row in views for view in row]]
+        # Long boxes lie one below the other, as beside each other they would be mere strips.
+        few = len(views[0]) == 1 or views[0][0].shape < 0.3
+        columns = 1 if few else 2 if len(views[0]) <= 4 else 3
+    rows = [row[i : i + columns] for row in views for i in range(0, len(row), columns)]
+    return rows, [max(v.shape for v in row) * 2.9 / columns + title_in for row in rows]
 
 
-def _map_grid(part, trajectories, rows, n_columns, heights) -> None:
+def _map_grid(part, trajectories, rows, heights) -> None:
     """Maps with the time or capacity of each, and the file where there are several."""
-    map_in = 2.9 / n_columns
+    columns = max(map(len, rows))
+    map_in = 2.9 / columns
     views = [view for row in rows for view in row]
     titles = [view.title.partition(" at ")[2] for view in views]
     if len(trajectories) > 1:
@@ -210,23 +201,18 @@ def _map_grid(part, trajectories, rows, n_columns, heights) -> None:
     names = iter(titles)
     highest = max(views, key=lambda v: v.most * v.step)
     scale = maps.scale_for(highest.most, highest.step)
-    all_axes = part.subplots(len(rows), n_columns, squeeze=False, height_ratios=heights)
-    for number, (row, axes_row) in enumerate(zip(rows, all_axes, strict=True)):
-        for column, axes in enumerate(axes_row):
-            if column >= len(row):
-                axes.set_axis_off()
-                continue
-            view = row[column]
-            maps.draw_map(axes, view, scale, map_in)
-            axes.set_title(next(names), loc="left", pad=3)
-            if column:
-                axes.set_ylabel("")
-            if number + 1 < len(rows):
-                axes.set_xlabel("")
-            if n_columns > 1:
-                axes.locator_params(nbins=4)
+    for axes, view in style.grid(part, rows, height_ratios=heights):
+        maps.draw_map(axes, view, scale, map_in)
+        axes.set_title(next(names), loc="left", pad=3)
+        place = axes.get_subplotspec()
+        if not place.is_first_col():
+            axes.set_ylabel("")
+        if not place.is_last_row():
+            axes.set_xlabel("")
+        if columns > 1:
+            axes.locator_params(nbins=4)
     if scale.colours is not None:
-        maps.depth_bar(part, list(all_axes.flat), views, scale)
+        maps.depth_bar(part, list(part.axes), views, scale)
     style.patch_key(part, maps.keys_of(views), 2, "outside lower center")
 
 

@@ -72,6 +72,7 @@ STYLE: dict[Any, Any] = {
     # A site, cell or pixel has one colour: none is blurred by interpolation.
     "image.interpolation": "nearest",
     "savefig.dpi": DPI,
+    # Text stays text, which journals want to search and edit: no paths, and TrueType in PDF.
     "svg.fonttype": "none",
     "pdf.fonttype": 42,
 }
@@ -88,6 +89,7 @@ class Picture(Figure):
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
         with styled():
+            # Less than in print: a notebook keeps every picture in its file.
             self.savefig(buffer, format="png", dpi=180)
         return buffer.getvalue()
 
@@ -179,6 +181,7 @@ def sheet(
     """
     names = run_names(runs) if names is None else names
     foot_in = 0.25 if keys else foot_in
+    # A row of the key is 0.16 inches; without one there is a margin alone.
     head_in = 0.1 + 0.16 * -(-len(names) // columns) if any(names) else 0.08
     head_in = 0.4 if len(runs) == 1 else head_in
     page = new_figure(size_in[0], head_in + size_in[1] + foot_in)
@@ -379,9 +382,9 @@ def log_axis(axis) -> None:
     plain_log_axis(axis, *axis.get_view_interval())
 
 
-def grid(part, rows: Sequence[Sequence[Any]]) -> Iterator[tuple[Axes, Any]]:
+def grid(part, rows: Sequence[Sequence[Any]], **shared: Any) -> Iterator[tuple[Any, Any]]:
     """Axes for what stands in rows, one at a time; where a row is shorter the place stays blank."""
-    panels = part.subplots(len(rows), max(map(len, rows)), squeeze=False)
+    panels = part.subplots(len(rows), max(map(len, rows)), squeeze=False, **shared)
     for line, row in zip(panels, rows, strict=True):
         yield from zip(line, row, strict=False)
         for axes in line[len(row) :]:
@@ -389,19 +392,26 @@ def grid(part, rows: Sequence[Sequence[Any]]) -> Iterator[tuple[Axes, Any]]:
 
 
 def layers(
-    axes: Axes, x: np.ndarray, values: Mapping[str, np.ndarray], looks: Sequence, least: float
+    axes: Axes,
+    x: np.ndarray,
+    values: Mapping[str, np.ndarray],
+    looks: Sequence[tuple[str, str, str]],
+    least: float = 0.0,
+    **look: Any,
 ) -> float:
-    """Fill what adds up, layer on layer, but for layers that are nowhere as thick as `least`.
+    """Fill what adds up, layer on layer, and what is below 0 under each other.
 
-    `looks` has the name of each value, its label and its colour. Returns the highest sum.
+    `looks` has the name of each value, its label and its colour; layers that are nowhere thicker
+    than `least` are left out. Returns the highest sum.
     """
-    lower = np.zeros(len(x))
+    highest, lowest = np.zeros((2, len(x)))
     for name, label, colour in looks:
-        upper = lower + values[name]
-        if values[name].max(initial=0) > least:
-            axes.fill_between(x, lower, upper, color=colour, lw=0, label=label)
-        lower = upper
-    return float(lower.max(initial=0.0))
+        start = np.where(values[name] < 0, lowest, highest)
+        if np.abs(values[name]).max(initial=0.0) > least:
+            axes.fill_between(x, start, start + values[name], color=colour, label=label, **look)
+        highest = highest + np.maximum(values[name], 0)
+        lowest = lowest + np.minimum(values[name], 0)
+    return float(highest.max(initial=0.0))
 
 
 def empty(axes: Axes, text: str) -> None:
@@ -436,6 +446,7 @@ def table_axis(tables: Sequence) -> tuple[str, float, str, float]:
     """
 
     def rests(table) -> bool:
+        # A table of voids or layers has many rows of one moment.
         moments = table[["time_s", "capacity_monolayers"]].drop_duplicates().sort_values("time_s")
         steps_s = np.diff(moments["time_s"].to_numpy(float))
         steps = np.diff(moments["capacity_monolayers"].to_numpy(float))
@@ -444,6 +455,7 @@ def table_axis(tables: Sequence) -> tuple[str, float, str, float]:
     def last(column: str) -> float:
         return max((float(t[column].max()) for t in tables if len(t)), default=0.0)
 
+    # Results that were made without a run, from arrays, have frames alone.
     if any("time_s" not in t for t in tables):
         return "frame", 1.0, "frame (1)", last("frame")
     if last("capacity_monolayers") > 0 and not any(map(rests, tables)):

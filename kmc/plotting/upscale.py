@@ -39,6 +39,7 @@ def _chosen(run: PopulationRun, frames: Sequence[int] | None, most: int) -> list
     if resting.any():
         rest, ended = first[resting], first[~resting][-1:]
         return [*ended.tolist(), *rest[style.evenly(len(rest), most - len(ended))].tolist()]
+    # Frames at equal steps of the loss: at equal steps of the charge many may look alike.
     loss = 1 - samples["contact_fraction"][run.frames["sample"][first]]
     shares = np.linspace(0.05, 0.95, most)
     picked = np.unique([first[np.argmin(np.abs(loss - share))] for share in shares])
@@ -78,6 +79,7 @@ _DEPTH = LinearSegmentedColormap.from_list("gap", ["#CFE3F2", style.BLUE, "#0023
 def draw_map(panel: Axes, run: PopulationRun, frame: int, highest_um: float | None = None) -> None:
     """The gap of a frame from above, blue on the grey of contact, and a key of its height."""
     edge, h = run.edge_um, run.gap_um(frame)
+    # A square in full contact has no gap to make a scale of.
     highest = max(h.max() if highest_um is None else highest_um, 1e-9)
     panel.set_facecolor(style.METAL)
     look: dict[str, Any] = {"cmap": _DEPTH, "vmin": 0, "vmax": highest}
@@ -147,7 +149,20 @@ def _section_page(
     runs: Sequence[PopulationRun], names: Sequence[str], frames: Sequence[int] | None
 ) -> Figure:
     """Sections along one line of each run, in the order of the charge."""
-    shown = [_at_charges(run) if frames is None else list(frames)[:_FEW] for run in runs]
+    shown = []
+    for run in runs:
+        own = np.flatnonzero(run.frames["replica"] == 0)
+        charge = run.frames["capacity_mAh_cm2"][own]
+        if frames is not None:
+            some = list(frames)[:_FEW]
+        # Cycles and runs that end before the second image have frames of their own choice.
+        elif run.run.get("protocol") or not len(own) or charge[-1] < _AT_mAh_cm2[1]:
+            some = _chosen(run, None, _MAX_MAPS)
+        else:
+            wanted = [c for c in _AT_mAh_cm2 if c <= charge[-1] * 1.01]
+            picked = [int(own[np.argmin(np.abs(charge - c))]) for c in wanted]
+            some = list(dict.fromkeys([*picked, int(own[-1])]))[-_FEW:]
+        shown.append(some)
     panels = max(len(some) for some in shown)
     if not panels:
         raise InputError("there is no frame to draw", advice="Wait for the run to go on.")
@@ -179,19 +194,6 @@ def _section_page(
         note += f"; the periodic square of {' or '.join(narrow)} is repeated"
     body.supxlabel(note, fontsize=6, color=style.GREY)
     return page
-
-
-def _at_charges(run: PopulationRun) -> list[int]:
-    """Frames of the first replica next to the charges of the images, or spread over a short run."""
-    own = np.flatnonzero(run.frames["replica"] == 0)
-    if run.run.get("protocol"):
-        return ends_of_steps(run)
-    charge = run.frames["capacity_mAh_cm2"][own]
-    if not len(own) or charge[-1] < _AT_mAh_cm2[1]:
-        return _chosen(run, None, _MAX_MAPS)
-    wanted = [c for c in _AT_mAh_cm2 if c <= charge[-1] * 1.01]
-    picked = [int(own[np.argmin(np.abs(charge - c))]) for c in wanted]
-    return list(dict.fromkeys([*picked, int(own[-1])]))[-_FEW:]
 
 
 # --- events ---------------------------------------------------------------------------------------
@@ -381,13 +383,15 @@ def _summary(runs: Sequence[PopulationRun], *_: object) -> Figure:
         metal.set(ylim=(0, None), ylabel="height (µm)")
         style.shade_steps(panels, x, s["current_density_mA_cm2"])
     else:
+        # Infinite where no contact is left: drawn beyond the top of the panel.
         volts = {name: np.nan_to_num(1e3 * s[name], posinf=1e3) for name, *_ in _TERMS}
-        most = style.layers(voltage, x, volts, _TERMS, 0.5)
+        most = style.layers(voltage, x, volts, _TERMS, 0.5, lw=0)
+        # Near the end the overpotential diverges and would flatten everything before it.
         voltage.set_ylim(0, min(500.0, 1.1 * max(most, 1.0)))
         # Flaws are there before the first atom is stripped and share the same balance.
         made = np.maximum(s["stripped_um"] + s["initial_um"], 1e-30)
         shares = {name: 100 * s[name] / made for name, *_ in _SHARES}
-        style.layers(metal, x, shares, _SHARES, 0.1)
+        style.layers(metal, x, shares, _SHARES, 0.1, lw=0)
         metal.set(ylim=(0, 100), ylabel="stripped volume (%)")
         for panel in panels:
             panel.set_xscale("log")
