@@ -65,11 +65,13 @@ def _summary(
             text = "Xiong et al., without creep"
             axis.axhline(WITHOUT_CREEP[column], color="0.5", ls=":", lw=1, label=text)
         elif selenium:
+            # A mark at cycle 20 would stretch the axis of a run of two cycles.
             last = max(run.run["cathode"]["cycles"] for run in runs)
             shown = [(c, v) for c, v in zip((1, 20), PUBLISHED[column], strict=True) if c <= last]
             axis.plot(*zip(*shown, strict=True), "kx", label="Xiong et al. (Se)")
         axis.set(xlabel="cycle", ylabel=label)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        # Stresses of several runs, such as with and without creep, may differ by orders.
         if column.startswith("stress") and len(runs) > 1:
             axis.set_yscale("log")
         else:

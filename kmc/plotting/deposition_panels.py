@@ -38,6 +38,7 @@ def _summary(
     page, body = style.sheet(runs, size, _about(runs[0]), names=names, keys=keys, columns=2)
     top, bottom = style.stack(body, [2.9, 2.5])
     axes = top.subplots(2, 2, sharex=True)
+    # Strips go back along the charge: the sum of what passed either way only grows.
     passed = any((np.diff(run.samples["capacity_monolayers"]) < 0).any() for run in runs)
     for axis, (column, label) in zip(axes.ravel(), _CURVES.items(), strict=True):
         for i, run in enumerate(runs):
@@ -148,6 +149,7 @@ def draw_section(axis: Axes, run: TableRun, frame: int) -> None:
     # Through the highest column: a row in the middle often misses a lone island.
     row = int(np.unravel_index(np.argmax(heights(occupied)), occupied.shape[1:])[0])
     nm = run.facts["spacing_A"] / 10
+    # Some empty layers above, so that a bare substrate has a height.
     high = int(max(4, heights(occupied).max() + 2))
     cut, surface = occupied[:high, row, :], run.constants["substrate"][row][None, :]
     width, top, below = cut.shape[1] * nm, high * nm, -0.06 * high * nm

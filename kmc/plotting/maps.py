@@ -124,6 +124,7 @@ def nearest_place(
 
     Over the periodic edges; if `closed`, over those to the left and right alone.
     """
+    # A long, narrow box still gets some rows of pixels.
     height_px = max(8, round(width_px * size[1] / size[0]))
     # Each pixel has the colour of the nearest site, so no site is blurred by interpolation.
     x = (np.arange(width_px) + 0.5) * size[0] / width_px
@@ -198,6 +199,7 @@ def draw_map(
     axes.set(xlabel=f"{view.axes[0]} (nm)", ylabel=f"{view.axes[1]} (nm)")
     axes.spines[["top", "right"]].set_visible(True)
     axes.locator_params(nbins=6)
+    # A strip has no room for as many numbers along its short side.
     if view.shape < 0.25:
         axes.locator_params(axis="y", nbins=2)
 

@@ -51,7 +51,17 @@ def draw_measured(
         for row in rows.to_dict("records"):
             values = {p: row[q] for p, q in QUANTITIES.items() if np.isfinite(row[q])}
             if not values:
-                _event(panels, row, look["color"], rank, printed, logarithmic)
+                # A note alone: a dotted line in its panel, or in all; the text once in each.
+                there, at = [row["panel"]] if row["panel"] else list(panels), row[CAPACITY]
+                for panel in filter(panels.__contains__, there):
+                    panels[panel].axvline(at, color=look["color"], lw=0.8, ls=":", zorder=1)
+                if there[0] in panels and (there[0], row["note"]) not in printed:
+                    printed.add((there[0], row["note"]))
+                    axes = panels[there[0]]
+                    height = (0.28 if logarithmic else 0.4) + 0.08 * (rank % 2)
+                    ha = _side(axes, at)
+                    shift, place = (3 if ha == "left" else -3, 0), axes.get_xaxis_transform()
+                    _say(axes, at, height, row["note"], shift, look["color"], ha, xycoords=place)
             for panel, value in values.items():
                 if panel not in panels:
                     continue
@@ -111,23 +121,6 @@ def _series(tables, metals, colours) -> Iterator[tuple]:
             drawn.add(colour)
             yield rows, {"color": colour, "fmt": _MARKERS[number % len(_MARKERS)], "mfc": inside}
             number += 1
-
-
-def _event(
-    panels: Mapping[str, Axes], row, colour: str, rank: int, printed: set, logarithmic: bool
-) -> None:
-    """A dotted line in the panel of an event, or in all; its note once in each panel."""
-    there = [row["panel"]] if row["panel"] else list(panels)
-    for panel in there:
-        if panel in panels:
-            panels[panel].axvline(row[CAPACITY], color=colour, lw=0.8, ls=":", zorder=1)
-    if there[0] in panels and (there[0], row["note"]) not in printed:
-        printed.add((there[0], row["note"]))
-        axes = panels[there[0]]
-        height = (0.28 if logarithmic else 0.4) + 0.08 * (rank % 2)
-        ha = _side(axes, row[CAPACITY])
-        shift, place = (3 if ha == "left" else -3, 0), axes.get_xaxis_transform()
-        _say(axes, row[CAPACITY], height, row["note"], shift, colour, ha, xycoords=place)
 
 
 def _side(axes: Axes, x: float) -> str:
@@ -204,6 +197,7 @@ def impedance_picture(table: pd.DataFrame) -> Figure:
         decades = rows[rows["frequency_Hz"].isin((1e6, 1e4, 1e2))]
         real, imaginary = decades["Z_real_ohm_cm2"], -decades["Z_imag_ohm_cm2"]
         upper.plot(real, imaginary, "o", ms=3, color=colour)
+    # Equal scales on both axes: only so is a relaxation a half circle.
     widest = 1.05 * float(shown["Z_real_ohm_cm2"].max())
     upper.set(xlim=(0, widest), ylim=(0, 0.8 * widest), aspect="equal")
     upper.set(xlabel="Re Z (Ω cm²)", ylabel="−Im Z (Ω cm²)")

@@ -221,7 +221,24 @@ def _page(
     if beside:
         axes[0, 0].set_xlim(0, 1.04 * last if last > 0 else 1.0)
     else:
-        _common_scale(panels, measured, last, logarithmic)
+        # Axes that hold the runs and measured data: sizes on logarithmic ones.
+        counted = [m.table[QUANTITIES["voids"]].max() for m in measured]
+        most = max([panels["voids"].get_ylim()[1], *(1.15 * n for n in counted if n > 0)])
+        panels["voids"].set_ylim(0, most)
+        if "overpotential" in panels:
+            volts = panels["overpotential"]
+            volts.set_ylim(0, min(_MAX_mV, volts.get_ylim()[1]))
+        for what in ("width", "height"):
+            if np.isfinite(panels[what].dataLim.minposy):  # else no void yet: nothing above 0
+                panels[what].set_yscale("log")
+                panels[what].autoscale(axis="y")
+                style.plain_log_axis(panels[what].yaxis, *panels[what].get_ylim())
+        if logarithmic:
+            axes[0, 0].set_xscale("log")
+        furthest = max(1.05 * last_capacity(measured), 1.05 * last, 10 * LEFT_mAh_cm2)
+        axes[0, 0].set_xlim(LEFT_mAh_cm2 if logarithmic else 0.0, furthest)
+        if not last:
+            style.empty(axes[0, 0], NOTHING)
     if two:
         # Data in their own units: a box of nanometres and an image share no scale.
         right, far = dict(zip(shown, axes[:, 1], strict=True)), last_capacity(measured) or 1.0
@@ -267,9 +284,19 @@ def _curves(
         style.line(panels["voids"], one.x, one.voids, **look)
         for what, sizes in one.sizes.items():
             if "median" in sizes:
-                # Boxes of several runs stand side by side.
-                at = one.x + (i - (len(seen) - 1) / 2) * width
-                _boxes(panels[what], at, sizes, width, colours[i])
+                # Lines at the extremes and the median, a box from the first to third quartile.
+                # Boxes of several runs stand side by side, no more than the page has room for.
+                some = np.flatnonzero(np.isfinite(sizes["median"]))
+                some = some[:: max(1, -(-len(some) // _MAX_BOXES))]
+                if not len(some):
+                    continue
+                at, half = (one.x + (i - (len(seen) - 1) / 2) * width)[some], 0.42 * width
+                low, first, median, third, high = (values[some] for values in sizes.values())
+                box: dict[str, Any] = {"color": colours[i], "alpha": 0.35, "ec": colours[i]}
+                panels[what].vlines(at, low, high, color=colours[i], lw=0.6)
+                panels[what].bar(at, third - first, 2 * half, bottom=first, lw=0.6, **box)
+                for ends, thick in ((median, 1.4), (low, 0.8), (high, 0.8)):
+                    panels[what].hlines(ends, at - half, at + half, color=colours[i], lw=thick)
                 continue
             panels[what].plot(one.x, sizes["mean"], **look)
             panels[what].plot(one.x, sizes["max"], **look | {"linewidth": 0.6, "alpha": 0.7})
@@ -280,45 +307,3 @@ def _curves(
     panels["voids"].set_ylim(bottom=0)
     for what in ("width", "height"):
         panels[what].set_ylim(0, 1.04 * panels[what].get_ylim()[1])
-
-
-def _boxes(
-    panel: Axes, at: np.ndarray, sizes: Mapping[str, np.ndarray], width: float, colour: str
-) -> None:
-    """Box charts: lines at the extremes and the median, a box from the first to third quartile."""
-    some = np.flatnonzero(np.isfinite(sizes["median"]))
-    some = some[:: max(1, -(-len(some) // _MAX_BOXES))]
-    if not len(some):
-        return
-    at, half = at[some], 0.42 * width
-    low, first, median, third, high = (values[some] for values in sizes.values())
-    box: dict[str, Any] = {"color": colour, "alpha": 0.35, "ec": colour, "lw": 0.6}
-    panel.vlines(at, low, high, color=colour, lw=0.6)
-    panel.bar(at, third - first, 2 * half, bottom=first, **box)
-    for ends, thick in ((median, 1.4), (low, 0.8), (high, 0.8)):
-        panel.hlines(ends, at - half, at + half, color=colour, lw=thick)
-
-
-def _common_scale(
-    panels: Mapping[str, Axes], measured: Sequence[Measured], last: float, logarithmic: bool
-) -> None:
-    """Axes that hold the runs and measured data: sizes on logarithmic ones."""
-    counted = [m.table[QUANTITIES["voids"]].max() for m in measured]
-    most = max([panels["voids"].get_ylim()[1], *(1.15 * n for n in counted if n > 0)])
-    panels["voids"].set_ylim(0, most)
-    if "overpotential" in panels:
-        volts = panels["overpotential"]
-        volts.set_ylim(0, min(_MAX_mV, volts.get_ylim()[1]))
-    for what in ("width", "height"):
-        if not np.isfinite(panels[what].dataLim.minposy):  # no void yet: nothing above 0 to scale
-            continue
-        panels[what].set_yscale("log")
-        panels[what].autoscale(axis="y")
-        style.plain_log_axis(panels[what].yaxis, *panels[what].get_ylim())
-    first = panels["contact_loss"]
-    if logarithmic:
-        first.set_xscale("log")
-    furthest = max(1.05 * last_capacity(measured), 1.05 * last, 10 * LEFT_mAh_cm2)
-    first.set_xlim(LEFT_mAh_cm2 if logarithmic else 0.0, furthest)
-    if not last:
-        style.empty(first, NOTHING)

@@ -112,6 +112,7 @@ def _finite_mV(volts: np.ndarray) -> np.ndarray:
 
 
 def _box(run: Any, frames: Sequence[int]) -> Scene:
+    # Read once: each frame of a box is decompressed from the file.
     chosen = {i: run.frames[i] for i in frames}
     views = {i: maps.view_of(run, frame) for i, frame in chosen.items()}
     last, s = views[frames[-1]], run.samples
@@ -262,28 +263,26 @@ class _Movie:
         self._panels = (parts[0].subplots(1, 1), second)
         if self._scene.keys:
             style.patch_key(foot, self._scene.keys)
-        self._curves(lower)
-        # The last frame has most to show: the layout that holds it holds the others.
-        self._draw(self.frames[-1], first=True)
-        self.canvas.draw()
-        page.set_layout_engine("none")  # that of the frame drawn last is kept for all
-
-    def _curves(self, panels: Sequence[Any]) -> None:
         scene, colours = self._scene, (style.BLUE, style.VERMILLION)
-        for panel, (values, label), colour in zip(panels, scene.curves, colours, strict=True):
+        for panel, (values, label), colour in zip(lower, scene.curves, colours, strict=True):
             style.line(panel, scene.x, values, colour)
             panel.set_ylabel(label)
+            # Overpotentials of plating and changes of energy are negative; other curves begin at 0.
             if not np.nanmin(values, initial=0.0) < 0:
                 panel.set_ylim(bottom=0)
             if scene.logarithmic:
                 panel.set_xscale("log")
             style.span(panel, scene.x)
         if scene.logarithmic and len(scene.x):
-            panels[0].set_ylim(0, 103)
-            style.plain_log_axis(panels[1].xaxis, *panels[1].get_xlim())
-        panels[0].tick_params(labelbottom=False, which="both")
-        panels[1].set_xlabel(scene.x_label)
-        self._cursors = [panel.axvline(scene.at[-1], color=style.BLACK, lw=0.9) for panel in panels]
+            lower[0].set_ylim(0, 103)
+            style.plain_log_axis(lower[1].xaxis, *lower[1].get_xlim())
+        lower[0].tick_params(labelbottom=False, which="both")
+        lower[1].set_xlabel(scene.x_label)
+        self._cursors = [panel.axvline(scene.at[-1], color=style.BLACK, lw=0.9) for panel in lower]
+        # The last frame has most to show: the layout that holds it holds the others.
+        self._draw(self.frames[-1], first=True)
+        self.canvas.draw()
+        page.set_layout_engine("none")  # that of the frame drawn last is kept for all
 
     def _draw(self, frame: int, first: bool = False) -> None:
         for axes, panel in zip(self._panels, self._scene.panels, strict=True):
@@ -310,8 +309,20 @@ class _Movie:
 
 
 def _write_gif(movie: _Movie, path: Path, per_second: float, progress) -> None:
-    # One palette for all frames keeps colours steady and the file small.
-    palette = _palette(movie.picture(len(movie.frames) - 1))
+    # One palette for all frames keeps colours steady and the file small: the most frequent colours
+    # of the last one exactly, the others approximately.
+    last = movie.picture(len(movie.frames) - 1)
+    colours: list[Any] = last.getcolors(last.width * last.height) or []
+    exact = np.empty((0, 3), int)
+    for _, colour in sorted(colours, reverse=True)[: 8 * _EXACT]:
+        # A shade that the eye cannot distinguish from a kept one would waste a place.
+        if len(exact) < _EXACT and (np.abs(exact - colour).max(axis=1) > _STEP).all():
+            exact = np.vstack((exact, colour))
+    shades = np.array(last.quantize(_GIF_COLOURS - len(exact)).getpalette()).reshape(-1, 3)
+    # Pillow matches colours within a few units: shades near an exact colour would replace it.
+    apart = np.abs(shades[:, None].astype(int) - exact).max(axis=2).min(axis=1) > _STEP
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(np.concatenate((exact, shades[apart])).astype(int).ravel().tolist())
     no = Image.Dither.NONE  # noise would differ from frame to frame
     pictures = (p.quantize(palette=palette, dither=no) for p in movie.pictures(progress))
     each_ms, others = round(1000 / per_second), len(movie.frames) - 1
@@ -319,22 +330,6 @@ def _write_gif(movie: _Movie, path: Path, per_second: float, progress) -> None:
     last_ms = max(each_ms, round(1000 * _LAST_FRAME_S))
     duration: Any = [*[each_ms] * others, last_ms] if others else last_ms
     next(pictures).save(path, save_all=True, append_images=pictures, duration=duration, loop=0)
-
-
-def _palette(picture: Image.Image) -> Image.Image:
-    """Palette of a page: the most frequent colours exactly, the others approximately."""
-    colours: list[Any] = picture.getcolors(picture.width * picture.height) or []
-    exact = np.empty((0, 3), int)
-    for _, colour in sorted(colours, reverse=True)[: 8 * _EXACT]:
-        # A shade that the eye cannot distinguish from a kept one would waste a place.
-        if len(exact) < _EXACT and (np.abs(exact - colour).max(axis=1) > _STEP).all():
-            exact = np.vstack((exact, colour))
-    shades = np.array(picture.quantize(_GIF_COLOURS - len(exact)).getpalette()).reshape(-1, 3)
-    # Pillow matches colours within a few units: shades near an exact colour would replace it.
-    apart = np.abs(shades[:, None].astype(int) - exact).max(axis=2).min(axis=1) > _STEP
-    palette = Image.new("P", (1, 1))
-    palette.putpalette(np.concatenate((exact, shades[apart])).astype(int).ravel().tolist())
-    return palette
 
 
 def _write_mp4(movie: _Movie, path: Path, per_second: float, progress) -> None:

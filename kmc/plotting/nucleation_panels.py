@@ -41,6 +41,7 @@ def nucleation_picture(found: Nucleation) -> Figure:
 def _work_panel(axes: Axes, found: Nucleation) -> None:
     model = found.model
     drawn = [S for S in _S_DRAWN if np.isfinite(model.barrier_kT(S))]
+    # Beyond the sampled sizes the cap law alone: far enough to show its barriers.
     last = 1.8 * found.free.n_max
     top = max(model.barrier_kT(S) for S in drawn) * 1.28
     for colour, S in zip(style.ramp(len(drawn)), drawn, strict=True):
@@ -79,6 +80,7 @@ def _density_panel(axes: Axes, found: Nucleation) -> None:
         axes.plot(current, values, ms=2.5, marker="s", label=name, **style.run_style(k))
     threshold = found.threshold_mA_cm2
     axes.axvline(threshold, color=style.GREY, lw=0.8, ls=":")
+    # The threshold may lie far below the currents scanned; its line stays in the panel.
     axes.set_xlim(min(threshold, current[0]) / 1.6, current[-1] * 1.3)
     lowest = np.maximum(scan.density_low, floor).min()
     axes.set_ylim(lowest / 3, np.nanmax(scan.density_high) * 4)
@@ -116,6 +118,7 @@ def _coverage_panel(axes: Axes, found: Nucleation) -> None:
     shown = density > 0
     other.plot(coverage[shown], density[shown], "s--", color=style.VERMILLION, ms=3, lw=1.0)
     other.set_yscale("log")
+    # A decade and a half at least: a density that hardly changes must look so.
     low, high = density[shown].min(initial=1.0), density[shown].max(initial=1e-9)
     other.set_ylim(min(low / 3, high / 30), high * 3)
     other.yaxis.set_major_locator(LogLocator(numticks=8))
@@ -157,6 +160,7 @@ def _band(
     labels: tuple[str, str] = ("", ""),
 ) -> float:
     """Density against current with its band, both logarithmic; returns the least value drawn."""
+    # A current at which nothing nucleates has no place on a logarithmic axis.
     floor = 1e-6 * float(density.max())
     look: dict[str, Any] = {"color": style.BLUE, "alpha": 0.15, "lw": 0, "label": labels[1]}
     axes.fill_between(current, np.maximum(low, floor), np.maximum(high, floor), **look)

@@ -32,7 +32,8 @@ def profiles_picture(found: Sequence, names: Sequence[str] = ("",), runs: Sequen
     page, body = page_of(runs, rows * _ROW_IN + 0.5, names)
     axes = body.subplots(rows, 1)
     by_layer, by_time = axes[: rows // 2], axes[rows // 2 :]
-    x_key = style.table_axis([profile.interface for profile in found])[0]
+    tables = [profile.interface for profile in found]
+    x_key, scale, x_label, last = style.table_axis(tables)
     for i, profile in enumerate(found):
         table = profile.table
         frames = np.unique(table["frame"])
@@ -56,28 +57,23 @@ def profiles_picture(found: Sequence, names: Sequence[str] = ("",), runs: Sequen
         by_layer[0].sharex(by_layer[1])
         by_layer[0].tick_params(labelbottom=False)
     by_layer[-1].set_xlabel("distance from the first layer (nm)")
-    _against_capacity(by_time, found, alloy)
+    # Below: the interface alone, every frame of every run.
+    for i, (profile, table) in enumerate(zip(found, tables, strict=True)):
+        x, with_mg = table[x_key].to_numpy(float) / scale, alloy and _has_mg(profile)
+        columns = ("roughness_nm", "mg_coverage")[: 1 + with_mg]
+        style.curves(by_time[: 1 + with_mg], x, table, columns, **style.run_style(i))
+    by_time[0].set_ylabel("roughness (nm)")
+    if alloy:
+        by_time[1].set(ylabel="Mg coverage\nof L1", ylim=(0, 1))
+        by_time[0].sharex(by_time[1])
+        by_time[0].tick_params(labelbottom=False)
+    by_time[-1].set(xlabel=x_label, xlim=(0, last or 1))
     body.align_ylabels(axes)
     return page
 
 
 def _has_mg(profile) -> bool:
     return bool(profile.table["mg_fraction"].max() > 0)
-
-
-def _against_capacity(axes, found: Sequence, alloy: bool) -> None:
-    tables = [profile.interface for profile in found]
-    x_key, scale, x_label, last = style.table_axis(tables)
-    for i, (profile, table) in enumerate(zip(found, tables, strict=True)):
-        x, with_mg = table[x_key].to_numpy(float) / scale, alloy and _has_mg(profile)
-        columns = ("roughness_nm", "mg_coverage")[: 1 + with_mg]
-        style.curves(axes[: 1 + with_mg], x, table, columns, **style.run_style(i))
-    axes[0].set_ylabel("roughness (nm)")
-    if alloy:
-        axes[1].set(ylabel="Mg coverage\nof L1", ylim=(0, 1))
-        axes[0].sharex(axes[1])
-        axes[0].tick_params(labelbottom=False)
-    axes[-1].set(xlabel=x_label, xlim=(0, last or 1))
 
 
 # --- Mg in plated lithium -------------------------------------------------------------------------
@@ -91,7 +87,19 @@ def mixing_picture(found: Sequence, names: Sequence[str], runs: Sequence) -> Fig
     page, body = page_of(runs, 4.9, [""])
     panels = body.subplots(2, 1)
     _diffusion(panels[0], runs[0].params)
-    _layers(panels[1], found, names)
+    # Mg of every layer at the first and at the last frame of each run.
+    for i, (profile, name) in enumerate(zip(found, names, strict=True)):
+        frames = np.unique(profile.table["frame"])
+        colour = style.run_colour(i)
+        for frame, moment, dash in ((frames[0], "start", ":"), (frames[-1], "end", "-")):
+            rows = profile.table[profile.table["frame"] == frame].sort_values("layer")
+            look: Any = {"ls": dash, "marker": "" if moment == "start" else "o", "ms": 2.5}
+            look |= {"color": colour, "label": f"{name} " * (len(found) > 1) + f"at the {moment}"}
+            panels[1].plot(rows["layer"], 100 * rows["mg_per_site"], **look)
+    panels[1].set(xlabel="layer of the box (1 at the electrolyte)", ylabel="Mg (% of the sites)")
+    panels[1].set(xlim=(0.5, None), ylim=(0, None))
+    panels[1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    panels[1].legend(fontsize=6)
     return page
 
 
@@ -120,19 +128,3 @@ def _diffusion(panel: Axes, parameters: Mapping[str, Any]) -> None:
     text = "line: plated at once\ndashed: steadily\nsquares: means, Zhao et al."
     panel.text(0.98, 0.03, text, fontsize=5.5, color=style.GREY, ha="right",
                transform=panel.transAxes)  # fmt: skip
-
-
-def _layers(panel: Axes, found: Sequence, names: Sequence[str]) -> None:
-    """Mg of every layer at the first and at the last frame of each run."""
-    for i, (profile, name) in enumerate(zip(found, names, strict=True)):
-        frames = np.unique(profile.table["frame"])
-        colour = style.run_colour(i)
-        for frame, moment, dash in ((frames[0], "start", ":"), (frames[-1], "end", "-")):
-            rows = profile.table[profile.table["frame"] == frame].sort_values("layer")
-            look: Any = {"ls": dash, "marker": "" if moment == "start" else "o", "ms": 2.5}
-            look |= {"color": colour, "label": f"{name} " * (len(found) > 1) + f"at the {moment}"}
-            panel.plot(rows["layer"], 100 * rows["mg_per_site"], **look)
-    panel.set(xlabel="layer of the box (1 at the electrolyte)", ylabel="Mg (% of the sites)")
-    panel.set(xlim=(0.5, None), ylim=(0, None))
-    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
-    panel.legend(fontsize=6)

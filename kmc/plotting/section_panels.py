@@ -63,6 +63,7 @@ def cut_through(lattice: Lattice, frames: Sequence[Frame]) -> Cut:
     """The slice along the longer edge of the box with most vacancies in the frames."""
     along = maps.across(lattice)
     other = 1 - along
+    # By unit cells, not by rows of atoms: those of bcc alternate between two positions.
     edge = lattice.unit_cell.edges[other] * lattice.lattice_parameter_A
     row = np.floor(lattice.positions_A[:, other] / edge + 1e-6).astype(int)
     n_rows = lattice.cells[other]
@@ -110,6 +111,7 @@ def draw_section(
     """Draw one cross-section, without title and key."""
     if nearest is None:
         nearest = nearest_site(cut, int(maps.WIDTH_IN * style.DPI))
+    # z = 0 is the middle of L1: the interface is half a layer below.
     base, width = -cut.half_layer_nm, cut.size_nm[0]
     low, high = base - cut.band_nm, base + cut.size_nm[1]
     axes.imshow(pixels_of(cut, frame, lattice, nearest), extent=(0, width, base, high))

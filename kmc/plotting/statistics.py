@@ -88,7 +88,13 @@ def sizes_picture(
     """
     one = len(histories) == 1
     x_key = style.table_axis([history.counts for history in histories])[0]
-    chosen = frames or [_moments(h, _MAX_MOMENTS if one else 1) for h in histories]
+    most, chosen = _MAX_MOMENTS if one else 1, list(frames or [])
+    for history in histories if not frames else ():
+        every = history.counts["frame"].to_numpy()
+        # Frames with voids, spread over the run; the last one where none has any.
+        some = every[np.isin(every, history.table["frame"].unique())]
+        some = some[style.evenly(len(some), most + 1)][-most:] if len(some) else every[-1:]
+        chosen.append(some.tolist())
     labels = [
         [style.moment_of(h.counts.set_index("frame").loc[frame], x_key) for frame in some]
         for h, some in zip(histories, chosen, strict=True)
@@ -118,17 +124,6 @@ def sizes_picture(
     return page
 
 
-def _moments(history, most: int) -> list[int]:
-    """Frames with voids, spread over the run; the last one where none has any."""
-    frames = history.counts["frame"].to_numpy()
-    with_voids = frames[np.isin(frames, history.table["frame"].unique())]
-    if not len(with_voids):
-        return [int(frames[-1])]
-    if most == 1:
-        return [int(with_voids[-1])]
-    return [int(with_voids[i]) for i in style.evenly(len(with_voids), most + 1)[-most:]]
-
-
 def cumulative(axes: Axes, sizes: np.ndarray, colour: Any, label: str, **look: Any) -> None:
     """Number of voids at least as large as each, which needs no bins; a dot at the largest.
 
@@ -138,6 +133,7 @@ def cumulative(axes: Axes, sizes: np.ndarray, colour: Any, label: str, **look: A
         axes.plot([], [], color=colour, label=f"{label} (no void)", **look)
         return
     x, number = np.sort(sizes), np.arange(len(sizes), 0, -1)
+    # The curve begins to the left of the smallest void: all voids are larger than that.
     x, number = np.append(x[0] * 0.8, x), np.append(number[0], number)
     axes.plot(x, number, drawstyle="steps-pre", color=colour, label=label, **look)
     axes.plot(x[-1], number[-1], "o", ms=2.5, color=colour)
@@ -283,6 +279,7 @@ def ripening_picture(found) -> Figure:
     x = table["rest_s"].to_numpy() / scale
     times = np.concatenate([np.full(len(v), t) for t, v in zip(x, found.volumes, strict=True)])
     upper.plot(times, np.concatenate(found.volumes), ".", color=style.BLUE, ms=2.5, clip_on=False)
+    # Ripening spreads sizes over decades: the few large voids grow by the many small ones.
     upper.set(yscale="log", ylabel="size of each void\n(vacancies)")
     style.line(lower, x, table["mean_radius_nm"], style.VERMILLION)
     lower.set_ylabel("mean radius (nm)", color=style.VERMILLION)

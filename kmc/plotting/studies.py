@@ -121,6 +121,7 @@ def _limits(axes: Axes, one: Finding, positive) -> None:
     ends += [level.low for level in positive if level.low > 0.1 * level.mean]
     if one.physical is not None:
         ends += [one.physical.value, one.physical.widest_low, one.physical.widest_high]
+    # An interval that reaches nearly 0 would take all decades of the axis.
     low = max(min(ends), 1e-6 * max(ends))
     high = max(ends)
     axes.set_ylim(low / 1.4, high * 1.4)
@@ -179,6 +180,7 @@ def threshold_picture(found: Critical) -> Figure:
         if mixed:
             line = np.array([scale.value(u) for u in np.linspace(0, 1, 400)])
             axes.plot(line, fitted.probability(line), color=style.BLUE, lw=1.0)
+        # An interval may be open on one side: it is drawn as far as the search went.
         start, end = max(fitted.low, scale.low), min(fitted.high, scale.high)
         axes.axvspan(start, end, color=style.BLUE, alpha=0.15, lw=0)
         if scale.low <= fitted.value <= scale.high:
@@ -286,6 +288,7 @@ def _corner(found: Calibration) -> Figure:
         np.where(logs, np.log10(np.where(logs, some, 1.0)), some)
         for some in (found.samples["theta"], theta)
     )
+    # Axes of the prior, so that the picture shows what the data left of it.
     every = np.concatenate([prior, values])
     ends = list(zip(every.min(axis=0), every.max(axis=0), strict=True))
     labels = []
@@ -306,7 +309,18 @@ def _corner(found: Calibration) -> Figure:
                 axes.set_yticks([])
                 axes.spines["left"].set_visible(False)
             else:
-                _pair(axes, values[:, j], values[:, i], ends[j], ends[i])
+                # Density with the lines that hold given shares of the samples.
+                pair = values[:, j], values[:, i]
+                density, *edges = np.histogram2d(*pair, _BINS, (ends[j], ends[i]))
+                # With few samples a bin, the lines would follow their noise.
+                density = gaussian_filter(density, 1.0)
+                falling = np.sort(density.ravel())[::-1]
+                inside = np.cumsum(falling) / falling.sum()
+                levels = [float(falling[np.searchsorted(inside, share)]) for share in _SHARES]
+                middle = [0.5 * (edge[1:] + edge[:-1]) for edge in edges]
+                steps = np.unique([*levels, density.max() + 1e-9])
+                axes.contourf(*middle, density.T, steps, colors=[style.SKY, style.BLUE], alpha=0.6)
+                axes.set_ylim(ends[i])
                 _ticks(axes.yaxis, ends[i], logs[i], shown=j == 0)
             axes.set_xlim(ends[j])
             _ticks(axes.xaxis, ends[j], logs[j], shown=i == n - 1)
@@ -317,21 +331,6 @@ def _corner(found: Calibration) -> Figure:
     text = "grey: prior; dark and light blue hold 50 and 90 % of the posterior"
     page.suptitle(f"{found.content['title']}\n{text}", fontsize=7, x=0.98, ha="right")
     return page
-
-
-def _pair(
-    axes: Axes, x: np.ndarray, y: np.ndarray, across: tuple[float, float], up: tuple[float, float]
-) -> None:
-    """Density with the lines that hold given shares of the samples."""
-    density, *edges = np.histogram2d(x, y, _BINS, (across, up))
-    density = gaussian_filter(density, 1.0)
-    falling = np.sort(density.ravel())[::-1]
-    inside = np.cumsum(falling) / falling.sum()
-    levels = [float(falling[np.searchsorted(inside, share)]) for share in _SHARES]
-    middle = [0.5 * (edge[1:] + edge[:-1]) for edge in edges]
-    steps = np.unique([*levels, density.max() + 1e-9])
-    axes.contourf(*middle, density.T, steps, colors=[style.SKY, style.BLUE], alpha=0.6)
-    axes.set_ylim(up)
 
 
 def _ticks(axis: Any, ends: tuple[float, float], log: bool, shown: bool) -> None:
@@ -364,6 +363,7 @@ def _predictions(found: Calibration) -> Figure:
         colour = _VERDICTS[row["verdict"]]
         ends = (math.inf if row[key] == "never" else row[key] for key in ("low", "median", "high"))
         low, median, high = (end / datum["value"] for end in ends)
+        # Beyond a factor of 30 a ratio is drawn at the edge, with an arrow.
         axes.plot([max(low, 0.03), min(high, 30)], [place, place], color=colour, lw=2.2)
         if np.isfinite(median):
             axes.plot(median, place, "|", color=style.BLACK, ms=6)

@@ -66,7 +66,23 @@ def sweep_table(
 
     what, chosen = what or headline(ds, at), where or {}
     mask = ds[what].attrs.get("censored", "") if what in ds else ""
-    values = _values(ds, what, at)
+    numeric = [
+        str(name)
+        for name, values in ds.data_vars.items()
+        if values.dtype.kind in "fb" and not str(name).endswith("_at")
+    ]
+    if what not in numeric:
+        raise InputError(
+            f"there is no number {what!r} in this sweep",
+            advice=f"{nearest(what, numeric)}There are: {', '.join(numeric)}.",
+        )
+    # Such as the number of events: only columns of the samples have a value at a charge.
+    if at is not None and f"{what}_at" not in ds:
+        raise InputError(
+            f"{what} is not a number at a capacity",
+            advice="It belongs to a run as a whole: leave the capacity away.",
+        )
+    values = ds[what] if at is None else ds[f"{what}_at"].sel({_at_dim(ds): at})
     if mask:
         values = values.where(~ds[mask], ds[_charge_of(what)])
     values, x_name, y_name = _reduced(ds, values, x, y, chosen)
@@ -90,6 +106,7 @@ def sweep_table(
     grid = pd.MultiIndex.from_product(settings, names=axes)
     table = grid.to_frame(index=False)
     n, mean, std = numbers.count(axis=1), numbers.mean(axis=1), numbers.std(axis=1)
+    # Few replicas: Student's t, as the scatter itself is estimated from them.
     half = student.ppf(0.5 + CONFIDENCE / 2, n - 1) * std / np.sqrt(n)
     # Equal replicas have no scatter to estimate an interval from, which is not certainty.
     half = half.where(half > 0)
@@ -123,29 +140,6 @@ def _zipped(ds: xr.Dataset, name: str) -> list[str]:
     """Other keys that change along the axis of a key."""
     dim = ds[name].dims[0]
     return [str(n) for n, c in ds.coords.items() if c.dims == (dim,) and n not in (name, dim)]
-
-
-def _values(ds: xr.Dataset, what: str, at: float | None) -> xr.DataArray:
-    """A number of every run, at a capacity where one is given."""
-    numeric = [
-        str(name)
-        for name, values in ds.data_vars.items()
-        if values.dtype.kind in "fb" and not str(name).endswith("_at")
-    ]
-    if what not in numeric:
-        raise InputError(
-            f"there is no number {what!r} in this sweep",
-            advice=f"{nearest(what, numeric)}There are: {', '.join(numeric)}.",
-        )
-    if at is None:
-        return ds[what]
-    # Such as the number of events: only columns of the samples have a value at a charge.
-    if f"{what}_at" not in ds:
-        raise InputError(
-            f"{what} is not a number at a capacity",
-            advice="It belongs to a run as a whole: leave the capacity away.",
-        )
-    return ds[f"{what}_at"].sel({_at_dim(ds): at})
 
 
 def _reduced(ds, values, x: str | None, y: str | None, where: Mapping[str, Any]):
@@ -260,6 +254,7 @@ def _lines(table, names: Sequence[str], title: str, what: str, zipped: Sequence[
             advice="Draw it as x, choose some values with --where, or use --heatmap.",
         )
     numeric = _numeric(table[x_name])
+    # Many values of a number: a ramp shows their order, which separate colours do not.
     ordered = numeric and len(groups) > 3 and _numeric(table[names[0]])
     ramp = style.ramp(len(groups))
     for i, (value, rows) in enumerate(groups):
