@@ -162,7 +162,7 @@ def movie(
             f"{file} is {found.system.noun}, of which there are no movies",
             advice=f"kmc plot {file} --what map shows its frames.",
         )
-    chosen = None if frames is None else choose_frames(frames, _n_frames(found))
+    chosen = None if frames is None else choose_frames(frames, len(found.frames))
     with frame_progress(path.name, not quiet) as progress:
         n = found.system.movie(found, path, frames=chosen, per_second=fps, progress=progress)
     ui.say_written(path, more=f": {_frames(n)}", quiet=quiet)
@@ -281,7 +281,7 @@ def impedance(
     picture = picture or _beside([file], "impedance", ".png")
     ui.check_outputs(force, (picture, PICTURE_ENDINGS), (output, TABLE_ENDINGS))
     found = load(file)
-    chosen = None if frames is None else choose_frames(frames, _n_frames(found))
+    chosen = None if frames is None else choose_frames(frames, len(found.frames))
     layer: Any = {"double_layer_uF_cm2": double_layer, "relative_permittivity": permittivity}
     table = impedances(found, chosen, **layer)
     from kmc import plotting
@@ -325,7 +325,7 @@ def report(source: Path, output: Path | None, force: bool, quiet: bool) -> None:
 
 def _hint_at_frames(found: Any) -> None:
     """Name the key that gives a run more frames, where it has few."""
-    count = _n_frames(found)
+    count = len(found.frames)
     # Of some kinds the frames follow from the run itself: no key gives more.
     if count >= _FEW_FRAMES or not found.system.more_frames:
         return
@@ -333,12 +333,6 @@ def _hint_at_frames(found: Any) -> None:
     given = [key for key in output if key.startswith("frame_every_") and output[key]]
     key = f"a smaller output.{given[0]}" if given else found.system.more_frames
     click.echo(f"{found.path} has {_frames(count)}: {key} gives a run more.")
-
-
-def _n_frames(found: Any) -> int:
-    """Frames of a run: a sequence, or columns by name."""
-    frames = found.frames
-    return len(frames["sample"]) if isinstance(frames, dict) else len(frames)
 
 
 def _beside(files: Any, what: str, ending: str) -> Path:

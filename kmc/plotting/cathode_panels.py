@@ -126,7 +126,7 @@ def _chosen(run: TableRun, frames: Sequence[int] | None, most: int) -> list[int]
     """Frames to show: the start, and the ends of the halves of the first and last cycle."""
     if frames:
         return list(frames)[:most]
-    n = len(run.frames["sample"])
+    n = len(run.frames)
     wanted = [0, n - 2, n - 1] if most < 5 else [0, 1, 2, n - 2, n - 1]
     return sorted({frame for frame in wanted if 0 <= frame < n})
 

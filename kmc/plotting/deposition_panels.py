@@ -57,7 +57,7 @@ def _summary(
     else:
         panels = bottom.subplots(2, len(shown), squeeze=False, height_ratios=[2, 1])
     for i, run in enumerate(shown):
-        frame = len(run.frames["sample"]) - 1 if frames is None else frames[-1]
+        frame = len(run.frames) - 1 if frames is None else frames[-1]
         draw_map(panels[0, i], run, frame, names[i] if names else "from above, at the end")
         draw_section(panels[1, i], run, frame)
     if not names:
@@ -87,7 +87,7 @@ def _maps(runs: Sequence[TableRun], names: Sequence[str], frames: Sequence[int] 
     """Heights from above, one row a run."""
     rows = []
     for run, name in zip(runs, names, strict=True):
-        every = style.evenly(len(run.frames["sample"]), 4)
+        every = style.evenly(len(run.frames), 4)
         chosen = list(frames)[:_MAX_MAPS] if frames else every
         # Frames of a run have one scale, so that growth shows.
         top = max(highest(run, frame) for frame in chosen)
@@ -108,7 +108,7 @@ def _sections(
     size, keys = (4.6, 1.3 * len(runs)), keys_of(runs)
     page, body = style.sheet(runs, size, _about(runs[0]), names=[""], keys=keys)
     for axis, (run, name) in style.grid(body, [[pair] for pair in zip(runs, names, strict=True)]):
-        draw_section(axis, run, len(run.frames["sample"]) - 1 if frames is None else frames[-1])
+        draw_section(axis, run, len(run.frames) - 1 if frames is None else frames[-1])
         if len(runs) > 1:
             axis.set_title(name, fontsize=7)
     return page

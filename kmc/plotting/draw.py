@@ -112,10 +112,9 @@ def draw(
     if system.name == BOX:
         return _of_boxes(what, runs, names, frames, min_size, measured, progress)
     for run in runs:
-        rows = run.samples["time_s"]
-        if not len(rows if system.name == "population" else run.frames["sample"]):
+        if not len(run.samples if system.name == "population" else run.frames):
             raise InputError(f"{run.path} holds no sample yet", advice="Wait for the run to go on.")
-    chosen = None if frames is None else choose_frames(frames, len(runs[0].frames["sample"]))
+    chosen = None if frames is None else choose_frames(frames, len(runs[0].frames))
     # Several populations have one set of curves; the summary shows one run with its maps.
     if what == "microscope" or (what == "summary" and system.name == "population" and runs[1:]):
         return microscope.populations_picture(runs, names, measured)

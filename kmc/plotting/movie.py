@@ -70,11 +70,11 @@ def save_movie(
         )
     if frames is not None:
         chosen = [int(i) for i in frames]
-    elif isinstance(run.frames, Mapping):  # of the first replica: a movie goes on in time
-        replica = run.frames.get("replica", np.zeros(len(run.frames["sample"])))
-        chosen = np.flatnonzero(replica == 0).tolist()
     else:
-        chosen = list(range(len(run.frames)))
+        has_replicas = isinstance(run.frames, Mapping) and "replica" in run.frames
+        # Of the first replica: a movie goes on in time.
+        replica = run.frames["replica"] if has_replicas else np.zeros(len(run.frames))
+        chosen = np.flatnonzero(replica == 0).tolist()
     if not chosen:
         raise InputError(f"{run.path} has no frames yet", advice="Wait for the run to write one.")
     with style.styled(), rc_context(_TYPE):
