@@ -13,10 +13,12 @@ from typing import Any
 
 from common import arguments, show, write_json
 
+from kmc.common.interruption import Interruption
 from kmc.common.progress import Silent
 from kmc.files.writer import TrajectoryWriter
 from kmc.runfile.load import load_run
 from kmc.systems.electrode.run import ElectrodeJob
+from kmc.systems.job import carry_out
 
 
 class Stopwatch:
@@ -63,7 +65,8 @@ def measure(name: str, overrides: dict[str, Any], folder: str) -> dict[str, Any]
     sampling.watch(simulation.engine, "sample", "occupancy")
     writing.watch(writer, "append_sample", "append_frame", "flush", "close")
     before = time.perf_counter()
-    simulation.run(writer, Silent())
+    with Interruption() as interruption:
+        carry_out(simulation, writer, Silent(), interruption)
     total = time.perf_counter() - before
     return {
         "case": name,

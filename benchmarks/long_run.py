@@ -13,16 +13,19 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from common import arguments, draw, show, write_json
 
+from kmc.common.interruption import Interruption
 from kmc.common.progress import Silent
 from kmc.files.reader import load
 from kmc.files.writer import TrajectoryWriter
 from kmc.runfile.load import load_run
 from kmc.systems.electrode.run import ElectrodeJob
+from kmc.systems.job import carry_out
 
 EVENTS = {True: 20_000_000, False: 1_000_000_000}
 PARTS = 20  # rows of the table
@@ -36,7 +39,7 @@ class Watch(Silent):
         self.rows: list[dict[str, float]] = []
         self._last = (0, time.process_time())
 
-    def update(self, fraction: float, text: str) -> None:
+    def update(self, fraction: float, text: str, parts: Sequence = ()) -> None:
         done, now = self.simulation.engine.sample()["events"], time.process_time()
         before, then = self._last
         if done - before < self.events / PARTS:
@@ -92,7 +95,8 @@ def main() -> None:
             resolved=simulation.setup.resolved(),
             seed=run.random.seed,
         )
-        simulation.run(writer, watch)
+        with Interruption() as interruption:
+            carry_out(simulation, writer, watch, interruption)
         samples = load(path).samples
         size_MB = path.stat().st_size / 1e6
         energy = samples.energy_eV
