@@ -166,11 +166,13 @@ def _of_plan(name: str, charge: float, view: Any) -> tuple:
     text = f", {figure(charge, 'mAh/cm²')}" if charge == charge else ""
     text += f": {plural(len(view.voids), 'void')} ({figure(row['voids_per_mm2'])} per mm²)"
     text += f", contact loss {row['contact_loss_percent']:.1f} %"
-    if len(view.voids):
+    # Voids that the edge cuts have neither a diameter nor, alone, a density.
+    if row["diameter_um"] == row["diameter_um"]:
         text += f", diameter {figure(row['diameter_um'], 'µm')}"
     if len(view.voids) > 1:  # a single void has no neighbour
-        text += f", neighbours {figure(row['neighbour_um'], 'µm')} apart, "
-        text += f"{row['neighbour_ratio']:.2f} times that of random places"
+        text += f", neighbours {figure(row['neighbour_um'], 'µm')} apart"
+    if row["neighbour_ratio"] == row["neighbour_ratio"]:
+        text += f", {row['neighbour_ratio']:.2f} times that of random places"
     return name, charge, row, view.voids.assign(series=name, **{CAPACITY: charge}), text
 
 

@@ -74,8 +74,9 @@ class TableSimulation:
     ) -> str:
         """Go on by so many rows, seconds of simulated time, or monolayers of charge.
 
-        Rows come at the cadence of the run file; a step ends with the first row at its end or
-        beyond. The first row is that of the start. A further replica begins at 0 again.
+        Charge counts in the direction of the current, which may turn. Rows come at the cadence of
+        the run file; a step ends with the first row at its end or beyond. The first row is that of
+        the start. A further replica begins at 0 again.
 
         Returns why the run has ended (`stop_reason`); empty where it can go on.
 
@@ -109,9 +110,11 @@ class TableSimulation:
             return 0.0
         if key == "time_s":
             return rows[-1]["time_s"]
-        if "capacity_monolayers" in rows[-1]:
-            return rows[-1]["capacity_monolayers"]
-        return rows[-1]["capacity_mAh_cm2"] / self.facts["monolayer_mAh_cm2"]
+        column = "capacity_monolayers"
+        unit = 1.0 if column in rows[-1] else self.facts["monolayer_mAh_cm2"]
+        column = column if column in rows[-1] else "capacity_mAh_cm2"
+        # Charge that has passed: the capacity of a column falls again where the current turns.
+        return float(np.abs(np.diff([row[column] for row in rows], prepend=0.0)).sum()) / unit
 
     @property
     def samples(self) -> Columns:

@@ -112,6 +112,18 @@ def test_a_picture_of_a_run_measures_as_the_run_does(tmp_path, monkeypatch):
     assert Path("plan.png").stat().st_size > 1000
 
 
+def test_voids_that_the_edge_cuts_have_no_diameter(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    seen = np.full((40, 40), 255, np.uint8)
+    seen[10:20, 30:] = seen[30:, 10:20] = 0
+    Image.fromarray(seen).save("top.png")
+    done = CliRunner().invoke(main, ["image", "--plan", "top.png", "--scale", "250"])
+    assert done.exit_code == 0, done.output
+    assert "2\u00a0voids" in done.output
+    assert "apart" in done.output
+    assert not {"nan", "unknown"} & set(done.output.replace(",", " ").split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [

@@ -168,7 +168,7 @@ def test_matching_equals_brute_force():
         assert {(i, j): n for i, j, n in links} == expected
 
 
-def test_tracks_tell_births_and_deaths():
+def test_tracks_have_their_beginning_and_end():
     history = follow(
         frame((2, 2, 3, 3)),
         frame((2, 2, 3, 3), (8, 2, 2, 2)),

@@ -275,7 +275,9 @@ def test_steps_of_a_protocol_are_shaded():
     panel = page.subplots()
     current = np.array([0.5, 0.5, -0.5, -0.5, 0.0, 0.5])
     style.shade_steps([panel], np.arange(6.0), current)
-    spans = sorted((p.get_x(), p.get_x() + p.get_width()) for p in panel.patches)
+    # By paths: the patches were polygons before matplotlib 3.9.
+    paths = [p.get_path().transformed(p.get_patch_transform()) for p in panel.patches]
+    spans = sorted((path.get_extents().x0, path.get_extents().x1) for path in paths)
     assert spans == [(1.0, 3.0), (3.0, 4.0)]
 
 

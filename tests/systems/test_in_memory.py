@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,25 @@ def test_steps_make_the_rows_that_a_file_would_have(tmp_path):
     assert np.array_equal(sim.frame["occupied"], t.frames.occupied[-1])
     assert sim.samples.units == t.samples.units
     assert "capacity_monolayers reached 0.6" in repr(sim)
+
+
+def test_charge_counts_in_the_direction_of_the_current():
+    """Plating 3 and stripping it again is 6 monolayers; a step ends a row of 0.1 late at most."""
+    plan = [{"step": "Plate at 1 mA/cm2 until 3 monolayers"}]
+    plan += [{"step": "Strip at 1 mA/cm2 until 5 monolayers"}]
+    changes = {"system.size": [10, 10, 8], "output.sample_every_monolayers": 0.1}
+    changes |= {"acceleration.max_hops_per_strip_per_site": 1e2, "protocol.blocks": plan}
+    sim = kmc.Simulation("aurbach_zno_002", changes)
+    ends = [0.0]
+    while not sim.step(monolayers=0.5):
+        ends.append(sim.samples.capacity_monolayers[-1])
+    charge = [after - before for before, after in pairwise(ends)]
+    plated = [step for step in charge if step > 0]
+    stripped = [-step for step in charge if step < 0]
+    assert len(plated) in (5, 6)
+    assert len(stripped) in (4, 5, 6)
+    turning = len(plated) - 1  # the step in which the current turns ends below 3 monolayers
+    assert plated[:turning] + stripped[1:] == pytest.approx([0.55] * (len(charge) - 2), abs=0.06)
 
 
 def test_rows_and_seconds_of_a_cathode_which_has_no_charge():

@@ -37,8 +37,8 @@ _HASTY_SHARE = 0.002  # of the line's cells, that may change by more
 _GROWN_SHARE = 0.15  # of the volume of all gaps, that a step may add
 _SETTLING_SHARE = 0.1  # of S − 1 on contact, that it may change by in a step
 _REST_STEP_SHARE = 0.2
-_BIRTHS = 1.0  # nuclei expected in a step, or this share of the points there are:
-_BIRTHS_SHARE = 0.01
+_NUCLEI = 1.0  # nuclei expected in a step, or this share of the points there are:
+_NUCLEI_SHARE = 0.01
 _TRIED = 2.0  # places tried for each nucleus that the grid expects; S at a place decides
 _MIN_CONTACT = 1e-6
 _WEDGE_SHARE = 0.2  # of what fills a wedge's cell, that it may gain before the line is found again
@@ -65,14 +65,14 @@ class Gaps(GapState):
         # splitting).
         known = self._absorbers()
         rate, per_point, S = self._solve(known, dt)
-        births = np.zeros(1)
+        nuclei = np.zeros(1)
         # Voids nucleate on contact alone, and only a current that strips supersaturates it.
         if self.setting.homogeneous and self.strips:
-            births = self.setting.vapour.rate_per_um2_s(S) * (1 - self.cover)
-            births = births * self.setting.pitch_um**2
-        expected = float(births.sum()) * dt
-        allowed = max(_BIRTHS, _BIRTHS_SHARE * len(self.points))
-        # A step of many births would start them all at the S of its beginning, which they
+            nuclei = self.setting.vapour.rate_per_um2_s(S) * (1 - self.cover)
+            nuclei = nuclei * self.setting.pitch_um**2
+        expected = float(nuclei.sum()) * dt
+        allowed = max(_NUCLEI, _NUCLEI_SHARE * len(self.points))
+        # A step of many nuclei would start them all at the S of its beginning, which they
         # themselves lower.
         if expected > 1.5 * allowed:
             dt *= 1.5 * allowed / expected
@@ -96,7 +96,7 @@ class Gaps(GapState):
         missing += self._shape_step(rate * (site * dt) + torn * self.setting.pitch_um**2, lower, dt)
         self.ledger.settled += (settled - missing / self.area_um2) / site
         self._plate(dt)
-        self._bear(births * dt, S)
+        self._nucleate(nuclei * dt, S)
         self._meet()
         self.time_s += dt
         self.ledger.steps += 1
@@ -288,7 +288,7 @@ class Gaps(GapState):
 
     # --- beginnings -------------------------------------------------------------------------------
 
-    def _bear(self, expected: np.ndarray, S: np.ndarray) -> None:
+    def _nucleate(self, expected: np.ndarray, S: np.ndarray) -> None:
         """Nucleate voids at random, and take their vacancies from the metal."""
         total = float(expected.sum())
         # Twice as many as expected, since S between the cells can be higher than their mean;
@@ -359,7 +359,7 @@ class Gaps(GapState):
 
     # --- steps ------------------------------------------------------------------------------------
 
-    def _next_step(self, dt: float, before: float, begun: float, births_per_s: float) -> float:
+    def _next_step(self, dt: float, before: float, begun: float, nuclei_per_s: float) -> float:
         """How long the next step may be."""
         # Never more than twice the last step: the limits below look back and not ahead.
         limits = [2.0 * dt]
@@ -374,7 +374,7 @@ class Gaps(GapState):
         grown = abs(self.gaps_um - begun) / self.gaps_um if self.gaps_um > 0 else 0.0
         if grown > 0:
             limits.append(max(dt * _GROWN_SHARE / grown, FIRST_STEP_S))
-        if births_per_s > 0:
-            allowed = max(_BIRTHS, _BIRTHS_SHARE * len(self.points))
-            limits.append(max(1e-3 * self.time_s, allowed / births_per_s))
+        if nuclei_per_s > 0:
+            allowed = max(_NUCLEI, _NUCLEI_SHARE * len(self.points))
+            limits.append(max(1e-3 * self.time_s, allowed / nuclei_per_s))
         return min(limits)
