@@ -149,28 +149,18 @@ def tables(study: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _by_verdict(found: list[dict], verdict_of) -> list[str]:
-    lines = []
-    for verdict in VERDICTS:
-        titles = [claim["title"] for claim in found if verdict_of(claim) == verdict]
-        if titles:
-            lines.append(f"- **{verdict}**: {'; '.join(titles)}")
-    return lines
-
-
 def overview() -> str:
-    """The verdicts on the claims of all papers, as Markdown."""
+    """How many claims of each paper have which verdict, as Markdown; each stands on its page."""
     lines = []
     for study in NAMES:
         found = claims(study)
-        counted = f"{_counts(found)}; [the page](study_{study}.md).{_missing(found)}"
-        lines += ["", f"## {found['papers'][study]}", "", counted, ""]
-        lines += _by_verdict(found["claims"], lambda claim: claim["verdict"])
+        counted = f"{_counts(found)}; [the page](study_{study}.md) has each.{_missing(found)}"
+        lines += ["", f"## {found['papers'][study]}", "", counted]
         if found.get("calibration"):
             samples = found["calibration"]["samples"]
-            text = f"Calibrated on Fig. 1 at 0.2 MPa, over {samples} samples of the posterior:"
-            second = [c for c in found["claims"] if "calibrated" in c]
-            lines += ["", text, "", *_by_verdict(second, lambda c: c["calibrated"]["verdict"])]
+            text = f"Calibrated on Fig. 1 at 0.2 MPa, over {samples} samples of the posterior"
+            second = [c["calibrated"] for c in found["claims"] if "calibrated" in c]
+            lines += ["", f"{text}: {_counts({'claims': second})}."]
     return "\n".join(lines[1:]) + "\n"
 
 
