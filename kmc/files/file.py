@@ -213,7 +213,7 @@ def _create(file: h5py.File, entry: schema.Entry, **options: Any) -> h5py.Datase
     return dataset
 
 
-def _put_fixed(dataset, entry: schema.Entry, text: str) -> None:
+def _put_fixed(dataset: h5py.Dataset, entry: schema.Entry, text: str) -> None:
     # Of fixed length, in the object header: HDF5 keeps other texts in a heap without a checksum.
     size = int(entry.dtype[2:])
     value = np.array(truncated(text, size), dtype=h5py.string_dtype("utf-8", size))
@@ -226,7 +226,7 @@ def truncated(text: str, size: int) -> bytes:
     return _printable(text).encode()[:size].decode(errors="ignore").encode()
 
 
-def _extend(dataset, values: np.ndarray) -> None:
+def _extend(dataset: h5py.Dataset, values: np.ndarray) -> None:
     first = len(dataset)
     dataset.resize(first + len(values), axis=0)
     dataset[first:] = values

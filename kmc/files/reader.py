@@ -205,7 +205,7 @@ class Trajectory(Result):
         """Occupancy of one frame, uint8 of shape (n_sites,); its checksum is compared."""
 
         # With its checksum at each reading: the disk may fail after the file was opened.
-        def read_one(file) -> np.ndarray:
+        def read_one(file: h5py.File) -> np.ndarray:
             occupancy = guard.occupancy(file, self.box, index)
             row = np.empty((), schema.row_dtype(schema.FRAME_COLUMNS))
             for name in row.dtype.names:

@@ -50,7 +50,12 @@ class TrajectoryWriter:
         writer._start(path, head, fill)
         return writer
 
-    def _start(self, path, head, fill=lambda file: None) -> None:
+    def _start(
+        self,
+        path: str | Path,
+        head: layout.Head,
+        fill: Callable[[h5py.File], None] = lambda file: None,
+    ) -> None:
         self.path = Path(path)
         self._place = SavedWhole(path)
         self.columns = head.columns
@@ -75,11 +80,12 @@ class TrajectoryWriter:
 
     def append_sample(self, row: Mapping[str, float]) -> None:
         """Add a row to `/samples`, with a value for every column."""
-        if row.keys() != set(self._row.names):
-            missing, unknown = set(self._row.names) - row.keys(), row.keys() - set(self._row.names)
+        names = self._row.names or ()
+        if row.keys() != set(names):
+            missing, unknown = set(names) - row.keys(), row.keys() - set(names)
             raise ValueError(f"sample lacks {sorted(missing)}, has unknown {sorted(unknown)}")
         # In the order of the record, over which the checksum of a row runs.
-        values = tuple(row[name] for name in self._row.names)
+        values = tuple(row[name] for name in names)
         self._samples.append(values)
         self._last_s = row.get("time_s", 0.0)
         # Row by row: a checkpoint records the checksums before the rows are packed.
@@ -117,7 +123,7 @@ class TrajectoryWriter:
     def __enter__(self) -> TrajectoryWriter:
         return self
 
-    def __exit__(self, kind, problem, trace) -> None:
+    def __exit__(self, kind: type[BaseException] | None, problem: object, trace: object) -> None:
         if not self._closed:
             with contextlib.suppress(KmcError) if kind else contextlib.nullcontext():
                 self.flush()  # an error here must not replace the one before
