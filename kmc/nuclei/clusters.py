@@ -76,7 +76,12 @@ class ClusterFreeEnergies:
         }
 
 
-def enumerate_weights(surface: Surface, largest: int, geometry=None, root: int | None = None):
+def enumerate_weights(
+    surface: Surface,
+    largest: int,
+    geometry: kernel.ClusterLattice | None = None,
+    root: int | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Z, footprint, mean layer and number of clusters, from n = 1, by listing every cluster.
 
     Up to 7 vacancies take a tenth of a second, each further one thirteen times as long. `geometry`
@@ -97,7 +102,14 @@ def enumerate_weights(surface: Surface, largest: int, geometry=None, root: int |
         return weight, foot / weight, layers / (weight * n), counts[1:]
 
 
-def list_clusters(geometry, cluster, root, largest, sums, counts) -> None:
+def list_clusters(
+    geometry: kernel.ClusterLattice,
+    cluster: kernel.Cluster,
+    root: int,
+    largest: int,
+    sums: np.ndarray,
+    counts: np.ndarray,
+) -> None:
     """The kernel's enumeration with its scratch arrays; adds to `sums` and `counts`."""
     cluster_walk.enumerate_clusters(
         geometry,
@@ -118,7 +130,13 @@ class Walk:
     It begins with the L1 site `start`, by default the middle of the plane.
     """
 
-    def __init__(self, geometry, n_max: int, rng: np.random.Generator, start: int | None = None):
+    def __init__(
+        self,
+        geometry: kernel.ClusterLattice,
+        n_max: int,
+        rng: np.random.Generator,
+        start: int | None = None,
+    ):
         self.geometry, self.n_max, self.rng = geometry, n_max, rng
         self.cluster = empty_cluster(geometry, n_max)
         cluster_walk.vacate(geometry, self.cluster, root_site(geometry) if start is None else start)
@@ -146,7 +164,13 @@ class Walk:
             return np.log(up / down) - np.diff(bias[1:-1])
 
 
-def learn_bias(geometry, ln_Z: np.ndarray, n_max: int, rng, start: int | None = None):
+def learn_bias(
+    geometry: kernel.ClusterLattice,
+    ln_Z: np.ndarray,
+    n_max: int,
+    rng: np.random.Generator,
+    start: int | None = None,
+) -> np.ndarray:
     """A bias that makes all sizes about equally frequent, from a walk that learns it.
 
     `ln_Z` is what is known of it, from n = 1.

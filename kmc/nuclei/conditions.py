@@ -95,7 +95,7 @@ def conditions_of(source: str | Path, **given: Any) -> NucleationConditions:
     return found
 
 
-def _run_conditions(source) -> NucleationConditions:
+def _run_conditions(source: str | Path) -> NucleationConditions:
     from kmc.runfile.kinds import KINDS
     from kmc.runfile.load import load_run
 

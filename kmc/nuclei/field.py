@@ -43,7 +43,9 @@ _RIM = 2.25
 _MAX_STEPS = 400
 
 
-def overlaps(x, y, radius, edge: float) -> tuple[np.ndarray, np.ndarray]:
+def overlaps(
+    x: np.ndarray, y: np.ndarray, radius: np.ndarray, edge: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of discs in a periodic square whose distance is below the sum of their radii.
 
     Each pair once, with the lower index first, in order.
@@ -247,7 +249,9 @@ class SurfaceField:
         b, i = self.medium.bulk_per_um_s, self.medium.interface_per_s
         return distance, smeared_s(distance, width_um, b, i)
 
-    def spread(self, x_um, y_um, per_s, grid: np.ndarray) -> None:
+    def spread(
+        self, x_um: np.ndarray, y_um: np.ndarray, per_s: np.ndarray, grid: np.ndarray
+    ) -> None:
         """Add fluxes of points to a grid, as Gaussians."""
         discs.spread(x_um, y_um, per_s, self._width_um, _REACH_CELLS, self.edge_um, grid)
 
@@ -371,7 +375,9 @@ class SurfaceField:
         out /= self.pitch_um**2
         return out
 
-    def _filtered(self, grid, kernel: np.ndarray, of_sum: Callable[[float], float]) -> np.ndarray:
+    def _filtered(
+        self, grid: np.ndarray, kernel: np.ndarray, of_sum: Callable[[float], float]
+    ) -> np.ndarray:
         """A grid with each of its waves times `kernel`, and that of its sum as `of_sum` has it."""
         waves = fft.rfft2(grid, workers=self._threads)
         total = waves[0, 0].real
@@ -411,12 +417,12 @@ class SurfaceField:
         grid = grid.astype(np.float64, copy=False)  # kernels are compiled for one type
         return discs.gather(x, y, grid, self._width_um, _REACH_CELLS, self.edge_um)
 
-    def _distance(self, *of_axes) -> np.ndarray:
+    def _distance(self, *of_axes: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         """Between places of the periodic square, given as pairs of coordinates for each axis."""
         ways = [first - second for first, second in of_axes]
         return np.hypot(*(way - self.edge_um * np.rint(way / self.edge_um) for way in ways))
 
-    def _near(self, voids: Absorbers):
+    def _near(self, voids: Absorbers) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Pairs of small voids with what their Gaussians leave out, and the same of each alone."""
         b, i = self.medium.bulk_per_um_s, self.medium.interface_per_s
         reach = np.full(len(voids.x_um), _NEAR_CELLS * self.pitch_um / 2)

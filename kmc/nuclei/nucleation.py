@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from kmc.common.units import K_B_J
 from kmc.errors import InputError
@@ -107,7 +108,7 @@ class NucleationModel:
 
     # --- free energies ----------------------------------------------------------------------------
 
-    def ln_Z(self, n) -> np.ndarray:
+    def ln_Z(self, n: ArrayLike) -> np.ndarray:
         """ln Z_n per L1 site at any n ≥ 1: sampled up to n_max, beyond by the cap law.
 
         The law is shifted to meet the last sampled values (their mean over a quarter of the range,
@@ -127,7 +128,7 @@ class NucleationModel:
             value = value + np.where(n > 1.5, math.log(self.prefactor), 0.0)
         return value
 
-    def S_eq(self, n) -> np.ndarray:
+    def S_eq(self, n: ArrayLike) -> np.ndarray:
         """Activity at which a void of n vacancies neither grows nor shrinks: exp(−d ln Z_n/dn).
 
         Central differences up to n_max, the cap law beyond.
@@ -143,7 +144,7 @@ class NucleationModel:
         slope = np.where(n < self.free.n_max, inside, self.law.slope(large) + extra)
         return np.exp(slope)
 
-    def work_kT(self, S: float, n) -> np.ndarray:
+    def work_kT(self, S: float, n: ArrayLike) -> np.ndarray:
         """W(S, n)/kT = −ln Z_n − n ln S, the work to make a cluster at a given L1 site."""
         n = np.asarray(n, dtype=float)
         return -self.ln_Z(n) - n * math.log(S)
@@ -177,7 +178,7 @@ class NucleationModel:
 
     # --- rates ------------------------------------------------------------------------------------
 
-    def radius_cm(self, n) -> np.ndarray:
+    def radius_cm(self, n: ArrayLike) -> np.ndarray:
         """Radius of the circle with the mean footprint of n vacancies.
 
         Where a sphere of n vacancies is wider than that, its radius: a void that barely touches the
@@ -193,11 +194,11 @@ class NucleationModel:
         foot_cm = np.sqrt(np.maximum(foot, 0.0) * surface.site_area_cm2 / math.pi)
         return np.maximum(foot_cm, np.cbrt(3 * n * surface.site_volume_cm3 / (4 * math.pi)))
 
-    def capture_per_s(self, n) -> np.ndarray:
+    def capture_per_s(self, n: ArrayLike) -> np.ndarray:
         """G_n: vacancies per second and unit of S that a void of n takes up."""
         return self.transport.conductance_per_s(self.radius_cm(n))
 
-    def beta_per_s(self, n, S: float) -> np.ndarray:
+    def beta_per_s(self, n: ArrayLike, S: float) -> np.ndarray:
         """β_n = G_n S."""
         return self.capture_per_s(n) * S
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from kmc.common.progress import Progress, progress_for
 from kmc.errors import InputError
+from kmc.kernels.clusters import ClusterLattice
 from kmc.nuclei.clusters import ClusterFreeEnergies, Walk, learn_bias
 from kmc.nuclei.surface import Surface
 
@@ -93,7 +94,9 @@ def quenched_maps(
     return QuenchedMaps(ln_Z=np.array(found), sites=sites, area_um2=area_um2)
 
 
-def _walk(geometry, free, n_max, steps, seed) -> np.ndarray:
+def _walk(
+    geometry: ClusterLattice, free: ClusterFreeEnergies, n_max: int, steps: int, seed: list[int]
+) -> np.ndarray:
     """ln Z_n, n = 1 … n_max, of one walk that begins at a random Li site of L1."""
     rng = np.random.default_rng(seed)
     n_columns = 1 << geometry.shift

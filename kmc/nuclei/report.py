@@ -235,5 +235,5 @@ class Nucleation:
         return drawn("nucleation_picture", self)
 
 
-def _numbers(values) -> list[float | None]:
+def _numbers(values: np.ndarray) -> list[float | None]:
     return [finite(value) for value in values]

@@ -16,6 +16,7 @@ import math
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import integrate, special
 
 _MIN, _MAX = 1e-4, 1e5  # λ/R between which the resistance of a disc is tabulated
@@ -23,7 +24,9 @@ _PER_DECADE = 12
 _ASYMPTOTIC = 25.0  # r/λ beyond which Struve and Bessel functions cancel too well
 
 
-def point_resistance_s(distance_um, bulk_per_um_s: float, interface_per_s: float) -> np.ndarray:
+def point_resistance_s(
+    distance_um: ArrayLike, bulk_per_um_s: float, interface_per_s: float
+) -> np.ndarray:
     """Supersaturation at a distance from a unit point source on the half-space, s.
 
     g(r) = (1/2π) ∫ J0(kr)/(κ_b + κ_i k) dk = [H0(r/λ) − Y0(r/λ)]/(4 κ_i), with Struve's H0: 1/(2π
@@ -54,7 +57,9 @@ def _point_table() -> tuple[np.ndarray, np.ndarray]:
     return np.log(u), np.pi / 2 * u * (special.struve(0, u) - special.y0(u))
 
 
-def disc_resistance_s(radius_um, bulk_per_um_s: float, interface_per_s: float) -> np.ndarray:
+def disc_resistance_s(
+    radius_um: ArrayLike, bulk_per_um_s: float, interface_per_s: float
+) -> np.ndarray:
     """Spreading resistance of a disc of one supersaturation, s: (S − S_eq) over its flux.
 
     1/(4 κ_b R) without the layer, H. Weber's disc (J. reine angew. Math. 75, 75 (1873)); with it
@@ -111,7 +116,11 @@ def _table() -> tuple[np.ndarray, np.ndarray]:
 
 
 def between_discs_s(
-    distance_um, first_um, second_um, bulk_per_um_s: float, interface_per_s: float
+    distance_um: ArrayLike,
+    first_um: ArrayLike,
+    second_um: ArrayLike,
+    bulk_per_um_s: float,
+    interface_per_s: float,
 ) -> np.ndarray:
     """Mean supersaturation on one disc from unit flux into another, s.
 
@@ -142,7 +151,9 @@ def smeared_s(
     return integrate.trapezoid(waves * weight, k) + below
 
 
-def patch_resistance_s(side_um, bulk_per_um_s: float, interface_per_s: float) -> np.ndarray:
+def patch_resistance_s(
+    side_um: ArrayLike, bulk_per_um_s: float, interface_per_s: float
+) -> np.ndarray:
     """Mean supersaturation on a square from an even unit flux into it, s.
 
     (1/4π²) ∫ [sin(k_x s/2) sin(k_y s/2)/(k_x k_y s²/4)]²/(κ_b k + κ_i k²) d²k, to 1e-3; without the

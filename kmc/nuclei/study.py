@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from kmc.errors import InputError
 from kmc.nuclei.burst import HOUR_S, nucleation_burst
 from kmc.nuclei.capture import VacancyTransport
 from kmc.nuclei.clusters import WALKERS, cluster_free_energies
-from kmc.nuclei.conditions import conditions_of
+from kmc.nuclei.conditions import NucleationConditions, conditions_of
 from kmc.nuclei.nucleation import NucleationModel
 from kmc.nuclei.quenched import quenched_maps
 from kmc.nuclei.report import Nucleation, Scan
@@ -97,7 +98,12 @@ def nucleation(
     others += [replace(conditions, temperature_K=T) for T in temperatures_K]
     for each in (conditions, *others):
         _ = each.surface  # refuses what is out of range before anything is computed
-    options = {"n_max": n_max, "seed": seed, "capture": capture, "currents": currents_mA_cm2}
+    options: dict[str, Any] = {
+        "n_max": n_max,
+        "seed": seed,
+        "capture": capture,
+        "currents": currents_mA_cm2,
+    }
     share = 1.0 / (1.0 + 0.4 * len(others))
     bar = progress_for("nucleation", progress)
     with bar:
@@ -115,7 +121,18 @@ def nucleation(
     return replace(main, by_coverage=more[:n], by_temperature=more[n:])
 
 
-def _study(conditions, *, n_max, seed, capture, currents, walkers, steps, maps, bar) -> Nucleation:
+def _study(
+    conditions: NucleationConditions,
+    *,
+    n_max: int,
+    seed: int,
+    capture: str,
+    currents: Sequence[float],
+    walkers: int,
+    steps: int | None,
+    maps: int | None,
+    bar: Share,
+) -> Nucleation:
     surface = conditions.surface
     part = Share(bar, 0.0, 0.5 if surface.has_mg else 0.75)
     free = cluster_free_energies(

@@ -10,6 +10,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from kmc.common.progress import Progress
 from kmc.common.units import K_B_J
@@ -57,17 +58,17 @@ class ClusterVapour:
         kT_J = K_B_J * surface.temperature_K
         self.capillary_um = 1e6 * model.cap.gamma_J_m2 * site_m3 / kT_J
 
-    def S_eq(self, count) -> np.ndarray:
+    def S_eq(self, count: ArrayLike) -> np.ndarray:
         """Supersaturation at which a void of so many vacancies neither grows nor shrinks."""
         return self.model.S_eq(np.maximum(np.asarray(count, dtype=float), 2.0))
 
-    def rate_per_um2_s(self, supersaturation) -> np.ndarray:
+    def rate_per_um2_s(self, supersaturation: ArrayLike) -> np.ndarray:
         """Voids nucleated on contact, per µm² and s."""
         log = np.log(np.maximum(supersaturation, 1e-300))
         rate = np.exp(np.interp(log, self._log_S, self._log_rate))
         return np.where((log < self._log_S[0]) | (rate < 1e-250), 0.0, rate)
 
-    def nucleus(self, supersaturation) -> np.ndarray:
+    def nucleus(self, supersaturation: ArrayLike) -> np.ndarray:
         """Vacancies of a void that has just nucleated."""
         log = np.log(np.maximum(supersaturation, 1e-300))
         return np.interp(log, self._log_S, self._nuclei)
