@@ -121,7 +121,14 @@ class Body:
         velocity = (level - free) / (2 * viscosity)
         return Flow(velocity, pressure, contact, viscosity, stress)
 
-    def _solved(self, cells, contact, given, values, guess) -> np.ndarray:
+    def _solved(
+        self,
+        cells: np.ndarray,
+        contact: np.ndarray,
+        given: np.ndarray | None,
+        values: np.ndarray,
+        guess: np.ndarray | None,
+    ) -> np.ndarray:
         """Loads on contact that, with the given ones, give −values there: (n, n)."""
         none = np.zeros(0)
         known = Absorbers(cells, contact.ravel()[cells], values, none, none, none, none)
@@ -132,7 +139,7 @@ class Body:
         out.ravel()[cells] = found.cell_per_s
         return out
 
-    def _stress(self, still: np.ndarray, forced: np.ndarray, area: float):
+    def _stress(self, still: np.ndarray, forced: np.ndarray, area: float) -> tuple[float, float]:
         """Stress and secant viscosity that belong together: mean |still + 2η forced| = σ(η)."""
 
         def excess(log_stress: float) -> float:

@@ -170,7 +170,9 @@ class Gaps(GapState):
             return rate, per_point, again.supersaturation
         return rate, solved.point_per_s - own, solved.supersaturation
 
-    def _count(self, known, rate, per_point, S, dt: float) -> float:
+    def _count(
+        self, known: Absorbers, rate: np.ndarray, per_point: np.ndarray, S: np.ndarray, dt: float
+    ) -> float:
         """Book the vacancies of a step; returns those that ended near contact, per µm²."""
         sink, area = self.setting.medium.interface_sink_per_um2_s, self.area_um2
         flux = max(self.flux_per_um2_s, 0.0)
@@ -188,7 +190,9 @@ class Gaps(GapState):
 
     # --- the body ---------------------------------------------------------------------------------
 
-    def _follow(self, settled_um: float, S, known: Absorbers, dt: float):
+    def _follow(
+        self, settled_um: float, S: np.ndarray, known: Absorbers, dt: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """How far roofs come down in a step and how far torn contact opens, µm, both (n, n), and
         the volume that points lose, µm³. `settled_um` is what contact recedes by, in its mean.
         """

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import linalg
 
 from kmc.nuclei.field import Medium
@@ -86,14 +87,14 @@ class MagnesiumProfile:
         right[-1] += deeper[-1] * self._alloy
         self.fraction = linalg.solve_banded((1, 1), matrix, right)
 
-    def follow(self, time_s, settled_um, supersaturation) -> None:
+    def follow(self, time_s: ArrayLike, settled_um: ArrayLike, supersaturation: ArrayLike) -> None:
         """Go through the rows of a run: times, heights settled, S at contact."""
         steps, ways = np.diff(time_s), np.diff(settled_um)
         for dt, way, S in zip(steps, ways, np.asarray(supersaturation)[1:], strict=True):
             for _ in range(_SUBSTEPS if dt > 0 else 0):
                 self.advance(dt / _SUBSTEPS, way / dt, float(S))
 
-    def line_scan(self, z_um, resolution_um: float = 1.0) -> np.ndarray:
+    def line_scan(self, z_um: ArrayLike, resolution_um: float = 1.0) -> np.ndarray:
         """What a line scan of this resolution sees at some depths: means over its width."""
         # From the integral, so that a window of any width between any cells has its exact mean.
         total = np.concatenate([[0.0], np.cumsum(self.fraction * self._width)])

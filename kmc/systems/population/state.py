@@ -8,10 +8,12 @@ join each other and drawn voids, are drawn as they grow, and drawn voids that sh
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from kmc.analysis.shapes import labels
 from kmc.common.threads import over_rows, threads_for
@@ -71,7 +73,7 @@ class Points:
         for part in fields(self):
             setattr(self, part.name, getattr(self, part.name)[which])
 
-    def add(self, x, y, volume, flaw=0.0) -> None:
+    def add(self, x: ArrayLike, y: ArrayLike, volume: ArrayLike, flaw: ArrayLike = 0.0) -> None:
         n = len(np.atleast_1d(x))
         for name, values in zip(
             ("x_um", "y_um", "volume_um3", "flaw_um", "per_s"),
@@ -360,7 +362,7 @@ class Outline:
         self.mobility, self.largest = np.ones((n, n)), 1.0  # of the surface, by cell
         self._threads = threads_for(n)
 
-    def _over_rows(self, kernel, *given) -> None:
+    def _over_rows(self, kernel: Callable[..., object], *given: Any) -> None:
         over_rows(lambda *rows: kernel(*given, *rows), len(self.kind), self._threads)
 
     def locate(self, h: np.ndarray) -> None:
