@@ -121,7 +121,7 @@ def nucleation(
     about half a minute on one core; Mg, other coverages and temperatures take longer.
     """
     from kmc.common.formatting import duration, plural
-    from kmc.nuclei.conditions import conditions_of
+    from kmc.nuclei.nucleation_conditions import conditions_of
     from kmc.nuclei.study import nucleation as study
 
     keys = ("current_mA_cm2", "thickness_um", "sink_length_um", "sink_depth_um")

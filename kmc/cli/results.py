@@ -262,7 +262,7 @@ def critical(
     from kmc.campaign.critical import search as study
     from kmc.campaign.critical.question import Question, map_table, parse_criterion
     from kmc.campaign.critical.threshold import Scale
-    from kmc.plotting.studies import threshold_map_picture, threshold_picture
+    from kmc.plotting.campaign_pages import threshold_map_picture, threshold_picture
 
     # Runs at a value are samples of the posterior: four would not span it.
     replicas = replicas or (12 if calibration else 4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from kmc.kernels.clusters import (
+from kmc.kernels.cluster_sites import (
     CLOSED,
     METAL,
     N_NEAR,

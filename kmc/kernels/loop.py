@@ -16,7 +16,6 @@ from kmc.kernels.charge import (
 )
 from kmc.kernels.connection import is_connected
 from kmc.kernels.counts import count_neighbours, list_mg, neighbour_row, variant_of
-from kmc.kernels.creep import close_void, creep_bound
 from kmc.kernels.events import exchange, rates_now, record, total_rate, vacancy_rates
 from kmc.kernels.hop import hop
 from kmc.kernels.jit import entry, index, inner, prefetch, rare
@@ -45,6 +44,7 @@ from kmc.kernels.transfer import (
     strip_at_current,
     transfer_due,
 )
+from kmc.kernels.void_closure import close_void, creep_bound
 
 
 @rare

@@ -23,7 +23,7 @@ import numpy as np
 
 from kmc.common.units import MICRO_eV
 from kmc.errors import InputError
-from kmc.kernels import clusters as kernel
+from kmc.kernels import cluster_sites as kernel
 from kmc.model.electrochemistry import flux_per_cm2_s
 from kmc.nuclei.spreading import disc_resistance_s
 from kmc.nuclei.surface import Surface

@@ -21,8 +21,8 @@ import numpy as np
 
 from kmc.common.progress import Progress, progress_for
 from kmc.errors import InputError
+from kmc.kernels import cluster_sites as kernel
 from kmc.kernels import cluster_walk
-from kmc.kernels import clusters as kernel
 from kmc.nuclei.surface import Surface, empty_cluster, root_site
 
 ENUMERATED = 7  # 1.4 million clusters

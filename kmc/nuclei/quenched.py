@@ -18,7 +18,7 @@ import numpy as np
 
 from kmc.common.progress import Progress, progress_for
 from kmc.errors import InputError
-from kmc.kernels.clusters import ClusterLattice
+from kmc.kernels.cluster_sites import ClusterLattice
 from kmc.nuclei.clusters import ClusterFreeEnergies, Walk, learn_bias
 from kmc.nuclei.surface import Surface
 

@@ -12,8 +12,8 @@ from kmc.common.drawing import drawn
 from kmc.common.formatting import figure
 from kmc.nuclei.burst import Burst, finite
 from kmc.nuclei.clusters import ClusterFreeEnergies
-from kmc.nuclei.conditions import NucleationConditions
 from kmc.nuclei.nucleation import ACTIVITIES, NucleationModel, classical_barrier_kT
+from kmc.nuclei.nucleation_conditions import NucleationConditions
 from kmc.nuclei.quenched import QuenchedMaps
 
 if TYPE_CHECKING:

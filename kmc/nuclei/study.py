@@ -15,8 +15,8 @@ from kmc.errors import InputError
 from kmc.nuclei.burst import HOUR_S, nucleation_burst
 from kmc.nuclei.capture import VacancyTransport
 from kmc.nuclei.clusters import WALKERS, cluster_free_energies
-from kmc.nuclei.conditions import NucleationConditions, conditions_of
 from kmc.nuclei.nucleation import NucleationModel
+from kmc.nuclei.nucleation_conditions import NucleationConditions, conditions_of
 from kmc.nuclei.quenched import quenched_maps
 from kmc.nuclei.report import Nucleation, Scan
 

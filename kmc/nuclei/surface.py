@@ -11,7 +11,7 @@ import numpy as np
 
 from kmc.common.units import K_B_eV, MICRO_eV
 from kmc.errors import InputError
-from kmc.kernels import clusters as kernel
+from kmc.kernels import cluster_sites as kernel
 from kmc.model.hamiltonian import LI, MG, Hamiltonian, calibrate
 from kmc.model.lattice import Lattice
 from kmc.model.parameters import ParameterSet

@@ -7,6 +7,9 @@ else. Imports every package but `cli`.
 
 # The public names are those that are imported here `as` themselves.
 from kmc.common.outputs import PICTURES as PICTURES
+from kmc.plotting.campaign_pages import calibration_picture as calibration_picture
+from kmc.plotting.campaign_pages import convergence_picture as convergence_picture
+from kmc.plotting.campaign_pages import threshold_picture as threshold_picture
 from kmc.plotting.draw import draw as draw
 from kmc.plotting.draw import plot_cross_section as plot_cross_section
 from kmc.plotting.draw import plot_profiles as plot_profiles
@@ -19,9 +22,6 @@ from kmc.plotting.nucleation_panels import nucleation_picture as nucleation_pict
 from kmc.plotting.pages import overview as overview
 from kmc.plotting.statistics import plot_voids as plot_voids
 from kmc.plotting.statistics import ripening_picture as ripening_picture
-from kmc.plotting.studies import calibration_picture as calibration_picture
-from kmc.plotting.studies import convergence_picture as convergence_picture
-from kmc.plotting.studies import threshold_picture as threshold_picture
 from kmc.plotting.style import MAGNESIUM as MAGNESIUM
 from kmc.plotting.style import METAL as METAL
 from kmc.plotting.style import save as save

@@ -13,7 +13,7 @@ from marks import slow_but
 
 from kmc.common.units import K_B_eV
 from kmc.errors import InputError
-from kmc.kernels import clusters as kernel
+from kmc.kernels import cluster_sites as kernel
 from kmc.model.parameters import load_parameters
 from kmc.nuclei.clusters import (
     Walk,

@@ -13,8 +13,8 @@ from kmc.model.parameters import load_parameters
 from kmc.nuclei.burst import population
 from kmc.nuclei.capture import VacancyTransport
 from kmc.nuclei.clusters import ClusterFreeEnergies
-from kmc.nuclei.conditions import conditions_of
 from kmc.nuclei.nucleation import NucleationModel, classical_barrier_kT
+from kmc.nuclei.nucleation_conditions import conditions_of
 from kmc.nuclei.surface import Surface
 
 A, B = 16.0, -4.5

@@ -14,7 +14,7 @@ import kmc
 from kmc.cli.app import main
 from kmc.errors import InputError
 from kmc.model.parameters import load_parameters
-from kmc.nuclei.conditions import conditions_of, equilibrium_coverage
+from kmc.nuclei.nucleation_conditions import conditions_of, equilibrium_coverage
 from kmc.nuclei.surface import Surface
 
 QUICK = {"n_max": 12, "steps": 60_000, "walkers": 3, "progress": False}

@@ -11,7 +11,7 @@ from kmc.campaign.critical.question import Critical, Question, parse_criterion
 from kmc.campaign.critical.threshold import Scale, Search, fit
 from kmc.errors import InputError
 from kmc.plotting import sweep_picture
-from kmc.plotting.studies import threshold_map_picture, threshold_picture, wilson
+from kmc.plotting.campaign_pages import threshold_map_picture, threshold_picture, wilson
 from kmc.plotting.sweep_panels import _edges, sweep_table
 
 

@@ -8,8 +8,8 @@ import kmc
 from kmc.errors import InputError
 from kmc.plotting.cathode_panels import PUBLISHED
 from kmc.runfile.load import load_run
+from kmc.systems.cathode.cathode_body import PORTIONS, CathodeBody, Solid
 from kmc.systems.cathode.contact import contact_ratio
-from kmc.systems.cathode.creep import PORTIONS, CathodeBody, Solid
 from kmc.systems.cathode.materials import materials_of
 from kmc.systems.cathode.microstructure import ACTIVE, FRAME, PORE, Microstructure, build, counts
 from kmc.systems.cathode.summary import summary

@@ -5,8 +5,8 @@ import pytest
 
 import kmc
 from kmc.runfile.load import load_run
+from kmc.systems.cathode.cathode_body import PORTIONS, CathodeBody, Solid, relaxed_GPa
 from kmc.systems.cathode.contact import contact_ratio
-from kmc.systems.cathode.creep import PORTIONS, CathodeBody, Solid, relaxed_GPa
 from kmc.systems.cathode.elastic import PlaneStrain, area_modulus_GPa, shear_modulus_GPa
 from kmc.systems.cathode.materials import materials_of
 from kmc.systems.cathode.microstructure import ACTIVE, FRAME, PORE, Microstructure, build

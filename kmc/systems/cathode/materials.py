@@ -13,7 +13,7 @@ import numpy as np
 from kmc.model.dft_check import CheckRow, row_of
 from kmc.model.parameters import ParameterSet, load_parameters
 from kmc.runfile.run_file import RunFile
-from kmc.systems.cathode.creep import CathodeBody, Solid, relaxed_GPa
+from kmc.systems.cathode.cathode_body import CathodeBody, Solid, relaxed_GPa
 from kmc.systems.cathode.elastic import shear_modulus_GPa
 from kmc.systems.cathode.microstructure import ACTIVE, PORE, Microstructure
 

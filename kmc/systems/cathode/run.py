@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from kmc.runfile.run_file import RunFile
+from kmc.systems.cathode.cathode_body import PORTIONS, CathodeBody
 from kmc.systems.cathode.contact import describe
-from kmc.systems.cathode.creep import PORTIONS, CathodeBody
 from kmc.systems.cathode.materials import materials_of
 from kmc.systems.cathode.microstructure import build
 from kmc.systems.job import Ended, Frame, Item, Job, Row

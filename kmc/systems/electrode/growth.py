@@ -3,7 +3,7 @@
 Where no site is vacant an ion that has come takes the place of an electroactive Li, any of them
 with the same probability, and the column above it moves up by one layer: as far as its first
 vacancy, which is filled, or up to the top, where an atom goes into the reservoir. It is the reverse
-of a closure by creep (`kmc.kernels.creep`). Li and Mg are counted at both ends, so that
+of a closure by creep (`kmc.kernels.void_closure`). Li and Mg are counted at both ends, so that
 
     Li in the box = at the start − strips + plates − Li pushed out + what the reservoir exchanged.
 

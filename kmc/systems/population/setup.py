@@ -16,8 +16,8 @@ from kmc.model.electrochemistry import capacity_mAh_cm2
 from kmc.model.parameters import ParameterSet
 from kmc.model.sinks import sink_distance
 from kmc.nuclei.burst import nucleation_burst
-from kmc.nuclei.conditions import coverage_of
 from kmc.nuclei.field import Medium
+from kmc.nuclei.nucleation_conditions import coverage_of
 from kmc.nuclei.vapour import ClusterVapour, medium_of, vapour_of
 from kmc.runfile.kind_sections import MAX_CELLS, cells_along_edge
 from kmc.runfile.load import RunFile
