@@ -39,6 +39,8 @@ def finite_volumes(growing: bool, n: int = 1200, depth: float = 40.0, steps: int
 def test_profiles_solve_the_diffusion_equation(growing):
     z, c = finite_volumes(growing)
     law = mixing.growing_profile if growing else mixing.film_profile
+    # Cells of 33 nm and implicit steps of T/4000, of the first order, are what the tolerances are
+    # for. 5 % more diffusion changes the share of a film by 1.8 %, so that 0.5 % notices it.
     np.testing.assert_allclose(law(z, H, D, T), c, atol=2e-3)
     share = mixing.growing_share if growing else mixing.film_share
     assert share(H, D, T) == pytest.approx(c[z < H].mean(), rel=5e-3)
@@ -50,7 +52,10 @@ def test_profiles_solve_the_diffusion_equation(growing):
 @pytest.mark.parametrize("law", [mixing.film_profile, mixing.growing_profile])
 @pytest.mark.parametrize("reach", [0.3, 1.0, 4.0])
 def test_no_mg_is_made_or_lost(law, reach):
-    """What the plated metal has, the alloy behind it lacks: ∫ c dz over all grows by nothing."""
+    """What the plated metal has, the alloy behind it lacks: ∫ c dz over all grows by nothing.
+
+    To 1e-6: the trapezoid rule on 400 001 points leaves less than 1e-8, the tail nothing.
+    """
     diffusivity = (reach * H) ** 2 / (4 * T) * 1e-8
     z = np.linspace(0, H + 12 * reach * H, 400_001)
     lacking = integrate.trapezoid(1 - law(z, H, diffusivity, T), z)

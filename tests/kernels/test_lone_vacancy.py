@@ -200,7 +200,10 @@ def test_five_percent_are_noticed(values, wrong):
 @compiled
 @pytest.mark.validation
 def test_steps_in_plane():
-    """Each hop moves half a cell in x and in y, to either side alike: a binomial number of each."""
+    """Each hop moves half a cell in x and in y, to either side alike: a binomial number of each.
+
+    Three χ² at p > 1e-4: what is right passes with 99.97 %.
+    """
     setup = setup_of(cells=(5, 7))
     walk = rate_tables.lone_vacancy(setup.model(), wanted=True)
     rng = np.random.default_rng(SEED)

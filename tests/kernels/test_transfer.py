@@ -103,7 +103,7 @@ def test_strip_and_plate_balance_in_every_state_of_a_few_atoms(conductive):
     """All 256 states of eight sites below a gap: what is stripped can be plated again, and back.
 
     r_ox/r_red = exp[(eη − (B − B_k))/kT] where the current reaches an atom, none of both elsewhere;
-    the sums of the kernel are those of the oracle.
+    the sums of the kernel are those of the oracle. Exact: the tolerances are for rounding.
     """
     setup = Setup("bcc_100", layers=8, temperature_K=600.0, overpotential_V=0.03, spares=True,
                   conductive=conductive)  # fmt: skip
@@ -148,7 +148,10 @@ def test_strip_and_plate_balance_in_every_state_of_a_few_atoms(conductive):
 @pytest.mark.slow
 @pytest.mark.validation
 def test_dead_metal_has_no_rate_at_a_held_voltage():
-    """χ² of 20 000 events drawn from one state against the oracle's list without dead sites."""
+    """χ² of 20 000 events drawn from one state against the oracle's list without dead sites.
+
+    χ² and waiting times at p > 1e-4 each: what is right passes with 99.98 %.
+    """
     setup = Setup(overpotential_V=0.05, **CONDITIONS)
     occupancy = sponge(setup, np.random.default_rng(12))
     oracle = setup.naive(occupancy)

@@ -179,7 +179,10 @@ def test_lattice_parameter_follows_from_the_molar_volume():
 
 @pytest.mark.validation
 def test_attempt_frequency_gives_the_diffusivities_of_mg():
-    """D = a² ν exp(−(E_f + E0)/kT); the ratio of 60 to 25 °C is 11.72 (11.75 in the paper)."""
+    """D = a² ν exp(−(E_f + E0)/kT); the ratio of 60 to 25 °C is 11.72 (11.75 in the paper).
+
+    D itself to 5 %: ν has two digits, 2 %, and its D is 3.5 % above the paper's at 25 °C.
+    """
     alloy = load_parameters("limg_li2s")
     energy = alloy.value("formation_energy_bulk_eV") + alloy.value("barrier_Mg_eV")
     edge_cm = alloy.value("lattice_parameter_A") * 1e-8

@@ -53,7 +53,11 @@ def taken(field: SurfaceField, x, y, radius, *, resolved: bool) -> float:
 @pytest.mark.validation
 @pytest.mark.parametrize("radius", [0.2, 0.6, 1.5])
 def test_a_point_drinks_as_a_disc_on_a_half_space(radius):
-    """4 κ_b R (S − S_eq), Weber (1873), with the known share of the periodic images, to 0.1 %."""
+    """4 κ_b R (S − S_eq), Weber (1873), with the known share of the periodic images, to 0.1 %.
+
+    The images' field is not quite even across the disc, which is of the order (R/edge)³, 4e-4 at
+    most; the solver stops at 1e-7.
+    """
     field = SurfaceField(medium(), 20.0, 64)
     exact = 1 / (1 / (4 * radius) - MADELUNG / (2 * math.pi * 20.0))
     assert taken(field, [3.3], [7.7], [radius], resolved=False) == pytest.approx(exact, rel=1e-3)
@@ -66,7 +70,11 @@ def test_a_point_drinks_as_a_disc_on_a_half_space(radius):
 )
 def test_a_drawn_disc_drinks_as_a_disc_on_a_half_space(cells, mean, scatter, ratio):
     """The same from cells, from one cell of radius on, with a layer of λ from none to a cell: mean
-    over places on the grid, and scatter. A radius 5 % off is noticed."""
+    over places on the grid, and scatter. A radius 5 % off is noticed.
+
+    The mean of 12 places has 0.29 of the scatter that is allowed: 1.2, 0.6 and 0.2 %. The rest of
+    its tolerance is for what an even flux in each cell leaves out at the rim.
+    """
     edge, rng = 20.0, np.random.default_rng(4)
     pitch = edge / 128
     radius, field = cells * pitch, SurfaceField(medium(ratio * pitch), edge, 128)
@@ -82,7 +90,9 @@ def test_a_drawn_disc_drinks_as_a_disc_on_a_half_space(cells, mean, scatter, rat
 def test_the_interface_feeds_its_share(ratio):
     """A disc with λ = κ_i/κ_b of its size: Galerkin's resistance against the grid's, to 1.5 %.
 
-    The periodic images take off the same from both.
+    The periodic images take off the same from both. The disc is 16 cells in radius, and five leave
+    0.5 % (the test above); 1.5 % is for images that are not even across a disc of a tenth of the
+    edge, too.
     """
     radius, edge = 2.0, 20.0
     sheet = medium(interface=ratio * radius)
@@ -100,7 +110,9 @@ def test_the_interface_feeds_its_share(ratio):
 def test_limits_of_the_resistance_of_a_disc():
     radius = np.array([1.0, 10.0])
     np.testing.assert_allclose(spreading.disc_resistance_s(radius, 2.0, 0.0), 1 / (8 * radius))
-    for ratio in (1e3, 1e5, 1e8):  # a sink in a plane that the metal drains from afar
+    # A sink in a plane that the metal drains from afar. What the limit leaves out is of the order
+    # R/λ, 1e-3 at most, and the resistance is accurate to 1e-4.
+    for ratio in (1e3, 1e5, 1e8):
         exact = (math.log(2 * ratio) - np.euler_gamma) / (2 * math.pi * ratio)
         found = spreading.disc_resistance_s(1.0, 1.0, ratio)
         assert float(found) == pytest.approx(exact, rel=2e-3)
@@ -125,7 +137,8 @@ def test_around_a_point_S_falls_as_around_a_disc(distance):
     """1 − S over that of the void, mean over places at a distance of up to three cells: the grid's
     smeared sink, put right, against (2/π) asin(R/r), which Weber's disc has, less its images.
 
-    To 0.02; at half a cell the grid alone is 0.33 off.
+    To 0.02; at half a cell the grid alone is 0.33 off. That is for the mean of 200 places, as S of
+    the grid is that of a whole cell, wherever in it the place lies.
     """
     edge, radius, rng = 20.0, 0.2, np.random.default_rng(3)
     field = SurfaceField(medium(), edge, 40)
@@ -175,7 +188,8 @@ def two_discs(distance: float, n: int) -> float:
 def test_two_voids_share_as_boundary_elements_say(distance):
     """Ratio to a lone disc, whose flux the elements have to 0.5 %.
 
-    Points, which keep the flux of a lone disc, to 2 %, drawn discs to 1.5 %.
+    Points, which keep the flux of a lone disc, to 2 %, drawn discs to 1.5 %: the elements' 0.5 %,
+    and 0.5 % for each of the two fields, whose discs have five cells of radius.
     """
     lone = two_discs(1e6, 14)
     ratio = two_discs(distance, 14) / lone
@@ -205,7 +219,8 @@ def test_a_lattice_of_voids_has_the_constriction_of_the_box(share):
     drawn = 1 / taken(field, [24.0], [24.0], [radius], resolved=True)
     point = 1 / taken(SurfaceField(medium(), edge, 32), [24.0], [24.0], [radius], resolved=False)
     # To 1.5 % and 6 % of a lone disc's resistance, most of which the images take off again; a point
-    # keeps the flux of a lone disc, which neighbours as near as these change.
+    # keeps the flux of a lone disc, which neighbours as near as these change. A drawn disc differs
+    # in its rim, which is made of sites 1/7 to 1/14 of its radius for the solver of the current.
     assert drawn == pytest.approx(exact, abs=0.015 / (4 * radius))
     assert point == pytest.approx(exact, abs=0.06 / (4 * radius))
 
@@ -226,7 +241,10 @@ def test_fluxes_add_up_to_what_does_not_stay():
 @pytest.mark.validation
 @pytest.mark.parametrize("distance", [0.06, 0.2, 0.8])
 def test_S_close_to_a_point_is_that_beside_a_disc(distance):
-    """1 − (2/π) asin(R/r) of S far away (Weber, 1873), 1 %, wherever the disc is on the grid."""
+    """1 − (2/π) asin(R/r) of S far away (Weber, 1873), 1 %, wherever the disc is on the grid.
+
+    1 % is for the grid, whose cells of 0.31 µm are ten times the disc, and the mean of ten places.
+    """
     field, rng, radius, found = SurfaceField(medium(), 20.0, 64), np.random.default_rng(1), 0.03, []
     none, n = np.zeros((field.n_cells, field.n_cells)), field.n_cells
     for centre in [*(20.0 * rng.random((9, 2))), np.array([0.01, 19.99])]:
@@ -266,7 +284,11 @@ def test_what_is_close_to_points_adds_up_across_the_edge():
 
 @pytest.mark.validation
 def test_the_mean_rises_with_the_root_of_time_then_stays():
-    """2J √(Dt/π)/κ_b and J L/κ_b (Carslaw and Jaeger §2.9), to 1 %; no vacancy is lost."""
+    """2J √(Dt/π)/κ_b and J L/κ_b (Carslaw and Jaeger §2.9), to 1 %; no vacancy is lost.
+
+    1 %: implicit steps of 1 % of the time, of the first order. 1e-3 of the steady state, as 5 s are
+    19 times L²/D; the count of vacancies to rounding.
+    """
     bare = Medium(6.16e6, 1.4e5, 163.8, 0.0, 100.0, 2e-11)
     mean, diffusivity, sink, time_s = MeanField(bare, 100.0), 6.16e6 / 163.8, 0.0, 0.0
     while time_s < 5.0:

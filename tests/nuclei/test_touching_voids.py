@@ -213,7 +213,9 @@ def test_two_spheres_of_a_continuum_round_off_with_a_constant_of_nine():
 def test_wall_of_a_round_void_conducts_as_much_as_printed(temperature_K):
     """M of a void of 1.76 nm: the same in all windows at 750 and 900 K, less in longer ones below.
 
-    Facets: what goes around on one comes back, as long as no layer is added to another.
+    Facets: what goes around on one comes back, as long as no layer is added to another. One run of
+    2e7 events, with equal seeds; where sums round differently it is another run, so that M may
+    differ by 2.5 of its standard errors, these by 40 %, and short windows, which are many, by 10 %.
     """
     value, error, windows = WALL_per_s[temperature_K]
     (short, chosen), span_s = void_conductance(temperature_K, (1, windows))
@@ -227,6 +229,7 @@ def test_wall_of_a_round_void_conducts_as_much_as_printed(temperature_K):
 @pytest.mark.validation
 @pytest.mark.parametrize("temperature_K", sorted({key[1] for key in FACE_per_s}))
 def test_flat_faces_conduct_as_much_as_printed(temperature_K):
+    """Within 2.5 of the printed standard errors of one run of 1e7 events, and these to 40 %."""
     for lattice in ("bcc_100", "bcc_110", "bcc_111"):
         value, error = FACE_per_s[lattice, temperature_K]
         measured = face_conductance(lattice, temperature_K)
@@ -238,7 +241,11 @@ def test_flat_faces_conduct_as_much_as_printed(temperature_K):
 @pytest.mark.validation
 def test_surface_energy_of_a_round_void_is_a_fifth_above_that_of_the_clusters():
     """0.257 ± 0.005 and 0.264 ± 0.008 J/m² at 900 and 750 K, by Gibbs and Thomson; clusters have
-    0.210 and 0.228."""
+    0.210 and 0.228.
+
+    Within 2.5 standard errors of one run, from 20 blocks of it. The clusters' figures have three
+    digits and come from sampled free energies: 0.002.
+    """
     for temperature_K, value, error, clusters in (
         (900.0, 0.257, 0.005, 0.210),
         (750.0, 0.264, 0.008, 0.228),
@@ -308,7 +315,10 @@ def test_exponents_and_means_are_those_of_the_rows(temperature_K):
 @pytest.mark.long
 @pytest.mark.validation
 def test_wall_at_600_K_conducts_a_little_less_in_windows_four_times_as_long():
-    """M = (1.7 ± 0.2)e10 in 3.7 ns, so that the mean C of 6.0 would be 7.2 ± 0.9."""
+    """M = (1.7 ± 0.2)e10 in 3.7 ns, so that the mean C of 6.0 would be 7.2 ± 0.9.
+
+    2.5 standard errors of one run; the errors, of 62 windows, to 40 %.
+    """
     (longer,), _ = void_conductance(600.0, (64,))
     assert longer.value == pytest.approx(1.74e10, abs=5e9)
     assert longer.error == pytest.approx(2e9, rel=0.4)
@@ -323,7 +333,12 @@ def test_wall_at_600_K_conducts_a_little_less_in_windows_four_times_as_long():
 @pytest.mark.validation
 @pytest.mark.parametrize("temperature_K", sorted({key[0] for key in CAPS}))
 def test_two_caps_take_as_long_as_printed(temperature_K):
-    """Vacancies, radius, time, C of the wall and of metal and interface, each for six seeds."""
+    """Vacancies, radius, time, C of the wall and of metal and interface, each for six seeds.
+
+    Times and C within 2.5 printed standard errors of the mean ln of six times. Such an error is
+    itself known to 1/√10 = 32 % (five degrees of freedom): 60 %. Vacancies and radii scatter less;
+    5 and 2 % (a third of it, and rounding) keep what was found.
+    """
     rows = {radius_a: row for (kelvin, radius_a), row in CAPS.items() if kelvin == temperature_K}
     for radius_a, (vacancies, shown_nm, shown_s, shown_error, constant, of_metal) in rows.items():
         count, log_s, error = rounding_times(two_caps, 2, radius_a, temperature_K)
@@ -347,7 +362,10 @@ def test_two_caps_take_as_long_as_printed(temperature_K):
 def test_two_spheres_in_the_metal_have_nearly_the_constant_of_the_continuum(
     temperature_K, constant, error
 ):
-    """R of five lattice parameters, six seeds; no interface, so the continuum's own geometry."""
+    """R of five lattice parameters, six seeds; no interface, so the continuum's own geometry.
+
+    Within 2.5 of the printed standard errors of the mean of six.
+    """
     count, log_s, _ = rounding_times(two_spheres, 3, 5, temperature_K)
     wall_per_s = WALL_per_s[temperature_K][0]
     wall_s = wall_time_s(sphere_radius_nm(count), temperature_K, wall_per_s)

@@ -99,7 +99,7 @@ def test_attempt_for_attempt_with_plain_python(seed):
 
 @pytest.mark.validation
 def test_detailed_balance_of_every_hop_of_a_small_box():
-    """w_ij/w_ji = exp(−ΔE/kT) for each pair of states of three atoms that a hop connects."""
+    """w_ij/w_ji = exp(−ΔE/kT) for each pair of states of three atoms that a hop connects; exact."""
     size, e = (3, 3, 3), energies(400.0)
     surface = np.array([[0, 1, 1], [0, 0, 1], [1, 0, 0]], dtype=np.uint8)
     naive = naive_of(e, size, surface)
@@ -124,7 +124,11 @@ def test_detailed_balance_of_every_hop_of_a_small_box():
 @pytest.mark.slow
 @pytest.mark.validation
 def test_a_closed_box_has_boltzmann_occupancies():
-    """Two atoms, without current: the time in each state is its Boltzmann weight."""
+    """Two atoms, without current: the time in each state is its Boltzmann weight.
+
+    40 000 looks: 0.03 of the spread and 0.015 are six standard errors of independent ones, which
+    those 30 ps apart, three to six times that of a hop, are not quite.
+    """
     size, e = (3, 3, 2), energies(1500.0)
     surface = np.array([[0, 1, 1], [0, 0, 1], [1, 0, 0]], dtype=np.uint8)
     naive, box = naive_of(e, size, surface), box_of(size, surface, e.places)
@@ -210,7 +214,11 @@ def test_a_cap_without_its_stem_is_dead_until_it_is_connected_again():
 
 @pytest.mark.validation
 def test_random_deposition_is_poisson():
-    """Without hops coverage of layer k is P(N ≥ k) of Poisson's law, roughness the root of θ."""
+    """Without hops coverage of layer k is P(N ≥ k) of Poisson's law, roughness the root of θ.
+
+    Layers, roughness and time within 4 standard errors of 96² columns, 99.99 % each; the variance
+    to 5 %, which is 3.1 of its own, as that is what has to be noticed.
+    """
     n, theta, e = 96, 3.0, energies()
     surface = np.zeros((n, n), dtype=np.uint8)
     box = box_of((n, n, 24), surface, e.places)

@@ -14,7 +14,11 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "deposition.md"
 @pytest.mark.slow
 @pytest.mark.validation
 def test_adsorption_decides_whether_the_first_layer_closes(tmp_path):
-    """Corners of study_deposition, in a smaller box: the numbers and the rank on the page."""
+    """Corners of study_deposition, in a smaller box: the numbers and the rank on the page.
+
+    Equal seeds, numbers as printed. 0.95 and 0.97 part a layer that has closed from one that has
+    not, and keep what was found.
+    """
     changes = {
         "system.size": [24, 24, 16],
         "stop.capacity_monolayers": 1,
@@ -45,6 +49,7 @@ def test_adsorption_decides_whether_the_first_layer_closes(tmp_path):
 @pytest.mark.slow
 @pytest.mark.validation
 def test_islands_of_zno_are_covered_first(tmp_path):
+    """All of ZnO, and carbon far from all: 0.6 keeps what was found."""
     one = {"stop.capacity_monolayers": 1}
     found = kmc.run("plate_zno_on_carbon", one, output=tmp_path / "map.h5", progress=False)
     first, islands = found.frames["occupied"][-1][0] > 0, found.constants["substrate"] == 1

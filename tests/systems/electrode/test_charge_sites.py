@@ -144,7 +144,10 @@ def vacant_reached(occupancy, void_surfaces: bool) -> np.ndarray:
 @pytest.mark.validation
 @pytest.mark.parametrize("void_surfaces", [False, True])
 def test_a_site_is_drawn_by_its_weight_beside_connected_metal(void_surfaces):
-    """An island under a gap and a closed void take no ion; with void surfaces open voids do."""
+    """An island under a gap and a closed void take no ion; with void surfaces open voids do.
+
+    1500 draws: the binomial count of each weight within 3.9 standard errors, 99.99 %.
+    """
     occupancy = patchy().reshape(10, 8, 8)
     occupancy[:5, 2:4, 5:7] = 0  # an open void in the metal
     occupancy[7, 6, 6] = 0  # a closed one

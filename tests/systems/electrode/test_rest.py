@@ -164,7 +164,10 @@ def test_contact_does_not_get_worse_at_rest(tmp_path):
 @pytest.mark.validation
 @pytest.mark.parametrize("temperature_K", [273.15, 298.15, 333.15, 373.15])
 def test_rates_and_equilibrium_follow_arrhenius(temperature_K):
-    """D_v of the reservoir with E0 = 0.055 eV, emission with E0 + E_f, against 298.15 K."""
+    """D_v of the reservoir with E0 = 0.055 eV, emission with E0 + E_f, against 298.15 K.
+
+    E0 is exact, up to rounding; E_f is a sum of bonds of whole µeV, which 1/kT makes some 1e-5.
+    """
     lattice, values = fake.lattice(), load_parameters("li_li2s")
 
     def at(kelvin):

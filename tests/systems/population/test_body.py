@@ -23,7 +23,10 @@ def disc(n: int, radius: float) -> np.ndarray:
 @pytest.mark.validation
 @pytest.mark.parametrize(("radius", "n", "within"), [(8.0, 96, 0.02), (16.0, 192, 0.01)])
 def test_a_gap_closes_at_two_thirds_of_P_a_cubed_over_viscosity(radius, n, within):
-    """I. N. Sneddon's penny-shaped crack with E = 3η, ν = 1/2; images add (a/edge)³."""
+    """I. N. Sneddon's penny-shaped crack with E = 3η, ν = 1/2; images add (a/edge)³, 6e-4.
+
+    Of the first order in cells at the rim: 2 % at 8 of them in the radius, half of it at 16.
+    """
     still = np.zeros((n, n))
     flow = Body(Viscous(1 / 3, 1.0), n, n).flow(disc(n, radius), still, still, 1.0)
     assert flow.viscosity_MPa_s == pytest.approx(1.0)
@@ -37,7 +40,11 @@ def test_a_gap_closes_at_two_thirds_of_P_a_cubed_over_viscosity(radius, n, withi
 @pytest.mark.validation
 @pytest.mark.parametrize("exponent", [1.0, 6.6])
 def test_contact_that_recedes_in_a_wave_bears_two_eta_k_of_it(exponent):
-    """p̂ = 2ηk r̂; Norton's viscosity at the mean of |p|, 2/π of the amplitude."""
+    """p̂ = 2ηk r̂; Norton's viscosity at the mean of |p|, 2/π of the amplitude.
+
+    16 cells a wave: their mean of |cos| is 0.6 % above 2/π, 2 % is asked for. Velocities to 0.2 %
+    of the amplitude, as the solver stops at 1e-4.
+    """
     n, wave = 64, 4
     k = 2 * math.pi * wave / n
     phase = k * (np.arange(n) + 0.5)

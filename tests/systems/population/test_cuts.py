@@ -23,7 +23,11 @@ def caps(centres, radius: float, height: float, n: int = N) -> np.ndarray:
 
 @pytest.mark.validation
 def test_chords_of_a_disc():
-    """2R/edge² cuts per length, mean chord πR/2, mean height 2/3 of a parabola."""
+    """2R/edge² cuts per length, mean chord πR/2, mean height 2/3 of a parabola.
+
+    Cells of 0.1 µm: one row of 60 more or less is 1.7 % of the cuts, half a cell 1 % of the mean
+    chord, and the widest is known to a cell. Heights are of the second order in the cell.
+    """
     for centre in ((3.0, 7.0), (0.1, 19.9)):
         found = cut(caps([centre], 3.0, 1.5), EDGE)
         assert found.per_100um == pytest.approx(100 * 6 / EDGE**2, rel=0.02)

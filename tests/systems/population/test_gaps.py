@@ -19,7 +19,10 @@ from kmc.systems.population.setting import FlawPatches
 @pytest.mark.validation
 @pytest.mark.parametrize(("length", "depth"), [(5.0, math.inf), (math.inf, 3.0), (4.0, 8.0)])
 def test_supersaturation_with_sinks(length, depth):
-    """S − 1 = (j/e)/(K/λ + Kκ coth κL) far from voids, to 1 %; K/λ or its like left out is seen."""
+    """S − 1 = (j/e)/(K/λ + Kκ coth κL) far from voids, to 1 %; K/λ or its like left out is seen.
+
+    The least of them, 1/L beside 1/λ = 0.2 per µm, is 5 %. 500 s are 1900 times L²/D: steady.
+    """
     metal = medium(length, depth)
     gaps = run(Gaps(setting(flaws=0, medium=metal), np.random.default_rng(1)), 500.0)
     into = 1 / length + (1 / depth) / math.tanh(100.0 / depth) if depth < math.inf else 1 / length
@@ -69,7 +72,10 @@ def test_no_surface_diffusion_is_refused():
 
 @pytest.mark.validation
 def test_each_flaw_grows_only_above_its_own_supersaturation():
-    """S > exp(2γΩ/kTr), r of the flaw; below it a flaw stays as it is beside others that grow."""
+    """S > exp(2γΩ/kTr), r of the flaw; below it a flaw stays as it is beside others that grow.
+
+    As it is to rounding, 1e-9.
+    """
     given = replace(setting(20.0, 0.25, flaws=0, medium=medium(0.5)), flaws=FlawPatches(0, 0.05))
     gaps = Gaps(given, np.random.default_rng(1))
     radius = np.array([0.03, 0.05, 0.09, 0.15])
@@ -122,7 +128,10 @@ def test_nuclei_are_the_integral_of_their_rate():
 
 @pytest.mark.validation
 def test_plating_fills_a_lone_gap_from_its_rim():
-    """All that is plated goes into the gap until it is closed, the rest lifts the body."""
+    """All that is plated goes into the gap until it is closed, the rest lifts the body.
+
+    The ledger to rounding; the volume of the gap to 1 %, for vacancies that leave it.
+    """
     gaps = Gaps(setting(6.0, 0.25, flaws=0, medium=medium()), np.random.default_rng(1))
     gaps._draw(3.0, 3.0, gaps.setting.volume_factor * 1.5**3)
     gaps.ledger.initial = gaps.in_voids_per_um2
@@ -141,7 +150,10 @@ def test_plating_fills_a_lone_gap_from_its_rim():
 
 @pytest.mark.validation
 def test_what_is_stripped_and_plated_again_at_strong_sinks_is_flat():
-    """The body has risen by what it came down, but for vacancies that went to the far side."""
+    """The body has risen by what it came down, but for vacancies that went to the far side.
+
+    To 1e-9, what `run` allows the ledger to be off by.
+    """
     gaps = run(Gaps(setting(medium=medium(0.3)), np.random.default_rng(2)), 300.0)
     assert gaps.contact_fraction < 1.0
     assert gaps.ledger.settled > 0.8 * gaps.ledger.stripped

@@ -21,7 +21,10 @@ def profile(**how) -> MagnesiumProfile:
 
 @pytest.mark.validation
 def test_all_mg_of_the_metal_that_settled_is_in_front_of_contact():
-    """∫(c − c∞) = c∞ u t, as nothing passes the front; S falls off linearly to L = 100 µm."""
+    """∫(c − c∞) = c∞ u t, as nothing passes the front; S falls off linearly to L = 100 µm.
+
+    To rounding: what flows between two cells cancels in the sum.
+    """
     found = profile()
     found.follow(np.linspace(0, 3600, 40), np.linspace(0, 2.0, 40), np.full(40, 20.0))
     assert found.excess_um == pytest.approx(0.03 * 2.0, rel=1e-9)
@@ -29,7 +32,11 @@ def test_all_mg_of_the_metal_that_settled_is_in_front_of_contact():
 
 @pytest.mark.validation
 def test_first_and_last_stages_of_the_pile():
-    """c(0)/c∞ − 1 = 2u√(t/πD) at first, and grows at u²/D in the end; S = 1, so that D is even."""
+    """c(0)/c∞ − 1 = 2u√(t/πD) at first, and grows at u²/D in the end; S = 1, so that D is even.
+
+    The next term at first, u²t/2D, is 1.4 % of it here; in the end exp(−u²t/4D) is 0.7 %. The rest
+    of 4 and 3 % is for cells and steps.
+    """
     u, D = 3e-5, D_Mg_um2_s
     early = profile(first_um=2e-4)
     time_s = 1e-3 * D / u**2

@@ -56,7 +56,7 @@ def test_voids_of_the_box_and_of_a_population_under_its_rates(ratio, tmp_path):
     Boxes whose voids have the shape of equilibrium against voids that drink as half spheroids:
     each number within 2 standard errors of the two means and a tenth, but for the vacancies in
     voids and the contact lost at 1e7, where the page says that boxes have more than that allows.
-    And the page's means, within 2 standard errors.
+    And the page's means, within 2 standard errors and 0.5 %, as it has three digits.
     """
     n_boxes, events, *printed, agree = TABLE[ratio]
     boxes, after = [], []

@@ -43,6 +43,7 @@ def test_the_page_prints_what_its_runs_give(case):
 @pytest.mark.validation
 @pytest.mark.parametrize("current", [0.5, 0.05])
 def test_the_page_prints_what_a_line_scan_of_mg_sees(tmp_path, current):
+    """3 % where the order of sums differs, as above."""
     changes = {
         "upscale.domain_um": 40.0,
         "upscale.pressure_share": 1.0,

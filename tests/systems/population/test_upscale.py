@@ -112,6 +112,7 @@ def test_the_file_says_what_the_schema_says(small):
 
 @pytest.mark.validation
 def test_volume_stripped_is_that_of_voids_sink_and_storage(small):
+    """To rounding, what the ledger of a run may be off by; Faraday's figure has four digits."""
     s = kmc.load(small).samples
     left = s.stripped_um + s.initial_um - s.voids_um - s.sink_um - s.settled_um - s.storage_um
     assert np.abs(left).max() <= 1e-9 * s.stripped_um.max()
@@ -294,7 +295,7 @@ def test_plating_that_closes_every_flaw_for_good_is_said(cycled, tmp_path):
 @pytest.mark.slow
 @pytest.mark.validation
 def test_cycles_of_a_population(cycled):
-    """Charge of each step; what was plated is in voids or pushed the metal back."""
+    """Charge of each step; what was plated is in voids or pushed the metal back: to rounding."""
     found = kmc.load(cycled)
     assert found.stop_reason == "all 6 steps of the protocol are done"
     s = found.samples
@@ -637,7 +638,11 @@ def test_cells_too_coarse_for_the_rim_are_refused_with_what_would_do(tmp_path):
 
 @pytest.mark.validation
 def test_dislocations_of_the_stress_are_sinks():
-    """1/κ = αGb/σ, beside the sinks that are given as densities add; none without a stress."""
+    """1/κ = αGb/σ, beside the sinks that are given as densities add; none without a stress.
+
+    1 % would let through neither another b (a for a√3/2 is 15 % off) nor another stress; what
+    follows from the same numbers agrees to rounding.
+    """
 
     def facts(**changes) -> dict[str, float]:
         given = {"upscale.dislocation_modulus_GPa": 0.849, "upscale.pressure_share": 0.5}
