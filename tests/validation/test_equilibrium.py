@@ -52,7 +52,8 @@ def check_layer_occupation(
 def test_layer_occupation_at_room_temperature():
     """One vacancy at 298.15 K lives in L1 : L2 : bulk as 5233 : 15.2 : 1 (0.28 / 0.43 / 0.50 eV).
 
-    Time average over fifteen million hops on bcc_100, each ratio to about 1 %; 99.98 %.
+    Time average over fifteen million hops on bcc_100, each ratio to about 1 %; 99.98 %. 5 % of the
+    rounded figures is five standard errors.
     """
     ratios = check_layer_occupation()
     assert ratios[0] == pytest.approx(5233, rel=0.05, abs=0)
@@ -340,7 +341,7 @@ def test_enumerated_box_with_magnesium(events, resolution):
     """Two vacancies and one Mg in 128 sites: occupation by Boltzmann, all 1 024 128 states summed.
 
     Time-weighted shares of classes by layers and adjacency; sharp to 1.5 % or better (3.5 % in the
-    short run) for every marginal above 0.5 %. About 60 numbers within 5 standard errors: 99.9 %.
+    short run) for every marginal above 0.5 %. About 60 numbers within 4.5 standard errors: 99.9 %.
     """
     check_enumerated_box(events=events, resolution=resolution)
 

@@ -73,7 +73,10 @@ def drag(cells: int, kT: float, repulsion_eV: tuple, barriers: tuple) -> float:
 
 
 def test_an_atom_like_all_others_is_moved_as_often():
-    """Every vacancy that goes up a layer brings one atom down: R = 1."""
+    """Every vacancy that goes up a layer brings one atom down: R = 1.
+
+    To rounding of a linear system; in the model bonds are whole µeV, 4e-5 kT each: 1e-4.
+    """
     assert drag(4, 0.0257, (0.0, 0.0), (0.055, 0.055, 0.055)) == pytest.approx(1.0, rel=1e-6)
     lithium = {**ALLOY, "formation_energy_Mg_shell1_eV": 0.5, "formation_energy_Mg_shell2_eV": 0.5}
     lithium |= {"barrier_Li_near_Mg_eV": 0.055, "barrier_Mg_eV": 0.055}
@@ -83,7 +86,10 @@ def test_an_atom_like_all_others_is_moved_as_often():
 @pytest.mark.slow
 @pytest.mark.parametrize("temperature_K", [273.15, 298.15, 373.15])
 def test_drag_of_mg(temperature_K):
-    """The enumerated walk, carried to a wide slab by the cube of its width: within 1 %."""
+    """The enumerated walk, carried to a wide slab by the cube of its width: within 1 %.
+
+    No statistics: 1 % is for what terms beyond the cube leave of slabs of 6 and 8 cells.
+    """
     kT = naive.K_B_EV * temperature_K
     bulk = ALLOY["formation_energy_bulk_eV"]
     repulsion = tuple(ALLOY[f"formation_energy_Mg_shell{n}_eV"] - bulk for n in (1, 2))

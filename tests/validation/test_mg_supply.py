@@ -54,6 +54,7 @@ def test_dragged_mg_event_for_event():
     paired.compare_state()
     assert kinds["absorb"] > 20, kinds
     assert not snapshot.differences(paired.engine)
+    # R is far enough from 1 for the two ways of supply to be told apart.
     assert 0.3 * 0.5 < HOT.model().refill_mg_fraction < 0.3 * 0.8
 
 

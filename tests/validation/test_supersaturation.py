@@ -153,7 +153,10 @@ def test_a_reservoir_five_percent_off_is_noticed():
 def test_the_network_has_the_resistance_of_the_electrode(
     ratio, thickness_um, layers, temperature_K
 ):
-    """Without a run: mean of L2 to L6 within 2 % of the electrode's, L3 within 0.1 %."""
+    """Without a run: mean of L2 to L6 within 2 % of the electrode's, L3 within 0.1 %.
+
+    L3 is where S is the electrode's; L2 to L6 lie a layer farther in the mean, where it has fallen.
+    """
     setup = replace(
         FLAT, layers=layers, electrode_thickness_um=thickness_um, temperature_K=temperature_K
     )
@@ -168,7 +171,8 @@ def test_the_network_has_the_resistance_of_the_electrode(
 
 @pytest.mark.parametrize("face", naive.ORIENTATIONS)
 def test_the_network_on_every_face(face):
-    """Faces whose hops stay in a layer, or go up three: L3 to L6 within 5 %."""
+    """Faces whose hops stay in a layer, or go up three: L3 to L6 within 5 %, for the fall of S over
+    these layers."""
     setup = replace(FLAT, lattice=face, overrides={}, electrode_thickness_um=100.0)
     found = supersaturation.of_layers(model_of(setup, 1e6))
     assert found[2:6].mean() == pytest.approx(exact(setup), rel=0.05)
@@ -180,7 +184,8 @@ def test_the_network_on_every_face(face):
 def test_true_rates_have_one_resistance_in_series(layers, thickness_um):
     """Without acceleration: sink at L from L3, every layer one hop of resistance d/D_v.
 
-    At 0.02 µm S − 1 was 18 % too high with 24 layers and 39 % with 48.
+    At 0.02 µm S − 1 was 18 % too high with 24 layers and 39 % with 48. Exact but for bonds of whole
+    µeV: 5e-5, as above.
     """
     setup = replace(FLAT, overrides={}, electrode_thickness_um=thickness_um, layers=layers)
     model = setup.model()
@@ -202,7 +207,10 @@ def test_true_rates_have_one_resistance_in_series(layers, thickness_um):
     ],
 )
 def test_the_network_with_sinks(sinks, distance_um, ratio):
-    """S − 1 = (j/e)/(K/λ + K κ coth κL) at L3, to 1e-3, barriers raised or not; L = 100 µm."""
+    """S − 1 = (j/e)/(K/λ + K κ coth κL) at L3, to 1e-3, barriers raised or not; L = 100 µm.
+
+    The electrode's to 5e-5, for bonds of whole µeV; the network's as without sinks.
+    """
     setup = replace(FLAT, overrides={}, electrode_thickness_um=100.0)
     model = replace(model_of(setup, ratio), **sinks)
     true = (exact(setup) - 1) * distance_um / 100

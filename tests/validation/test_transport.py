@@ -114,6 +114,7 @@ def test_magnesium_diffusion():
     """D_Mg = f a² ν exp(−(E_f,1 + E_Mg)/kT) as Mg moves in the model: 6.4e-14 cm²/s at 25 °C.
 
     The rate is taken from the kernel, no statistics. D_Mg,DFT of the paper is 2.06e-13 (Zhao et
-    al., Nat. Commun. 2025, doi:10.1038/s41467-025-59567-8, Supplementary Table 1).
+    al., Nat. Commun. 2025, doi:10.1038/s41467-025-59567-8, Supplementary Table 1). 2 % is for
+    rounded figures, and less than half of what 5 % in ν would change; 0.31 has two digits.
     """
     check_magnesium_diffusion()
