@@ -117,7 +117,10 @@ STRIPS = {"10 µm": 8000, "72 layers": 8000}
 @pytest.mark.long
 @pytest.mark.parametrize("name", CASES)
 def test_supersaturation_of_a_real_electrode(name):
-    """Mean over L2 to L6 within 5 % of 1 + jL/(eρD_v c_eq), known to 2 %; 4 standard errors."""
+    """Mean over L2 to L6 within 5 % of 1 + jL/(eρD_v c_eq), known to 2 %; 4 standard errors.
+
+    Of the 5 % the network of the layers itself takes up to 2, without a run (below).
+    """
     setup, ratio = CASES[name]
     found = right(setup, ratio, STRIPS.get(name, 20_000), 800)[-1]
     true = exact(setup)
