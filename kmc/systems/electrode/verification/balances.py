@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,9 +41,13 @@ def wrong_rows(
 
 
 def _expected(
-    rows, resolved, conditions, has_interface, plan: tuple[Planned, ...]
+    rows: np.ndarray,
+    resolved: Mapping[str, Any],
+    conditions: Mapping[str, Any],
+    has_interface: bool,
+    plan: tuple[Planned, ...],
 ) -> Iterator[tuple[str, np.ndarray]]:
-    there = rows.dtype.names
+    there = rows.dtype.names or ()
     resting = np.zeros(len(rows), dtype=bool)
     # Current density given and voltage held in each row, NaN where none is held.
     if plan:
@@ -87,7 +91,7 @@ def _expected(
     if "overpotential_charge_transfer_V" in there:
         terms = ("concentration", "charge_transfer", "constriction", "series")
         columns = [f"overpotential_{term}_V" for term in terms]
-        yield "overpotential_V", sum(rows[name] for name in columns if name in there)
+        yield "overpotential_V", np.asarray(sum(rows[name] for name in columns if name in there))
     if "vacancies_seen" in there:
         seen, expected = rows["vacancies_seen"], rows["vacancies_expected"]
         yield "vacancy_activity", electrochemistry.vacancy_activity(seen, expected)
@@ -111,7 +115,7 @@ def _expected(
         yield "local_stress_MPa", np.array([local_stress_MPa(p, c, limit) for p, c in stresses])
 
 
-def _of_steps(rows, plan: tuple[Planned, ...], name: str, default: float) -> np.ndarray:
+def _of_steps(rows: np.ndarray, plan: tuple[Planned, ...], name: str, default: float) -> np.ndarray:
     """A number of the step of each row; that of the run where a step has none of its own."""
     if not plan:
         return np.full(len(rows), default)
@@ -126,7 +130,13 @@ def valence_of(resolved: Mapping[str, Any]) -> int:
     return VALENCES.get(metal, 1)  # a name that someone changed is a breach of the settings
 
 
-def _terms(rows, flows, settings, thermal_V, held) -> Iterator[tuple[str, np.ndarray]]:
+def _terms(
+    rows: np.ndarray,
+    flows: np.ndarray,
+    settings: Mapping[str, Any],
+    thermal_V: Sequence[float],
+    held: np.ndarray,
+) -> Iterator[tuple[str, np.ndarray]]:
     """Terms of the overpotential that follow from other columns, while current flows."""
     current = rows["current_density_mA_cm2"]
     # Rows in which ions pushed the metal up have no activity, and no concentration term.

@@ -57,7 +57,9 @@ class InterfaceColumns:
     def _rim(self) -> Rim:
         return Rim(self.lattice)
 
-    def _counts(self, occupancy: np.ndarray, shell: int, species: int, layer: int | None = None):
+    def _counts(
+        self, occupancy: np.ndarray, shell: int, species: int, layer: int | None = None
+    ) -> np.ndarray:
         """Neighbours of every site of L1 and L2 that hold a species, in one layer or in all."""
         near = self._near[shell - 1]
         found = (near >= 0) & (occupancy[near] == species)

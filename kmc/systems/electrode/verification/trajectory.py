@@ -271,7 +271,7 @@ class _Audit:
                 expected = f"{last}: a finished run ends with a frame"
                 yield Breach("moment", "/frames/events", len(frames) - 1, there, expected)
 
-    def _row_of(self, frame) -> int | None:
+    def _row_of(self, frame: np.void) -> int | None:
         """The sample of the same time: several can have the same number of events."""
         # By bisection, as times never fall; several rows may share one.
         times = self.rows["time_s"]
