@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import binomtest
 
 from kmc.campaign.calibration.sentences import plain
-from kmc.campaign.convergence.findings import Finding, exponent_text, ratio_text
+from kmc.campaign.convergence.findings import Finding, Level, exponent_text, ratio_text
 from kmc.campaign.convergence.outcome import Convergence
 from kmc.campaign.critical.question import Critical
 from kmc.common.formatting import figure, label, quantity
@@ -115,7 +115,7 @@ def _panel(axes: Axes, one: Finding, physical: float) -> None:
     _limits(axes, one, positive)
 
 
-def _limits(axes: Axes, one: Finding, positive) -> None:
+def _limits(axes: Axes, one: Finding, positive: Sequence[Level]) -> None:
     """Limits of the y axis: all means, their intervals unless very wide, and the physical ratio."""
     ends = [level.mean for level in positive] + [r.high for r in one.levels if r.high > 0]
     ends += [level.low for level in positive if level.low > 0.1 * level.mean]
@@ -133,7 +133,7 @@ def _limits(axes: Axes, one: Finding, positive) -> None:
 def _legend(page: Figure, found: Convergence) -> None:
     """Legend of the marks that occur."""
 
-    def mark(marker: str, colour: str, text: str, **more) -> Line2D:
+    def mark(marker: str, colour: str, text: str, **more: Any) -> Line2D:
         return Line2D([], [], ls="", marker=marker, color=colour, ms=4, label=text, **more)
 
     ones = found.findings.values()

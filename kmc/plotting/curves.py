@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from kmc.files.reader import Trajectory
 from kmc.plotting import style
 
 
-def draw_curves(part, trajectories: Sequence[Trajectory], *, mark_frames: bool = False) -> None:
+def draw_curves(
+    part: Figure | SubFigure, trajectories: Sequence[Trajectory], *, mark_frames: bool = False
+) -> None:
     """Two panels: contact fraction and overpotential, or energy and vacancies without them."""
     upper, lower = part.subplots(2, 1, sharex=True)
     runs = [t for t in trajectories if len(t.samples)]
@@ -77,7 +80,7 @@ def draw_curves(part, trajectories: Sequence[Trajectory], *, mark_frames: bool =
                 style.beside(upper, "rest", at, (4, 0), xycoords=place)
 
 
-def _draw_contact(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> None:
+def _draw_contact(axes: Axes, xs: Sequence[np.ndarray], trajectories: Sequence[Trajectory]) -> None:
     alloys = any("Mg" in t.species for t in trajectories)
     for index, (x, t) in enumerate(zip(xs, trajectories, strict=True)):
         colours = style.run_style(index)
@@ -105,7 +108,9 @@ def _thick_and_thin(axes: Axes, thick: str, thin: str, loc: Any) -> None:
     axes.legend(handles=keys, loc=loc, ncols=2, handlelength=1.8)
 
 
-def _draw_overpotential(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> None:
+def _draw_overpotential(
+    axes: Axes, xs: Sequence[np.ndarray], trajectories: Sequence[Trajectory]
+) -> None:
     volts = [t.samples["overpotential_V"] for t in trajectories]
     terms = _terms(trajectories[0]) if len(xs) == 1 else {}
     known = [np.isfinite(v) for v in volts]

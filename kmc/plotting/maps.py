@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize, to_rgba
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
 from scipy.spatial import cKDTree
 
@@ -226,11 +227,17 @@ def keys_of(views: Sequence[View]) -> list[Patch]:
     return keys + chemistry_keys(views)
 
 
-def depth_bar(part, axes, views: Sequence[View], scale: DepthScale, **options) -> None:
+def depth_bar(
+    part: Figure | SubFigure,
+    axes: Axes | Sequence[Axes],
+    views: Sequence[View],
+    scale: DepthScale,
+    **options: Any,
+) -> None:
     """The colour bar below one or several maps."""
     mappable = ScalarMappable(scale.norm, scale.colours)
-    options = {"location": "bottom", "aspect": 28, "pad": 0.02, "shrink": 0.9} | options
-    bar = part.colorbar(mappable, ax=axes, ticks=scale.ticks, **options)
+    look: Any = {"location": "bottom", "aspect": 28, "pad": 0.02, "shrink": 0.9} | options
+    bar = part.colorbar(mappable, ax=axes, ticks=scale.ticks, **look)
     # One void at a corner is drawn in four pieces.
     note = "\nedges are periodic: a void goes on at the opposite one"
     bar.set_label(views[0].label + (note if any(v.crosses_edge for v in views) else ""))

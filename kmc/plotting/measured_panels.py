@@ -101,11 +101,13 @@ def legend(
     ]
 
 
-def _series(tables, metals, colours) -> Iterator[tuple]:
+def _series(
+    tables: Sequence[Measured], metals: Sequence[str], colours: Sequence[str]
+) -> Iterator[tuple[pd.DataFrame, dict[str, Any]]]:
     """Rows of each sample, with its colour and marker."""
     taken: dict[str, str | None] = dict.fromkeys(METALS)
-    for metal, colour in zip(metals, colours, strict=True):
-        taken[metal] = taken.get(metal) or colour
+    for metal, of_run in zip(metals, colours, strict=True):
+        taken[metal] = taken.get(metal) or of_run
     order = (style.BLUE, style.VERMILLION, style.GREEN, style.PURPLE, style.ORANGE, style.BLACK)
     free = [c for c in order if c not in colours]
     number, drawn = 0, set()
@@ -129,7 +131,16 @@ def _side(axes: Axes, x: float) -> str:
     return "left" if along < _FAR else "right"
 
 
-def _say(axes: Axes, x, y, note: str, shift, colour: str, ha: str = "left", **place) -> None:
+def _say(
+    axes: Axes,
+    x: float,
+    y: float,
+    note: str,
+    shift: tuple[float, float],
+    colour: str,
+    ha: str = "left",
+    **place: Any,
+) -> None:
     if note:
         look = {"ha": ha, "va": "center", "color": colour, "fontsize": 6.5, "zorder": 2.5} | place
         style.write_over(partial(style.beside, axes), note, (x, y), shift, **look)

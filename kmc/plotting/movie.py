@@ -308,7 +308,7 @@ class _Movie:
         progress(len(self.frames), len(self.frames))
 
 
-def _write_gif(movie: _Movie, path: Path, per_second: float, progress) -> None:
+def _write_gif(movie: _Movie, path: Path, per_second: float, progress: FrameProgress) -> None:
     # One palette for all frames keeps colours steady and the file small: the most frequent colours
     # of the last one exactly, the others approximately.
     last = movie.picture(len(movie.frames) - 1)
@@ -332,7 +332,7 @@ def _write_gif(movie: _Movie, path: Path, per_second: float, progress) -> None:
     next(pictures).save(path, save_all=True, append_images=pictures, duration=duration, loop=0)
 
 
-def _write_mp4(movie: _Movie, path: Path, per_second: float, progress) -> None:
+def _write_mp4(movie: _Movie, path: Path, per_second: float, progress: FrameProgress) -> None:
     width, height = movie.canvas.get_width_height()
     # Raw frames go through a pipe: no folder of pictures is left when it fails.
     command = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,9 @@ from kmc.files.samples import Frame
 from kmc.plotting import curves, maps, section_panels, style
 
 _MAX_PANELS = 24
+
+# Frames to draw: their numbers, or which of so many; by default each picture has its own.
+Chosen = Sequence[int] | Callable[[int], Sequence[int]] | None
 
 
 def about(trajectory: Trajectory) -> tuple[str, str]:
@@ -79,7 +82,9 @@ def overview(trajectory: Trajectory) -> Figure:
     return page
 
 
-def _section_key(part, trajectories: Sequence[Trajectory], more: Sequence[Patch] = ()) -> None:
+def _section_key(
+    part: SubFigure, trajectories: Sequence[Trajectory], more: Sequence[Patch] = ()
+) -> None:
     keys = [*section_panels.keys_of(trajectories), *more]
     style.patch_key(part, keys, 2 if len(keys) == 4 or more else 3, "outside lower center")
 
@@ -87,7 +92,7 @@ def _section_key(part, trajectories: Sequence[Trajectory], more: Sequence[Patch]
 # --- panels of one kind, of one or several files --------------------------------------------------
 
 
-def summary_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
+def summary_picture(trajectories: Sequence[Trajectory], frames: Chosen = None) -> Figure:
     """The overview of one run; of several, their curves in one panel and their last maps."""
     if len(trajectories) == 1 and frames is None:
         return overview(trajectories[0])
@@ -99,14 +104,14 @@ def summary_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
     return page
 
 
-def contact_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
+def contact_picture(trajectories: Sequence[Trajectory], frames: Chosen = None) -> Figure:
     """Contact fraction and overpotential of one or several runs."""
     page, body = page_of(trajectories, 2.75, _labels(trajectories))
     curves.draw_curves(body, trajectories)
     return page
 
 
-def map_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
+def map_picture(trajectories: Sequence[Trajectory], frames: Chosen = None) -> Figure:
     """Maps of the interface: frames of one run side by side, or the last of each run."""
     rows, tallest = _rows(trajectories, frames, 4 if len(trajectories) == 1 else 1, 0.3)
     page, body = page_of(trajectories, sum(tallest) + 0.95, [""])
@@ -114,7 +119,7 @@ def map_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
     return page
 
 
-def section_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
+def section_picture(trajectories: Sequence[Trajectory], frames: Chosen = None) -> Figure:
     """Cross-sections, one below the other: frames of one run, or the last of each run."""
     chosen = _chosen(trajectories, frames, 4 if len(trajectories) == 1 else 1)
     panels = []
@@ -140,7 +145,7 @@ def section_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
     return page
 
 
-def _chosen(trajectories: Sequence[Trajectory], frames, default: int) -> list[list[Frame]]:
+def _chosen(trajectories: Sequence[Trajectory], frames: Chosen, default: int) -> list[list[Frame]]:
     """Frames of each run: those asked for, else `default` of them spread over the run."""
     found = []
     for t in trajectories:
@@ -169,7 +174,7 @@ def _chosen(trajectories: Sequence[Trajectory], frames, default: int) -> list[li
 
 
 def _rows(
-    trajectories: Sequence[Trajectory], frames, default: int, title_in: float
+    trajectories: Sequence[Trajectory], frames: Chosen, default: int, title_in: float
 ) -> tuple[list[list[maps.View]], list[float]]:
     """Maps in rows, and the heights of these in inches.
 
@@ -188,7 +193,12 @@ def _rows(
     return rows, [max(v.shape for v in row) * 2.9 / columns + title_in for row in rows]
 
 
-def _map_grid(part, trajectories, rows, heights) -> None:
+def _map_grid(
+    part: SubFigure,
+    trajectories: Sequence[Trajectory],
+    rows: Sequence[Sequence[maps.View]],
+    heights: Sequence[float],
+) -> None:
     """Maps with the time or capacity of each, and the file where there are several."""
     columns = max(map(len, rows))
     map_in = 2.9 / columns

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,6 +13,9 @@ from matplotlib.ticker import MaxNLocator
 from kmc.analysis import mixing
 from kmc.plotting import style
 from kmc.plotting.pages import page_of
+
+if TYPE_CHECKING:
+    from kmc.analysis.profiles import Profiles
 
 _MAX_MOMENTS = 5
 _ROW_IN = 1.35
@@ -72,7 +75,7 @@ def profiles_picture(found: Sequence, names: Sequence[str] = ("",), runs: Sequen
     return page
 
 
-def _has_mg(profile) -> bool:
+def _has_mg(profile: Profiles) -> bool:
     return bool(profile.table["mg_fraction"].max() > 0)
 
 

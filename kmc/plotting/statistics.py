@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import ListedColormap, LogNorm
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from kmc.common.formatting import plural
 from kmc.plotting import style
 from kmc.plotting.pages import page_of
+
+if TYPE_CHECKING:
+    from kmc.analysis.history import VoidHistory
+    from kmc.analysis.ripening import Ripening
 
 _MAX_MOMENTS = 4  # size distributions in one panel
 _MAX_LINES = 40  # lifelines in one picture
@@ -25,7 +29,7 @@ _LIGHT, _DARK = 0.42, 1.0
 # --- number and volume ----------------------------------------------------------------------------
 
 
-def voids_picture(histories: Sequence, names: Sequence[str], runs: Sequence) -> Figure:
+def voids_picture(histories: Sequence[VoidHistory], names: Sequence[str], runs: Sequence) -> Figure:
     """Number of voids, their share of the vacancies' volume and the largest, frame by frame."""
     page, body = page_of(runs, 3.7, names)
     _draw_numbers(body, histories)
@@ -33,7 +37,7 @@ def voids_picture(histories: Sequence, names: Sequence[str], runs: Sequence) -> 
 
 
 @style.styled()
-def plot_voids(history) -> Figure:
+def plot_voids(history: VoidHistory) -> Figure:
     """Number, volume and lifelines of the voids of one run; `VoidHistory.plot`."""
     lives = _height(_lanes(history)) + 1.2
     page = style.new_figure(style.COLUMN_IN, 3.7 + lives)
@@ -50,7 +54,7 @@ _NUMBERS = {
 }
 
 
-def _draw_numbers(body, histories: Sequence) -> None:
+def _draw_numbers(body: SubFigure, histories: Sequence[VoidHistory]) -> None:
     axes = body.subplots(3, 1, sharex=True)
     moments = []
     for history in histories:
@@ -76,7 +80,7 @@ def _draw_numbers(body, histories: Sequence) -> None:
 
 
 def sizes_picture(
-    histories: Sequence,
+    histories: Sequence[VoidHistory],
     names: Sequence[str],
     runs: Sequence,
     frames: Sequence[Sequence[int]] | None,
@@ -149,7 +153,9 @@ _EVENTS: dict[str, dict[str, Any]] = {
 }
 
 
-def lifelines_picture(histories: Sequence, names: Sequence[str], runs: Sequence) -> Figure:
+def lifelines_picture(
+    histories: Sequence[VoidHistory], names: Sequence[str], runs: Sequence
+) -> Figure:
     """Each void as a line from its first to its last frame, with its volume as colour and width.
 
     Thin lines connect voids that coalesce or split. Of more than forty voids those with the largest
@@ -166,7 +172,9 @@ def _height(lanes: dict) -> float:
     return 0.4 + 0.085 * max(8, len(lanes))
 
 
-def _draw_lifelines(page, histories: Sequence, names: Sequence[str]) -> None:
+def _draw_lifelines(
+    page: SubFigure, histories: Sequence[VoidHistory], names: Sequence[str]
+) -> None:
     lanes = [_lanes(history) for history in histories]
     options: Any = {"sharex": True, "squeeze": False, "height_ratios": list(map(_height, lanes))}
     all_axes = page.subplots(len(histories), 1, **options)[:, 0]
@@ -195,7 +203,7 @@ def _draw_lifelines(page, histories: Sequence, names: Sequence[str]) -> None:
     page.legend(handles=keys, loc="outside lower center", **look)
 
 
-def _lanes(history) -> dict[int, int]:
+def _lanes(history: VoidHistory) -> dict[int, int]:
     """Row of each void: in the order of the first frame, coalescing ones beside each other."""
     table = history.table
     if not len(table):
@@ -222,7 +230,15 @@ def _lanes(history) -> dict[int, int]:
     return {track: place for place, track in enumerate(order)}
 
 
-def _draw_tracks(axes, history, lane, x_key, scale, colours, norm) -> None:
+def _draw_tracks(
+    axes: Axes,
+    history: VoidHistory,
+    lane: Mapping[int, int],
+    x_key: str,
+    scale: float,
+    colours: ListedColormap,
+    norm: LogNorm,
+) -> None:
     """The line of each void, and marks of its events."""
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
@@ -270,7 +286,7 @@ def _draw_tracks(axes, history, lane, x_key, scale, colours, norm) -> None:
 
 
 @style.styled()
-def ripening_picture(found) -> Figure:
+def ripening_picture(found: Ripening) -> Figure:
     """Size of every void against the time of the rest; below it the mean radius and the number."""
     table = found.table
     page = style.new_figure(style.COLUMN_IN, 3.6)

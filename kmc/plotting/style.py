@@ -5,16 +5,18 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import XAxis, YAxis
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, NullFormatter
+from numpy.typing import ArrayLike
 
 from kmc.common.conditions import driven_by, temperatures
 from kmc.common.formatting import duration, figure, monolayers, prefix_for
@@ -22,6 +24,9 @@ from kmc.common.outputs import replacing
 from kmc.errors import InputError
 from kmc.files.reader import Trajectory
 from kmc.files.samples import Frame
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMN_IN = 3.4  # one column of most journals, 86 mm
 PAGE_IN = 7.0  # two columns, 178 mm
@@ -277,7 +282,7 @@ def moment(trajectory: Trajectory, frame: Frame) -> str:
     return f"t = {duration(frame.time_s)}"
 
 
-def moment_of(row, x_key: str) -> str:
+def moment_of(row: pd.Series, x_key: str) -> str:
     """Capacity or time of a row of a table; `x_key` as from `table_axis`."""
     if x_key == "frame":
         return f"frame {row[x_key]}"
@@ -344,7 +349,9 @@ def scaled_axis(values: np.ndarray, name: str, unit: str) -> tuple[float, str]:
     return scale, f"{name} ({prefix}{unit})"
 
 
-def line(axes: Axes, x, y, color: str, **look) -> None:
+def line(
+    axes: Axes, x: Sequence[float] | np.ndarray, y: ArrayLike, color: str, **look: Any
+) -> None:
     """A curve, with dots where it has few points."""
     marker = "o" if len(x) < 4 else None
     axes.plot(x, y, color=color, marker=marker, markersize=3, clip_on=False, **look)
@@ -360,13 +367,13 @@ def beside(axes: Axes, text: str, at: tuple, shift: tuple[float, float], **look:
     axes.annotate(text, at, xytext=shift, textcoords="offset points", **look)
 
 
-def span(axes: Axes, x) -> None:
+def span(axes: Axes, x: Sequence[float] | np.ndarray) -> None:
     """Limits of the x axis from the first to the last value, also where these are equal."""
     if len(x):
         axes.set_xlim(x[0], x[-1] if x[-1] > x[0] else x[0] + 1)
 
 
-def plain_log_axis(axis, low: float, high: float) -> None:
+def plain_log_axis(axis: XAxis | YAxis, low: float, high: float) -> None:
     """Ticks of a logarithmic axis as plain numbers, by the number of decades."""
     decades = np.log10(high / low)
     # Few decades want ticks between the powers of ten, many leave no room for them.
@@ -376,13 +383,15 @@ def plain_log_axis(axis, low: float, high: float) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def log_axis(axis) -> None:
+def log_axis(axis: XAxis | YAxis) -> None:
     """Make an axis logarithmic, with plain numbers."""
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})
     plain_log_axis(axis, *axis.get_view_interval())
 
 
-def grid(part, rows: Sequence[Sequence[Any]], **shared: Any) -> Iterator[tuple[Any, Any]]:
+def grid(
+    part: Figure | SubFigure, rows: Sequence[Sequence[Any]], **shared: Any
+) -> Iterator[tuple[Any, Any]]:
     """Axes for what stands in rows, one at a time; where a row is shorter the place stays blank."""
     panels = part.subplots(len(rows), max(map(len, rows)), squeeze=False, **shared)
     for line, row in zip(panels, rows, strict=True):
@@ -421,7 +430,7 @@ def empty(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.5, text, color=GREY, wrap=True, **place).set_in_layout(False)
 
 
-def depths(share) -> np.ndarray:
+def depths(share: np.ndarray) -> np.ndarray:
     """Colours from light (0) to dark (1), for sizes, depths and sequences in time."""
     return matplotlib.colormaps["YlGnBu"](share)
 
@@ -445,7 +454,7 @@ def table_axis(tables: Sequence) -> tuple[str, float, str, float]:
     The capacity, or the time where that stands still over a tenth of it, or falls.
     """
 
-    def rests(table) -> bool:
+    def rests(table: pd.DataFrame) -> bool:
         # A table of voids or layers has many rows of one moment.
         moments = table[["time_s", "capacity_monolayers"]].drop_duplicates().sort_values("time_s")
         steps_s = np.diff(moments["time_s"].to_numpy(float))

@@ -142,7 +142,9 @@ def _zipped(ds: xr.Dataset, name: str) -> list[str]:
     return [str(n) for n, c in ds.coords.items() if c.dims == (dim,) and n not in (name, dim)]
 
 
-def _reduced(ds, values, x: str | None, y: str | None, where: Mapping[str, Any]):
+def _reduced(
+    ds: xr.Dataset, values: xr.DataArray, x: str | None, y: str | None, where: Mapping[str, Any]
+) -> tuple[xr.DataArray, str, str | None]:
     """Values with x, y and replica as their only dimensions, and the names of x and y."""
 
     def choices(name: str) -> str:
@@ -241,7 +243,9 @@ def sweep_picture(
     return _lines(table, axes_names, title, what, _zipped(ds, axes_names[-1]))
 
 
-def _lines(table, names: Sequence[str], title: str, what: str, zipped: Sequence[str]) -> Figure:
+def _lines(
+    table: pd.DataFrame, names: Sequence[str], title: str, what: str, zipped: Sequence[str]
+) -> Figure:
     """Points, joined along x where nothing else changes between them."""
     page = style.new_figure(style.COLUMN_IN, 2.5)
     axes = page.subplots()
@@ -310,11 +314,11 @@ def _lines(table, names: Sequence[str], title: str, what: str, zipped: Sequence[
     return page
 
 
-def _runs(n) -> str:
+def _runs(n: pd.Series) -> str:
     return f"{n.min()}" if n.min() == n.max() else f"{n.min()} to {n.max()}"
 
 
-def _heat_map(table, names: Sequence[str], title: str) -> Figure:
+def _heat_map(table: pd.DataFrame, names: Sequence[str], title: str) -> Figure:
     if len(names) < 2:
         raise InputError("a heat map needs two axes that vary", advice="Leave --heatmap away.")
     y_name, x_name = names
@@ -381,7 +385,7 @@ def spans_decades(values: np.ndarray) -> bool:
     return len(finite) > 1 and finite.min() > 0 and finite.max() / finite.min() >= _LOG_FROM
 
 
-def scale_axis(axes: Axes, which: str, values: np.ndarray, edges=None) -> None:
+def scale_axis(axes: Axes, which: str, values: np.ndarray, edges: np.ndarray | None = None) -> None:
     """Make the x or y axis logarithmic, with plain numbers, where the values span decades."""
     if spans_decades(values):
         axes.set(**{f"{which}scale": "log"})
@@ -390,7 +394,7 @@ def scale_axis(axes: Axes, which: str, values: np.ndarray, edges=None) -> None:
         style.plain_log_axis(axis, float(ends.min()), float(ends.max()))
 
 
-def _numeric(column) -> bool:
+def _numeric(column: pd.Series) -> bool:
     return column.dtype.kind in "if"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.patheffects import withStroke
 
 from kmc.common.formatting import duration, figure
@@ -48,7 +48,9 @@ def _chosen(run: PopulationRun, frames: Sequence[int] | None, most: int) -> list
     return (picked if enough else first[style.evenly(len(first), most)]).tolist()
 
 
-def _sheet(runs: Sequence[PopulationRun], width_in: float, height_in: float, foot_in=0.01):
+def _sheet(
+    runs: Sequence[PopulationRun], width_in: float, height_in: float, foot_in: float = 0.01
+) -> tuple[style.Picture, SubFigure]:
     """A page whose panels carry the names of several runs."""
     about = describe(runs[0])
     return style.sheet(runs, (width_in, height_in), about, names=[""], foot_in=foot_in)
