@@ -94,7 +94,10 @@ def test_diffusivity_of_Mg(supersaturation):
 @pytest.mark.slow
 @pytest.mark.validation
 def test_equilibrium_of_one_Mg():
-    """Without any vacancy one Mg is in each layer as exp(−H/kT) says, at 1200 K; 99.99 %."""
+    """Without any vacancy one Mg is in each layer as exp(−H/kT) says, at 1200 K.
+
+    4.5 standard errors of 20 blocks, by Student's t 99.8 % for all layers together.
+    """
     engine = HOT.engine(np.where(np.arange(HOT.n_sites) == 40, MG, LI), 44, log_events=200_000)
     engine.advance(events=200_000)
     log, layers = engine.log, HOT.box.layer
