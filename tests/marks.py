@@ -1,4 +1,4 @@
-"""Which cases of a test wait for the slow suite."""
+"""Which cases of a test wait for the slow or the long suite."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ import pytest
 def slow(*values):
     """The values of a case that takes longer than the default suite allows."""
     return pytest.param(*values, marks=pytest.mark.slow)
+
+
+def long(*values):
+    """The values of a case that takes a minute or more."""
+    return pytest.param(*values, marks=pytest.mark.long)
 
 
 def slow_but(kept: Collection, cases: Iterable) -> list:

@@ -302,7 +302,7 @@ def test_a_killed_sweep_takes_its_workers_along_and_goes_on(tmp_path, undisturbe
     finally:
         process.kill()
         process.wait()
-    wait_for(lambda: not any(alive(pid) for pid in workers))
+    wait_for(lambda: not any(is_running(pid) for pid in workers))
     assert len(folder.done()) < 4
     assert run_sweep(folder, local(folder), Silent()).done == 4
     assert results(folder) == undisturbed["long"]
@@ -448,7 +448,7 @@ def wait_for(condition):
         time.sleep(0.05)
 
 
-def alive(pid: int) -> bool:
+def is_running(pid: int) -> bool:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False

@@ -102,11 +102,11 @@ def test_drafts_that_kills_left_behind_are_removed(folder):
     process.wait()
     dead = [folder.path / f".index.{process.pid}.part.json",
             folder.path / "points" / f".a.h5.{process.pid}.part"]  # fmt: skip
-    alive = folder.path / "points" / f".b.h5.{os.getpid()}.part"
-    for path in (*dead, alive):
+    of_this_process = folder.path / "points" / f".b.h5.{os.getpid()}.part"
+    for path in (*dead, of_this_process):
         path.write_bytes(b"half")
     folder.clean_up()
-    assert [path.exists() for path in (*dead, alive)] == [False, False, True]
+    assert [path.exists() for path in (*dead, of_this_process)] == [False, False, True]
 
 
 def test_permissions_of_a_file_survive(folder):

@@ -48,8 +48,8 @@ def sponge(setup, rng, magnesium=0) -> np.ndarray:
         occupancy[: depth * n] = np.where(rng.random(depth * n) < share, LI, VACANCY)
         oracle.occupancy = occupancy.tolist()
         weights = oracle.strip_weights()
-        alive, vacant = oracle.reached(weights), oracle.reached(oracle.plate_weights())
-        if min(len(weights) - len(alive), len(alive), len(vacant)) >= 2:
+        connected_now, vacant = oracle.reached(weights), oracle.reached(oracle.plate_weights())
+        if min(len(weights) - len(connected_now), len(connected_now), len(vacant)) >= 2:
             break
     if magnesium:
         occupancy[np.flatnonzero(occupancy[: depth * n] == LI)[::5]] = MG

@@ -68,7 +68,7 @@ def test_first_voids_come_at_the_rate_of_theory():
 
 
 @pytest.mark.validation
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_far_reservoir_leaves_its_mark():
     """With a reservoir five times farther the box is faster than I A by its own stock.
 

@@ -372,12 +372,12 @@ class NaiveSimulation:
         """Those of the sites that hold connected metal or, vacant, are beside it."""
         if not self.conditions.spares:
             return set(sites)
-        alive = self.connected()
+        reached = self.connected()
         found = set()
         for site in sites:
             near = [int(j) for shell in (0, 1) for j in self.box.neighbours[shell][site]]
-            beside = site in self.conditions.conductive or any(j in alive for j in near)
-            if beside if self.occupancy[site] == VACANCY else site in alive:
+            beside = site in self.conditions.conductive or any(j in reached for j in near)
+            if beside if self.occupancy[site] == VACANCY else site in reached:
                 found.add(site)
         return found
 

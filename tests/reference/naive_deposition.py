@@ -238,10 +238,10 @@ class NaiveDeposition:
             place, n = divmod(b, 7)
             binding = self.bond * n + (0.0 if place == self.metal else self.substrate[place])
             sides = 6 if place == self.metal else 5
-            alive = sum(site in held for site in self.bins[b])
+            n_connected = sum(site in held for site in self.bins[b])
             allowed = n < sides and binding - 3 * self.bond <= cutoff_V
             weight = math.exp(-strip_lambda * (binding - least) / self.kT)
-            parts.append(alive * weight if allowed else 0.0)
+            parts.append(n_connected * weight if allowed else 0.0)
         if sum(parts) == 0:
             return False
         members = self.bins[self._chosen(rng.random() * sum(parts), bins, parts)]

@@ -64,11 +64,11 @@ def test_connected_is_what_the_flood_fill_finds(lattice):
         columns = rng.random(box.sites_per_layer) < 0.1
         for conductive in (None, columns):
             collector = Collector(box, conductive)
-            net, alive = connection_of(model, collector), collector.connected(occupancy)
+            net, connected_now = connection_of(model, collector), collector.connected(occupancy)
             for site in np.flatnonzero(occupancy):
                 number = model.kernel_lattice.kernel_sites(site)
                 found = connection.connected(engine.geometry, engine.state, net, number)
-                assert found == alive[site]
+                assert found == connected_now[site]
 
 
 @pytest.mark.slow
@@ -76,17 +76,17 @@ def test_connected_is_what_the_flood_fill_finds(lattice):
 def test_an_atom_is_drawn_by_its_weight_among_connected_ones():
     """Weights of connected atoms over their sum; z-test of each class of weights, 99.9 %."""
     engine = Engine(model_of(), patchy(), np.random.default_rng(3))
-    alive = Collector(BOX).connected(engine.occupancy())
-    assert not alive[ISLAND].any()
+    connected_now = Collector(BOX).connected(engine.occupancy())
+    assert not connected_now[ISLAND].any()
     net = connection_of(engine.model, Collector(BOX))
     n, drawn = 1500, []
     for _ in range(n):
         site = draw(engine, net)
         drawn.append(rates.strip_weight(engine.law, engine.state.site_state[site]))
-        assert alive[int(engine.model.kernel_lattice.lattice_sites(site))]
+        assert connected_now[int(engine.model.kernel_lattice.lattice_sites(site))]
     members = np.concatenate([*engine.bin_members("strips").values()])
-    assert not alive[members].all()
-    numbers = engine.model.kernel_lattice.kernel_sites(members[alive[members]])
+    assert not connected_now[members].all()
+    numbers = engine.model.kernel_lattice.kernel_sites(members[connected_now[members]])
     weights = np.array(
         [rates.strip_weight(engine.law, engine.state.site_state[site]) for site in numbers]
     )
@@ -128,7 +128,7 @@ def test_limits_and_restoring_change_nothing():
 
 def vacant_reached(occupancy, void_surfaces: bool) -> np.ndarray:
     """Vacant sites that an ion reaches beside connected metal, by plain searches."""
-    n, alive = BOX.sites_per_layer, Collector(BOX).connected(occupancy)
+    n, connected_now = BOX.sites_per_layer, Collector(BOX).connected(occupancy)
     near = np.concatenate([BOX.neighbour_table(shell) for shell in (1, 2)], axis=1)
     reached = {int(site) for site in np.flatnonzero(occupancy[:n] == 0)}
     waiting = list(reached) if void_surfaces else []
@@ -137,7 +137,7 @@ def vacant_reached(occupancy, void_surfaces: bool) -> np.ndarray:
             if other >= 0 and occupancy[other] == 0 and other not in reached:
                 reached.add(other)
                 waiting.append(other)
-    beside = [s for s in reached if any(k >= 0 and alive[k] for k in near[s].tolist())]
+    beside = [s for s in reached if any(k >= 0 and connected_now[k] for k in near[s].tolist())]
     return np.array(sorted(beside))
 
 

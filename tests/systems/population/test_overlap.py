@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import overlap
 import pytest
-from marks import slow
+from marks import long, slow
 
 import kmc
 from kmc.systems.population.gaps import Gaps
@@ -49,13 +49,13 @@ TABLE = {
 
 
 @pytest.mark.validation
-@pytest.mark.parametrize("ratio", [slow(1e6), slow(1e7), pytest.param(1e8, marks=pytest.mark.long)])
+@pytest.mark.parametrize("ratio", [slow(1e6), long(1e7), long(1e8)])
 def test_voids_of_the_box_and_of_a_population_under_its_rates(ratio, tmp_path):
     """After 0.2 monolayers of 22 nm × 22 nm.
 
-    Boxes whose voids have the shape of equilibrium against voids that drink as half spheroids:
-    each number within 2 standard errors of the two means and a tenth, but for the vacancies in
-    voids and the contact lost at 1e7, where the page says that boxes have more than that allows.
+    Boxes whose voids have the shape of equilibrium against voids that take up vacancies as half
+    spheroids: each number within 2 standard errors of the two means and a tenth, but for the
+    vacancies in voids and the contact lost at 1e7, where the page says that boxes have more.
     And the page's means, within 2 standard errors and 0.5 %, as it has three digits.
     """
     n_boxes, events, *printed, agree = TABLE[ratio]

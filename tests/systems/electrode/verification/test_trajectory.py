@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from marks import long, slow
 
 import kmc
 from kmc.cli.app import main
@@ -426,8 +427,7 @@ def another(value):
     return {str: f"{value}x", type(None): 0.5, list: [1], dict: {"a": 1}}[type(value)]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 29])
+@pytest.mark.parametrize("every", [long(1), slow(7)])
 def test_no_setting_can_be_changed_unnoticed(copy, every):
     """Each value of the record by itself, and then in the attribute that repeats it."""
     import fuzz
