@@ -44,7 +44,7 @@ class Disk:
             old = target.read_bytes() if target.exists() else None
             new = self._synced.get(self._key(source), b"")
             replace(source, target)
-            if target.parent.name == "__pycache__":  # numba's, which it makes again
+            if target.suffix in {".nbi", ".nbc"}:  # compiled code, which numba makes again
                 return
             self.replaced.append((target, old, new))
             self.unsynced_folders.add(target.parent.resolve())

@@ -7,13 +7,14 @@ import functools
 import hashlib
 from collections.abc import Callable, Container, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numba
 import numpy as np
+import platformdirs
 from llvmlite import ir
 from numba import typeof
-from numba.core import cgutils, event, types
+from numba.core import caching, cgutils, event, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.options import DefaultOptions
@@ -149,6 +150,31 @@ def rare(function: Callable) -> Callable:
     return function if _numba.config.DISABLE_JIT else _Part(function, {})
 
 
+class _CacheFiles(caching.CompileResultCacheImpl):
+    # Code kept beside the sources would outlive an uninstallation of the package, and the folder
+    # that it keeps alive would hide a checkout that is installed afterwards.
+    _locator_classes: ClassVar[list[type]] = [
+        locator
+        for locator in caching.CompileResultCacheImpl._locator_classes
+        if "UserProvided" in locator.__name__
+    ]
+
+
+class _Cache(caching.FunctionCache):
+    _impl_class = _CacheFiles
+
+
+@contextlib.contextmanager
+def _cache_folder() -> Iterator[None]:
+    """numba's setting names the folder of the cache: NUMBA_CACHE_DIR, or the user's cache."""
+    own = _numba.config.CACHE_DIR
+    _numba.config.CACHE_DIR = own or platformdirs.user_cache_dir("kmc", appauthor=False)
+    try:
+        yield
+    finally:
+        _numba.config.CACHE_DIR = own
+
+
 def _kept(function: Callable, **options: Any) -> Any:
     """Compile a function for calls from Python; its code is kept on disk where that is possible.
 
@@ -159,8 +185,9 @@ def _kept(function: Callable, **options: Any) -> Any:
     if _numba.config.DISABLE_JIT:
         return compiled
     try:
-        compiled.enable_caching()
-    except RuntimeError:  # neither the folder of the sources nor one in the home can be written
+        with _cache_folder():
+            compiled._cache = _Cache(compiled.py_func)
+    except RuntimeError:  # the folder cannot be written
         return compiled
     save = compiled._cache.save_overload
 
