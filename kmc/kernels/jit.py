@@ -7,7 +7,7 @@ import functools
 import hashlib
 from collections.abc import Callable, Container, Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numba
 import numpy as np
@@ -151,13 +151,16 @@ def rare(function: Callable) -> Callable:
 
 
 class _CacheFiles(caching.CompileResultCacheImpl):
-    # Code kept beside the sources would outlive an uninstallation of the package, and the folder
-    # that it keeps alive would hide a checkout that is installed afterwards.
-    _locator_classes: ClassVar[list[type]] = [
-        locator
-        for locator in caching.CompileResultCacheImpl._locator_classes
-        if "UserProvided" in locator.__name__
-    ]
+    """Files of compiled code, in the folder that numba's setting names and nowhere else."""
+
+
+# Code kept beside the sources would outlive an uninstallation of the package, and the folder that
+# it keeps alive would hide a checkout that is installed afterwards.
+_CacheFiles._locator_classes = [
+    locator
+    for locator in caching.CompileResultCacheImpl._locator_classes
+    if "UserProvided" in locator.__name__
+]
 
 
 class _Cache(caching.FunctionCache):
