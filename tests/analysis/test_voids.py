@@ -226,6 +226,23 @@ def test_centroid_and_extent_follow_a_void_over_the_edges(name, boundary):
         np.testing.assert_allclose(away, 0, atol=1e-6)
 
 
+@pytest.mark.parametrize("bulge", [0, 3, 9, 13])
+def test_centroid_of_a_void_that_spans_the_box(bulge):
+    """A channel along x through the whole box, wider around one place: there its centroid lies."""
+    box = fake.lattice("bcc_100", (14, 14), 24)
+    x, y, z = (box.positions_A / box.lattice_parameter_A).T
+    along = np.abs(x - bulge)
+    along = np.minimum(along, 14 - along)  # periodic, so that the bulge is symmetric about itself
+    width = np.where(along < 3, 3, 1)
+    away = np.abs(y - 6)
+    occupancy = np.where((away <= width) & (z < 2), 0, 1).astype(np.uint8)
+    [void] = voids.find(occupancy, box)
+    assert void.extent_x_nm == pytest.approx(box.box_A[0] / 10)
+    offset = void.x_nm * 10 / box.lattice_parameter_A - bulge
+    assert abs(offset - 14 * round(offset / 14)) < 0.01
+    assert void.y_nm * 10 / box.lattice_parameter_A == pytest.approx(6, abs=0.01)
+
+
 def test_lone_vacancies_and_small_clusters_are_counted_apart():
     box = fake.lattice(cells=(12, 12), layers=12)
     occupancy = np.ones(box.n_sites, dtype=np.uint8)
