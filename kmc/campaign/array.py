@@ -52,7 +52,8 @@ def write_script(folder: SweepFolder, tasks: int, options: Mapping[str, Any]) ->
     output = _directive("output", pattern, f"the folder {place}")
     title = re.sub(r"[^\w.+=-]+", "_", folder.plan.name)
     logs.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "kmc.campaign.array", str(place), owner]
+    # With -P no file of the folder in which the tasks start is imported in place of a module.
+    command = [sys.executable, "-P", "-m", "kmc.campaign.array", str(place), owner]
     script = "\n".join(
         [
             "#!/bin/bash",

@@ -33,10 +33,10 @@ from filelock import BaseFileLock, SoftFileLock, Timeout
 from kmc.campaign import point_files
 from kmc.campaign.points import Plan, Point, canonical
 from kmc.common.formatting import listed
-from kmc.common.json_files import read_json, read_text
+from kmc.common.json_files import check_contents, read_json, read_text
 from kmc.common.outputs import remove_drafts, replacing
 from kmc.common.version import __version__
-from kmc.errors import InputError, KmcError, KmcWarning
+from kmc.errors import InputError, KmcError, KmcWarning, OutputError
 
 INDEX_VERSION = 1
 _ELSEWHERE = "Use another folder with -o."
@@ -188,7 +188,7 @@ class SweepFolder:
                 f"another kmc sweep is running points of {self.path}", advice=advice
             ) from None
         except OSError as problem:
-            raise _unwritable(self.path, problem) from None
+            raise _not_begun(self.path, problem.strerror or problem) from None
         if isinstance(self._lock, SoftFileLock):
             warnings.warn(
                 f"the file system of {self.path} has no locks: the file {self._lock.lock_file} "
@@ -201,7 +201,8 @@ class SweepFolder:
             self.write("owner", owner)
             # Left by a killed sweep, these would show its points as running.
             for name in point_files.stems(self.path / "running", ".json"):
-                (self.path / "running" / f"{name}.json").unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # a folder of that name shows nothing
+                    (self.path / "running" / f"{name}.json").unlink()
             yield owner
         finally:
             self.disown()
@@ -276,9 +277,11 @@ class SweepFolder:
 def open_folder(path: str | Path) -> SweepFolder:
     """The folder of a sweep; `InputError` where it is none, is damaged, or of a newer kmc."""
     path = Path(path)
+    if os.path.isdir(path):  # unlike Path's, False for a name that is no name
+        check_contents(path)
     index = _read_json(path / "index.json")
     if not isinstance(index, dict) or "plan" not in index:
-        if os.path.exists(path / "index.json"):  # unlike Path's, False for a name that is no name
+        if os.path.exists(path / "index.json"):
             raise _damaged(path, "it cannot be read")
         what = "is not the folder of a sweep" if os.path.isdir(path) else "is no folder"
         raise InputError(f"{path} {what}", advice="`kmc sweep FILE -o FOLDER` makes one.")
@@ -334,6 +337,7 @@ def check_folder(path: str | Path, plan: Plan) -> SweepFolder | None:
             raise InputError(f"{path}: there is no folder {path.parent}", advice="Make it first.")
         return None
     if path.is_dir() and not (path / "index.json").exists():
+        check_contents(path)
         # A kill before the index leaves these; anything else is somebody's folder.
         foreign = [
             name
@@ -373,7 +377,7 @@ def make_folder(path: str | Path, plan: Plan) -> SweepFolder:
         for folder in (path, path / "points", path / "failures", path / "running"):
             folder.mkdir(exist_ok=True)
     except OSError as problem:
-        raise _unwritable(path, problem) from None
+        raise _not_begun(path, problem.strerror or problem) from None
     made = SweepFolder(path, plan)
     if existing is None or canonical(existing.plan.to_json()) != canonical(plan.to_json()):
         index = {"version": INDEX_VERSION, "kmc_version": __version__, "plan": plan.to_json()}
@@ -417,6 +421,13 @@ def _read_json(path: Path) -> Any:
     with contextlib.suppress(InputError):
         return read_json(path)
     return None
+
+
+def _not_begun(path: Path, why: object) -> OutputError:
+    return OutputError(
+        f"{path} cannot be written: {why}",
+        advice="Nothing was computed. Choose a folder that you may write to with -o.",
+    )
 
 
 def _unwritable(path: Path, problem: OSError) -> KmcError:

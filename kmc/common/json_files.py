@@ -34,6 +34,29 @@ def read_text(path: Path, errors: str = "strict", *, max_bytes: int = MAX_BYTES)
     return Path(path).read_bytes().decode("utf-8-sig", errors)
 
 
+def check_contents(folder: Path) -> None:
+    """Check that a folder that kmc keeps holds files and folders alone.
+
+    kmc makes no links in the folders of sweeps, studies and calibrations. In that of a stranger
+    one would lead reading and writing elsewhere, and a pipe or a device would never end. The
+    folder itself is named by the user and may be a link.
+
+    Raises `InputError`: something else is there, or the folder cannot be read.
+    """
+    try:
+        for entry in os.scandir(folder):
+            if entry.is_dir(follow_symlinks=False):
+                check_contents(Path(entry.path))
+            elif not entry.is_file(follow_symlinks=False):
+                kind = "a link" if entry.is_symlink() else "no regular file"
+                raise InputError(
+                    f"{entry.path} is {kind}, and kmc makes files alone in a folder that it keeps",
+                    advice="Put the file itself in its place, or remove it.",
+                )
+    except OSError as problem:
+        raise InputError(f"{folder} cannot be read: {problem.strerror or problem}") from None
+
+
 def read_json(path: Path) -> Any:
     """What a JSON file holds.
 

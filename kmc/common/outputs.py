@@ -13,6 +13,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from kmc.common.json_files import check_contents
 from kmc.errors import InputError, KmcError
 
 # Pictures of a box of atoms with one line each; `kmc.plotting.draw` draws them.
@@ -203,10 +204,11 @@ def write_text(path: Path, text: str) -> None:
 def claim_folder(path: Path, head: str) -> bool:
     """Whether a folder has the file `head` of its owner already; else it is made, or empty.
 
-    Raises `InputError`: it holds other files, or cannot be made.
+    Raises `InputError`: it holds other files, or links, or cannot be made.
     """
     # Its own folder, of an interrupted sweep say, is taken up again.
     if (path / head).is_file():
+        check_contents(path)
         return True
     if not path.parent.is_dir():
         raise InputError(f"{path}: there is no folder {path.parent}", advice="Make it first.")

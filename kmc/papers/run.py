@@ -27,7 +27,7 @@ from kmc.campaign.convergence.levels import Levels
 from kmc.campaign.execute import Workers, run_plan
 from kmc.campaign.folder import open_folder
 from kmc.campaign.plan import Plan, read_plan
-from kmc.common.json_files import json_safe, read_json
+from kmc.common.json_files import check_contents, json_safe, read_json
 from kmc.common.outputs import claim_folder, write_text
 from kmc.common.provenance import collect
 from kmc.common.threads import cores
@@ -235,6 +235,7 @@ def judge(
         raise InputError(
             f"{path} is not the folder of a study", advice="kmc study operando makes one."
         )
+    check_contents(path)
     head = _read_head(path)
     study = _chosen(head["study"], head["plan"]).planned(head["plan"])
     steps = steps_of(study, "default")  # `study` has its plan already

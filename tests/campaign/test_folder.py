@@ -9,16 +9,19 @@ import operator
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import fake
 import pytest
 
 from kmc.campaign import point_files, scalars
 from kmc.campaign.dataset import load_sweep
+from kmc.campaign.execute import run_plan
 from kmc.campaign.folder import check_folder, make_folder, open_folder
 from kmc.campaign.plan import read_plan
 from kmc.common.version import __version__
 from kmc.errors import InputError, KmcError, KmcWarning
+from kmc.plotting.report.sources import report
 
 WHOLE = b"\x89HDF\r\n\x1a\n" + bytes(100)  # what a quick look takes for complete
 TWO = 'run = "strip_li"\n[grid]\n"conditions.temperature_K" = [300, 310]\n'
@@ -191,25 +194,51 @@ def test_damaged_numbers_are_read_again(folder, name):
         assert load_sweep(folder.path, progress=False).contact_fraction.notnull().sum() == 1
 
 
-def test_pipes_in_place_of_files_do_not_hang(folder):
-    if not hasattr(os, "mkfifo"):
-        pytest.skip("no pipes with names here")
-    point = folder.plan.points[0]
-    fake.write(folder.trajectory_path(point), box=fake.lattice(cells=(4, 4)), n_frames=1)
-    folder.record_failure(folder.plan.points[1], "it broke", "", 1.0)
-    failure = f"failures/{folder.plan.points[1].name}.json"
-    for name in ("scalars.jsonl", "log.jsonl", failure, f"points/{point.name}.h5"):
-        (folder.path / name).unlink(missing_ok=True)
-        os.mkfifo(folder.path / name)
-    assert load_sweep(folder.path, progress=False).state.values.ravel().tolist() == [
-        "missing",
-        "failed",
-    ]
-    for name in ("sweep.toml", "index.json"):
-        (folder.path / name).unlink()
-        os.mkfifo(folder.path / name)
-        with pytest.raises(InputError, match="damaged"):
-            load_sweep(folder.path, progress=False)
+KEPT = (
+    *("sweep.toml", "index.json", "scalars.jsonl", "log.jsonl", "lock", "owner", "critical.png"),
+    *("points/P.h5", "points/P.toml", "failures/P.json", "running/P.json", "running/.P.lock"),
+)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+@pytest.mark.parametrize("name", KEPT)
+def test_links_and_pipes_in_place_of_files_are_refused(folder, plan_of, tmp_path, name):
+    """Of a stranger's folder nothing is read from elsewhere, and nothing elsewhere is replaced."""
+    path = folder.path / name.replace("P", folder.plan.points[0].name)
+    outside = tmp_path / "mine.txt"
+    outside.write_text("mine")
+    for make in (lambda: path.symlink_to(outside), lambda: os.mkfifo(path)):
+        path.unlink(missing_ok=True)
+        make()
+        for use in (
+            lambda: load_sweep(folder.path, progress=False),
+            lambda: make_folder(folder.path, plan_of(TWO)),
+            lambda: run_plan(plan_of(TWO), folder.path, progress=False),
+            lambda: report(folder.path, tmp_path / "report.html"),
+        ):
+            with pytest.raises(InputError, match=f"{path.name} is (a link|no regular file)"):
+                use()
+    assert outside.read_text() == "mine"
+
+
+def test_a_link_to_the_folder_is_the_users(folder, tmp_path):
+    (tmp_path / "short").symlink_to(folder.path)
+    assert len(open_folder(tmp_path / "short").plan.points) == 2
+
+
+def test_folders_that_cannot_be_written_are_refused_before_any_work(plan_of, tmp_path, monkeypatch):
+    def refused(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refused)
+    with pytest.raises(InputError, match="cannot be written: Permission denied"):
+        make_folder(tmp_path / "out", plan_of(TWO))
+
+
+def test_a_folder_in_place_of_a_progress_file_stops_nothing(folder):
+    (folder.path / "running" / "x.json").mkdir()
+    with folder.owned():
+        assert states(folder) == ["missing", "missing"]
 
 
 def test_names_of_points_in_an_index_stay_in_the_folder(folder):

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import math
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +32,7 @@ from kmc.campaign.calibration.problem import InverseProblem, read_problem
 from kmc.campaign.calibration.sentences import lines_of
 from kmc.common.drawing import drawn
 from kmc.common.formatting import figure, html_table, plural
-from kmc.common.json_files import json_safe, read_json
+from kmc.common.json_files import check_contents, json_safe, read_json
 from kmc.common.outputs import claim_folder, replacing, write_text
 from kmc.common.provenance import collect
 from kmc.errors import InputError
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 FORMAT, VERSION = "kmc calibration", 1
 RESULT, SAMPLES, _PROBLEM = "calibration.json", "samples.npz", "problem.json"
+_MAX_SAMPLES_BYTES = 2**28  # ten times what a million samples of three inputs take
 Report = Callable[[str], None]
 
 
@@ -164,6 +166,8 @@ def load_calibration(folder: str | Path) -> Calibration:
     Raises `InputError`: it holds none, or not yet.
     """
     path = Path(folder)
+    if path.is_dir():
+        check_contents(path)
     if not (path / RESULT).is_file():
         raise InputError(
             f"{path} holds no calibration" + (", yet" if (path / _PROBLEM).is_file() else ""),
@@ -173,12 +177,20 @@ def load_calibration(folder: str | Path) -> Calibration:
         content = read_json(path / RESULT)
         if content["format"] != FORMAT or content["version"] > VERSION:
             raise ValueError("it is of another kmc")
+        lines_of(content)  # what every use of it needs is there
+        with zipfile.ZipFile(path / SAMPLES) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > _MAX_SAMPLES_BYTES:
+            raise ValueError(f"{SAMPLES} would take {size / 1e6:.0f} MB of memory")
         with np.load(path / SAMPLES, allow_pickle=False) as arrays:
             samples = dict(arrays)
+        for name in ("posterior", "posterior_u") if content["plausible"] else ():
+            if samples[name].shape[1:] != (len(content["inputs"]),):
+                raise ValueError(f"{name} in {SAMPLES} has the shape {samples[name].shape}")
         return Calibration(path, bool(content["plausible"]), content, samples)
-    except (OSError, KeyError, TypeError, ValueError) as problem:
+    except Exception as problem:  # damage raises whatever zipfile, numpy and texts meet
         raise InputError(
-            f"{path / RESULT} cannot be used: {problem}",
+            f"the calibration in {path} cannot be used: {type(problem).__name__} {problem}",
             advice="Repeat kmc calibrate: its runs are kept.",
         ) from None
 

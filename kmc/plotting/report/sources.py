@@ -18,7 +18,7 @@ from kmc.campaign.convergence.outcome import RATIO, read_study
 from kmc.campaign.dataset import load_sweep
 from kmc.campaign.folder import open_folder
 from kmc.common.formatting import figure, label, quantity
-from kmc.common.json_files import read_json
+from kmc.common.json_files import check_contents, read_json
 from kmc.common.outputs import check_output, replacing
 from kmc.errors import InputError
 from kmc.plotting.nucleation_panels import file_picture
@@ -93,6 +93,7 @@ def page_of(path: Path) -> Page:
     Raises `InputError`: it is nothing that kmc writes.
     """
     if path.is_dir():
+        check_contents(path)
         if (path / STUDY_FILE).is_file():
             with _damage_in_words(path, "Go on with the study: kmc study ... -o FOLDER."):
                 return study_page(path)

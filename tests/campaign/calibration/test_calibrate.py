@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import zipfile
 
 import numpy as np
 import pytest
@@ -105,6 +108,34 @@ def test_the_folder_is_read_back_and_holds_arrays_for_sbi(one):
     rows = again.settings(4, "cell")
     assert len(rows) == 4
     assert set(rows[0]) == {"a.sinks", "a.flaws", "a.idle"}
+
+
+@pytest.mark.parametrize("name", ["calibration.json", "samples.npz"])
+@pytest.mark.parametrize("damage", ["empty", "cut", "bytes", "bomb", "link", "pipe", "folder"])
+def test_a_damaged_calibration_is_refused_in_words(one, tmp_path, name, damage):
+    folder = tmp_path / "fit"
+    shutil.copytree(one.folder, folder)
+    path = folder / name
+    content = path.read_bytes()
+    path.unlink()
+    if damage == "link":
+        path.symlink_to(one.folder / name)
+    elif damage == "pipe":
+        os.mkfifo(path)
+    elif damage == "folder":
+        path.mkdir()
+    elif damage == "bomb":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("posterior.npy", bytes(2**28 + 1))
+    else:
+        half = len(content) // 2
+        changed = content[:half] + bytes(200) + content[half + 200 :]
+        path.write_bytes({"empty": b"", "cut": content[:half], "bytes": changed}[damage])
+    with pytest.raises(InputError, match=r"calibration|is a link|no regular file"):
+        load_calibration(folder)
+    with pytest.raises(InputError):
+        report(folder, tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
 
 
 def test_it_has_a_report_and_pictures(one, tmp_path):
