@@ -288,7 +288,12 @@ def _terms(trajectory: Trajectory) -> Rows:
         rested_s = samples["time_s"][-1] - samples["time_s"][flows][-1]
         contact = samples["contact_fraction"]
         text = f"{duration(rested_s)} without current; contact {_percent(contact[flows][-1])} "
-        rows.append(("Rest", f"{text}→ {_percent(contact[-1])}"))
+        text += f"→ {_percent(contact[-1])}"
+        volts = samples["overpotential_V"]
+        if volts[-1] != 0.0:  # files of earlier versions have no voltage at rest
+            text += f"; overpotential, kT/e ln S, {scaled(volts[~flows][0], 'V')} → "
+            text += scaled(volts[-1], "V")
+        rows.append(("Rest", text))
     return rows
 
 
@@ -387,6 +392,8 @@ def _acceleration(trajectory: Trajectory) -> Rows:
             text += f"{figure(times)} times; crossing the box is {_percent(share)} of their way "
             text += "to the sink, and the reservoir is faster by as much"
         rows.append(("", text))
+    if (own_eV := table.get("interface_floor_eV", math.nan)) < lowest_eV:
+        rows.append(("", f"lone vacancies between L1 and L2: floor {figure(own_eV, 'eV')}"))
     if "supersaturation_L1" in table:
         true, first = table["supersaturation"], table["supersaturation_L1"]
         text = f"without voids the current holds {figure(true)} times the equilibrium vacancies in "

@@ -83,6 +83,7 @@ _RECORD = {
             "lone_floor_eV?": _NUMBER,
             "lone_slowed_by?": _NUMBER,
             "box_resistance_share?": _NUMBER,
+            "interface_floor_eV?": _NUMBER,
             "supersaturation?": _NUMBER,
             "supersaturation_L1?": _NUMBER,
             "supersaturation_L3?": _NUMBER,

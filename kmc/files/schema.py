@@ -130,7 +130,7 @@ SAMPLE_COLUMNS = (
             vacancy_activity="`vacancies_seen` over `vacancies_expected`, with 0.02 added to each",
             vacancies_seen="Isolated vacancies in L1 and L2, summed over the strips of the last "
             "0.1 monolayers (100 at least); while a current plates, over the ions since the row "
-            "before",
+            "before; at rest, over the last 100 of 30 moments a row",
             vacancies_expected="Those expected there in equilibrium, summed alike; far below 1 "
             "the activity is not resolved",
             strip_weight="Oxidation rate of all electroactive atoms over that of a flat L1; NaN "

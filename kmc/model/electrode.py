@@ -52,6 +52,9 @@ class Electrode:
     # With raised barriers, the largest share that the box may have in the resistance between the
     # interface and the sink of vacancies; it sets the lowest barrier of lone vacancies.
     box_resistance_share: float = 0.2
+    # Largest difference of S along the interface that the slowed hops of lone vacancies between L1
+    # and L2 may cause; None leaves them the floor of all hops.
+    lateral_supersaturation: float | None = None
     mg_exchange: bool = False  # Mg and Li beside it change places as unslowed vacancies would do it
     stack_pressure_MPa: float = 0.0  # under which the metal creeps; 0 switches creep off
     overpotential_V: float | None = None  # held instead of a current

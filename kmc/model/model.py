@@ -127,13 +127,37 @@ class Model(Electrode):
         return min(self.floor_ueV, own)
 
     @cached_property
+    def interface_floor_ueV(self) -> int:
+        """Floor of a lone vacancy that leaves or enters L1, µeV: never above `floor_ueV`.
+
+        Vacancies cross the interface by hops between L1 and L2, whose conductance for each site of
+        L1 is K = z ν exp(−(E_f(L1) + E_a)/kT)/4 with z hops up. On a disc of the N sites of the
+        box, with a sink at its rim, the strip rate J of a site makes S higher in the middle by
+        J N/(4πK). The floor is that at which this is `lateral_supersaturation`.
+        """
+        allowed, strips_Hz = self.lateral_supersaturation, abs(self.strip_rate_Hz)
+        if allowed is None or not self.has_interface or strips_Hz == 0.0:
+            return self.floor_ueV
+        binding = self.site_binding_ueV(LI)
+        change = int(binding[2] - binding[1])
+        activation = int(activation_energy_ueV(int(self.barriers_ueV[0]), change, 0))
+        lower = min(activation, activation - change)  # of the two directions: it is raised to E
+        first = self.lattice.neighbours(0, 1)
+        ways = int((self.lattice.layer[first[first >= 0]] == 2).sum())
+        saddle = self.hamiltonian.bulk_formation_ueV + binding[1] - binding[0] + activation
+        ratio = allowed * math.pi * ways * self.attempt_frequency_Hz / strips_Hz
+        own = lower + math.floor(self.kT_ueV * math.log(ratio) - float(saddle))
+        return min(self.floor_ueV, own) if own > lower else 0
+
+    @cached_property
     def lone_floors_ueV(self) -> np.ndarray:
         """Floor of a hop of a lone vacancy by the classes of its ends, int64 of shape (4, 4).
 
-        Hops with no end in L1 and at least one in L3 or above have `lone_floor_ueV`.
+        Hops with no end in L1 and at least one in L3 or above have `lone_floor_ueV`, the others
+        `interface_floor_ueV`.
         """
         floors = np.full((tables.N_CLASSES, tables.N_CLASSES), self.lone_floor_ueV, dtype=np.int64)
-        floors[1, :] = floors[:, 1] = floors[2, 2] = self.floor_ueV
+        floors[1, :] = floors[:, 1] = floors[2, 2] = self.interface_floor_ueV
         return floors
 
     # --- Mg moved by vacancies that are not followed ---
@@ -204,7 +228,7 @@ class Model(Electrode):
         h = self.hamiltonian
         if np.any(h.bond2):
             return 2
-        floors_differ = self.lone_floor_ueV != self.floor_ueV
+        floors_differ = bool((self.lone_floors_ueV != self.floor_ueV).any())
         return 1 if np.any(h.bond1) or "Mg" in self.parameters.species or floors_differ else 0
 
     @property

@@ -299,6 +299,9 @@ class Acceleration(Section):
     )
     """lone vacancies in the metal are slowed only so far that the box keeps this share of the
     resistance L/D_v between interface and sink"""
+    lateral_supersaturation: Annotated[Number, Field(gt=0, le=1e6)] | None = _optional(1.0)
+    """slows lone vacancies at the interface only so far that S differs by this along the box; 1
+    takes about six times the events, without it they are slowed like all hops"""
     mg_exchange: bool = False
     """Mg moves in the metal at its true rate, by exchange with Li beside it, instead of waiting for
     slowed vacancies"""

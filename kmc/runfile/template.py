@@ -60,7 +60,7 @@ SCALES = {
     ),
 }
 _SET_OF_ATOMS = {
-    "acceleration": {"max_hops_per_strip_per_site": 1e6},
+    "acceleration": {"max_hops_per_strip_per_site": 1e6, "lateral_supersaturation": 1.0},
     "stop": {"capacity_monolayers": 2.0},
 }
 

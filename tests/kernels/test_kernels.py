@@ -127,10 +127,15 @@ def test_real_conditions_event_for_event(name, magnesium, floor_eV):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("thickness_um", [2e-4, 0.1], ids=["no floor", "a floor"])
+@pytest.mark.parametrize(
+    ("thickness_um", "lateral"),
+    [(2e-4, None), (0.1, None), (0.1, 3.0)],
+    ids=["no floor", "a floor", "a floor at L1"],
+)
 @pytest.mark.parametrize(("name", "magnesium"), faces(20))
-def test_lone_vacancies_in_the_metal_event_for_event(name, magnesium, thickness_um):
-    """Lone vacancies above L2 have no floor, or one of 0.2 eV, and the others 0.35 eV.
+def test_lone_vacancies_in_the_metal_event_for_event(name, magnesium, thickness_um, lateral):
+    """Lone vacancies above L2 have no floor, or one of 0.2 eV, and the others 0.35 eV, or one of
+    their own where they leave L1.
 
     700 K, so that both kinds of hops compete; current and emission bring new vacancies.
     """
@@ -144,9 +149,12 @@ def test_lone_vacancies_in_the_metal_event_for_event(name, magnesium, thickness_
         current_density_mA_cm2=1e8,
         floor_eV=0.35,
         electrode_thickness_um=thickness_um,
+        lateral_supersaturation=lateral,
     )
     model = setup.model()
     assert model.lone_floor_ueV < model.floor_ueV
+    assert 0 < model.interface_floor_ueV <= model.floor_ueV
+    assert (model.interface_floor_ueV < model.floor_ueV) == (lateral is not None)
     assert (model.lone_floor_ueV > 0) == (thickness_um > 1e-3)
     kinds = run_paired(setup, 6, 300, vacancies=6, magnesium=magnesium)
     assert kinds["hop"] > 100, kinds

@@ -296,3 +296,18 @@ def test_which_hops_have_the_floor_of_lone_vacancies():
     assert high[1].all()
     assert high[2, 2]
     assert high.sum() == 8
+
+
+def test_lone_vacancies_at_the_interface_are_slowed_to_a_difference_of_supersaturation():
+    """Raised so, the network of L1 and L2 alone has S = 1 higher in the middle of the box's disc.
+
+    J N/(4πK), K = ν exp(−(0.28 + 0.15 + E)/kT): 0.145 eV for 40 × 40 cells at 0.5 mA/cm².
+    """
+    setup = Setup(cells=(40, 40), layers=24, current_density_mA_cm2=0.5, floor_eV=0.345)
+    model = replace(setup.model(), lateral_supersaturation=1.0)
+    slowed = model.interface_floor_ueV * 1e-6
+    K_Hz = 2.6e12 * math.exp(-(0.43 + slowed) / (naive.K_B_EV * 298.15))
+    assert model.strip_rate_Hz / (4 * math.pi * K_Hz) == pytest.approx(1.0, rel=1e-3)
+    assert replace(model, lateral_supersaturation=None).interface_floor_ueV == 345_000
+    assert replace(model, current_density_mA_cm2=0.0).interface_floor_ueV == 345_000
+    assert replace(model, lateral_supersaturation=1e-3).interface_floor_ueV == 0

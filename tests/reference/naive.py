@@ -93,6 +93,7 @@ class Conditions:
     refill_mg_fraction: float | None = None  # of what fills absorbed vacancies; the same if None
     saddle_floor_eV: float | None = None
     box_resistance_share: float = 0.2
+    lateral_supersaturation: float | None = None
     mg_exchange_Hz: float = 0.0  # of an Mg and a Li beside it in bulk Li
     stack_pressure_MPa: float = 0.0
     overpotential_V: float | None = None
@@ -176,6 +177,7 @@ class NaiveSimulation:
         first = int(np.flatnonzero(box.layer == 1)[0])
         plain = self.energies._replace(own={})
         self.binding_reference = energy_change(box, plain, perfect, {first: VACANCY})
+        self.interface_floor = self._interface_floor()
 
     # ---- energies and rates -------------------------------------------------------------------
     def energy(self) -> int:
@@ -190,7 +192,9 @@ class NaiveSimulation:
         near_mg = self.beside_mg(vacancy, atom)
         change = self.change({vacancy: species, atom: VACANCY})
         forward = max(self.barrier[species, near_mg] + change // 2, change, 0)
-        floor = self.lone_floor if self.alone(vacancy, atom) else self.floor
+        floor = self.floor
+        if self.alone(vacancy, atom):
+            floor = self.interface_floor if self.leaves_L1(vacancy, atom) else self.lone_floor
         forward += max(0, floor - min(forward, forward - change))
         return forward, change
 
@@ -208,16 +212,40 @@ class NaiveSimulation:
         own = self.values["barrier_Li_eV"] + self.kT * math.log(share * thickness / height_um)
         return min(self.floor, math.floor(own * 1e6))
 
-    def alone(self, vacancy, atom) -> bool:
-        """Whether a hop is that of a lone vacancy in the metal.
+    def _interface_floor(self) -> int:
+        """Floor of a lone vacancy at L1: S differs by what is allowed from the middle of a disc of
+        the box's area to its rim, where vacancies end, with one vacancy a strip spread over it."""
+        allowed, rate = self.conditions.lateral_supersaturation, abs(self.net_rate)
+        if allowed is None or self.box.boundary != "interface" or rate == 0:
+            return self.floor
+        perfect, plain = [LI] * self.box.n_sites, self.energies._replace(own={})
+        first = int(np.flatnonzero(self.box.layer == 1)[0])
+        up = [j for j in self.box.in_box(first, 1) if self.box.layer[j] == 2]
+        in_L1, in_L2 = (
+            energy_change(self.box, plain, perfect, {site: VACANCY}) for site in (first, up[0])
+        )
+        barrier, change = self.barrier[LI, False], in_L2 - in_L1
+        leave = max(barrier + change // 2, change, 0)
+        enter = leave - change
+        crossing = (
+            len(up) * self.nu * math.exp(-(in_L1 - self.formation_bulk + leave) * 1e-6 / self.kT)
+        )
+        difference = rate / (4 * math.pi * crossing / 4)
+        if difference >= allowed:
+            return 0
+        slowed = math.log(allowed / difference) * self.kT * 1e6
+        return min(self.floor, math.floor(min(leave, enter) + slowed))
 
-        No end of it in L1, one of them at least above L2, and no other vacancy around either: in
-        the second shell only if it counts for an energy.
-        """
-        if self.box.boundary == "interface":
-            layers = sorted((int(self.box.layer[vacancy]), int(self.box.layer[atom])))
-            if layers[0] == 1 or layers[1] == 2:
-                return False
+    def leaves_L1(self, vacancy, atom) -> bool:
+        """Whether a hop has an end in L1, or both in L2."""
+        if self.box.boundary != "interface":
+            return False
+        layers = sorted((int(self.box.layer[vacancy]), int(self.box.layer[atom])))
+        return layers[0] == 1 or layers[1] == 2
+
+    def alone(self, vacancy, atom) -> bool:
+        """Whether no other vacancy is around either end of a hop: in the second shell only if it
+        counts for an energy."""
         shells = (1, 2) if self.energies.bond[1].any() else (1,)
         return not any(
             self.occupancy[j] == VACANCY and j != vacancy

@@ -73,6 +73,7 @@ class Setup:
     dragged_mg: bool = False
     floor_eV: float | None = None
     box_resistance_share: float = 0.2
+    lateral_supersaturation: float | None = None
     mg_exchange: bool = False
     supersaturation: float = 1.0  # that moves Mg
     stack_pressure_MPa: float = 0.0
@@ -113,6 +114,7 @@ class Setup:
             dragged_mg=self.dragged_mg,
             saddle_floor_eV=self.floor_eV,
             box_resistance_share=self.box_resistance_share,
+            lateral_supersaturation=self.lateral_supersaturation,
             mg_exchange=self.mg_exchange,
             stack_pressure_MPa=self.stack_pressure_MPa,
             overpotential_V=self.overpotential_V,
@@ -157,6 +159,7 @@ class Setup:
             refill_mg_fraction=self.model().refill_mg_fraction if self.dragged_mg else None,
             saddle_floor_eV=self.floor_eV,
             box_resistance_share=self.box_resistance_share,
+            lateral_supersaturation=self.lateral_supersaturation,
             mg_exchange_Hz=self.model().mg_exchange_rate_Hz * self.supersaturation,
             stack_pressure_MPa=self.stack_pressure_MPa,
             overpotential_V=self.overpotential_V,

@@ -8,13 +8,14 @@ import numpy as np
 
 from kmc.common.units import A_per_nm, MICRO_eV
 from kmc.files.schema import HOP_CLASSES, HOP_WAYS
-from kmc.kernels import connection, loop, tables
+from kmc.kernels import connection, loop, rates, tables
 from kmc.model import electrochemistry, processes, rate_tables
 from kmc.model.connectivity import Collector
 from kmc.model.constriction import Rim, Spreading
 from kmc.model.model import Model
 
 _TERMS = ("", "_concentration", "_charge_transfer", "_constriction", "_series", "_sites")
+_MEMORY_AT_REST = 100.0  # observations after which the past is forgotten
 _OVERPOTENTIALS = tuple(f"overpotential{term}_V" for term in _TERMS)
 
 
@@ -121,10 +122,29 @@ class Configuration:
         Where the metal is in equilibrium at vacancy activity S, a site among atoms is vacant
         S exp(−(B − B_k)/kT) times as often as it holds Li. Both numbers are summed over the strips
         of the last 0.1 monolayers, or the last 100 where these are more (with exponential
-        forgetting); while a given current plates, over the ions since the row before. NaN where
-        ions pushed the metal up since then.
+        forgetting); while a given current plates, over the ions since the row before; at rest, over
+        the last 100 moments of those in which they are counted, 30 a row. NaN where ions pushed the metal up since then.
         """
         return float(electrochemistry.vacancy_activity(*self.state.activity))
+
+    def observe_at_rest(self) -> None:
+        """Add the isolated vacancies of this moment to those of the recent past.
+
+        Without a current no strip observes them. The order of the bins stays as it is.
+        """
+        layers = self.model.kernel_lattice.by_layer(self.state.site_state)[:2]
+        states, times = np.unique(np.concatenate(layers) & ~tables.DIRTY, return_counts=True)
+        now = np.zeros(2)
+        for packed, number in zip(states.tolist(), times.tolist(), strict=True):
+            if packed & tables.MASK_VACANCIES:
+                continue
+            species = packed >> tables.SPECIES_SHIFT & 3
+            if species == tables.VACANCY:
+                now[tables.SEEN] += number
+            elif species == tables.LI:
+                each = int(rates.expected_vacancies(self.law, packed))
+                now[tables.EXPECTED] += number * each * tables.EXPECTED_UNIT
+        self.state.activity[:] = self.state.activity * (1.0 - 1.0 / _MEMORY_AT_REST) + now
 
     def contact(self) -> np.ndarray:
         """Which sites of L1 hold metal, bool of shape (sites_per_layer,)."""
@@ -212,18 +232,20 @@ class Configuration:
         """Columns of a sample: the overpotential and its terms, V.
 
         The terms are those of an area of which a share is in contact. At a held voltage charge
-        transfer is what the other terms leave of it.
+        transfer is what the other terms leave of it; at rest the vacancies left in the metal are
+        all there is.
         """
         model = self.model
-        current = self.current_density_mA_cm2()
-        # An overpotential belongs to a current: without one the columns are 0, by convention.
-        idle = self.interface_V is None and current == 0.0
-        if self.resting or idle or not model.has_interface:
+        if not model.has_interface:
             return dict.fromkeys(_OVERPOTENTIALS, 0.0)
-        contact = self.contact_fraction()
         concentration = electrochemistry.concentration_overpotential_V(
             self.vacancy_activity(), model.thermal_V
         )
+        if not self.drive.flows:
+            values = (concentration, concentration, 0.0, 0.0, 0.0, 0.0)
+            return dict(zip(_OVERPOTENTIALS, values, strict=True))
+        current = self.current_density_mA_cm2()
+        contact = self.contact_fraction()
         resistance = self.spreading_resistance_ohm_cm2()
         constriction = electrochemistry.drop_V(current, resistance)
         series = electrochemistry.drop_V(current, model.series_resistance_ohm_cm2)

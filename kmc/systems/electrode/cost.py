@@ -21,6 +21,7 @@ from kmc.runfile.sections import Conditions, Stop
 # Of strip_li on a slow core.
 _S_PER_EVENT = 4e-7
 _HOPS_PER_STRIP_AND_RATIO = 5e-3
+_LATERAL = 6.0  # with `lateral_supersaturation` = 1, over strip_li
 _ALLOY = 0.35  # of strip_limg over strip_li: Mg at the interface keeps vacancies away
 # Measured on shipped runs: the empty file, its lattice, a compressed frame without and with Mg,
 # a row of samples.
@@ -77,6 +78,8 @@ def _events(run: RunFile) -> float:
         hops = 1.0  # the walk of a lone vacancy is drawn in one step
     if run.system.mg_fraction:
         hops *= _ALLOY
+    if run.acceleration.lateral_supersaturation is not None:
+        hops *= _LATERAL
     # Voids hop on in a rest, at the rate that they had under current.
     resting = (rest.time_s or 0.0) * _strip_rate_Hz(run) * sites * hops
     resting = (resting if math.isfinite(resting) else 0.0) + (rest.events or 0)

@@ -160,7 +160,8 @@ class Engine(Configuration):
         if (drive.plates or drive.overpotential_V is not None) and not self.model.plates:
             raise ValueError(f"{drive} needs a model with plating = True")
         # Activity is measured at strips, or at ions: memory of the one says nothing of the other.
-        if drive.plates or self.drive.plates:
+        # A rest has its own mean: what the current held up goes within milliseconds.
+        if drive.plates or self.drive.plates or not drive.flows:
             self.state.activity[:] = 0.0
         self.drive, self.interface_V = drive, drive.overpotential_V
         self.resting = not drive.flows

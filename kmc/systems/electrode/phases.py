@@ -17,6 +17,7 @@ from kmc.systems.electrode.engine import Engine
 from kmc.systems.electrode.stopping import EARLY, Ends, RecordTimes, stop_of
 
 STRIP, REST = 0, 1
+_OBSERVATIONS = 30  # of the isolated vacancies between two rows of a rest
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class Phase:
     """Stops and records of one phase of a run.
 
     - `ends` (Ends)
-    - `samples`, `frames` (RecordTimes)
+    - `samples`, `frames` (RecordTimes); `observations`, where `observes`: moments at which the
+      isolated vacancies are counted
     - `temperature_K` (float)
     """
 
@@ -88,9 +90,17 @@ class Phase:
         start = {"before_strip": charge, "time_s": beginning.time_s, "events": since}
         self.ends = Ends(stop, model, start, step)
         begun = {"s": beginning.time_s, "events": beginning.events, "monolayers": charge / n_L1}
-        self.samples, self.frames = (
+        flows = run.drive.flows and beginning.phase == STRIP
+        if self.step is not None:
+            flows = self.step.step.drive.flows
+        self.observes = model.has_interface and not flows
+        # A box holds a lone vacancy now and then: rows of a rest show a mean over many moments.
+        every, unit = cadences[0]
+        shorter = every / _OBSERVATIONS if unit == "s" else max(1, every // _OBSERVATIONS)
+        cadences.append(Cadence(shorter, unit) if self.observes else cadences[0])
+        self.samples, self.frames, self.observations = self.recorders = [
             RecordTimes(cadence, n_L1, begun[cadence.unit]) for cadence in cadences
-        )
+        ]
 
     def enter(self, engine: Engine) -> None:
         """Set the engine's rates to those of this phase."""

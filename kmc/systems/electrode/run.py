@@ -93,7 +93,11 @@ class ElectrodeJob(Job):
             self.phase = Phase(run, self.model, Beginning(**state["phase"]))
             self.engine = snapshot.restore(self.setup.models[self.phase.temperature_K], state)
             self.phase.label(self.engine)
-            self.phase.samples.passed, self.phase.frames.passed = state["recorded"]
+            recorders, passed = self.phase.recorders, state["recorded"]
+            if len(passed) not in (2, len(recorders)):  # earlier versions know of no observations
+                raise KmcError("the checkpoint does not fit the run: state.recorded")
+            for recorder, number in zip(recorders, passed, strict=False):
+                recorder.passed = number
             self._start_vacant_L1 = state["start_vacant_L1"]
 
     def state(self) -> checkpoint.Table:
@@ -102,7 +106,7 @@ class ElectrodeJob(Job):
         return {
             "attempts": self.engine.count(tables.ATTEMPTS),
             "phase": asdict(self.phase.beginning),
-            "recorded": [self.phase.samples.passed, self.phase.frames.passed],
+            "recorded": [recorder.passed for recorder in self.phase.recorders],
             "start_vacant_L1": self._start_vacant_L1,
             "ended": self._ended,
             **snapshot.take(self.engine),
@@ -130,6 +134,8 @@ class ElectrodeJob(Job):
         engine, phase, ends = self.engine, self.phase, self.phase.ends
         reason = self._advance_engine()
         reached = ends.reached(reason, engine)
+        if phase.observes and phase.observations.is_due(engine):
+            engine.observe_at_rest()
         # The state at a sample does not depend on the chunks: a limit of the loop ends there.
         frame = phase.frames.is_due(engine)
         sample = phase.samples.is_due(engine) or frame
@@ -193,7 +199,7 @@ class ElectrodeJob(Job):
     def _limits(self) -> dict[str, Any]:
         """Limits of the event loop, to stop or to record."""
         limits: dict[str, Any] = dict(self.phase.ends.limits)
-        for recorder in (self.phase.samples, self.phase.frames):
+        for recorder in self.phase.recorders if self.phase.observes else self.phase.recorders[:2]:
             for key, value in recorder.limit().items():
                 limits[key] = min(value, limits.get(key, UNLIMITED))
         return limits

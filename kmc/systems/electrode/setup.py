@@ -39,6 +39,8 @@ class Setup:
             "lone_slowed_by": float(np.exp(slowed / self.model.kT_ueV)),
             "box_resistance_share": self.model.box_share,
         }
+        if acceleration.lateral_supersaturation is not None:
+            lone["interface_floor_eV"] = self.model.interface_floor_ueV / MICRO_eV
         if self.model.absorption_rate_Hz > 0 and self.model.strip_rate_per_site_Hz > 0:
             layers = supersaturation.of_layers(self.model)
             lone["supersaturation"] = supersaturation.electrode(self.model)

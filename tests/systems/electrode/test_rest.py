@@ -41,7 +41,13 @@ def test_current_is_off_and_everything_else_goes_on(rested):
     assert np.all(np.diff(s["phase"]) >= 0)
     assert np.all(s["strips"][rest] == s["strips"][begun - 1])
     assert s["strips"][-1] == math.ceil(0.4 * 144)
-    assert np.all(s["overpotential_V"][rest] == 0)
+    # Without current what is left is kT/e ln S, measured in the rest itself and falling.
+    kT_V = 8.617333262e-5 * 298.15
+    volts, S = s["overpotential_V"][rest], s["vacancy_activity"][rest]
+    np.testing.assert_allclose(volts, kT_V * np.log(S), rtol=1e-12)
+    assert len(np.unique(S)) > 90
+    assert s["overpotential_V"][begun - 1] > volts[-50:].mean()
+    assert not s["overpotential_charge_transfer_V"][rest].any()
     assert np.all(s["overpotential_V"][~rest] > 0)
     assert s["hops"][-1] > s["hops"][begun - 1]
     assert s["time_s"][-1] == pytest.approx(s["time_s"][begun - 1] + 0.05, rel=1e-12)

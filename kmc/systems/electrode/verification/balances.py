@@ -145,7 +145,9 @@ def _terms(
         electrochemistry.concentration_overpotential_V(s, kT_V)
         for s, kT_V in zip(activity, thermal_V, strict=True)
     ]
-    yield "overpotential_concentration_V", np.where(flows, concentration, 0.0)
+    # At rest, too, but for files of earlier versions, which have 0 there.
+    measured = flows | (rows["overpotential_concentration_V"] != 0.0)
+    yield "overpotential_concentration_V", np.where(measured, concentration, 0.0)
     series = settings["series_resistance_ohm_cm2"] * 1e-3 * current
     yield "overpotential_series_V", np.where(flows, series, 0.0)
     holds = flows & ~np.isnan(held)
