@@ -123,7 +123,8 @@ class Configuration:
         S exp(−(B − B_k)/kT) times as often as it holds Li. Both numbers are summed over the strips
         of the last 0.1 monolayers, or the last 100 where these are more (with exponential
         forgetting); while a given current plates, over the ions since the row before; at rest, over
-        the last 100 moments of those in which they are counted, 30 a row. NaN where ions pushed the metal up since then.
+        the last 100 moments at which they are counted, 30 a row. NaN where ions pushed the metal
+        up since then.
         """
         return float(electrochemistry.vacancy_activity(*self.state.activity))
 
