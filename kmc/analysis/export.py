@@ -12,7 +12,7 @@ import numpy as np
 
 from kmc.analysis import voids
 from kmc.analysis.history import voids as void_history
-from kmc.common.outputs import ATOM_ENDINGS, TABLE_ENDINGS, check_output, replacing
+from kmc.common.outputs import ATOM_ENDINGS, TABLE_ENDINGS, check_output, csv_of, replacing
 from kmc.common.progress import FrameProgress
 from kmc.errors import InputError
 from kmc.files.frame_selection import choose_frames
@@ -142,7 +142,7 @@ def export_table(table: pd.DataFrame, path: str | Path, *, overwrite: bool = Fal
         if parquet:
             table.to_parquet(draft, index=False)
         else:
-            table.to_csv(draft, index=False)
+            draft.write_text(csv_of(table), encoding="utf-8")
 
 
 def check_parquet(path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kmc.common.metals import VALENCES
-from kmc.common.outputs import check_output, replacing
+from kmc.common.outputs import check_output, csv_of, replacing
 from kmc.errors import InputError
 from kmc.model.electrochemistry import thermal_voltage_V
 from kmc.systems.run import load
@@ -90,7 +90,7 @@ def write_contact(place: str | Path, output: str | Path, *, overwrite: bool = Fa
         if path.suffix.lower() == ".json":
             draft.write_text(json.dumps(table.to_dict("list"), indent=1), encoding="utf-8")
         else:
-            table.to_csv(draft, index=False)
+            draft.write_text(csv_of(table), encoding="utf-8")
     return len(table)
 
 

@@ -337,6 +337,10 @@ def _hint_at_frames(found: Any) -> None:
 
 def _beside(files: Any, what: str, ending: str) -> Path:
     """Default name of an output: in the folder of the first file, by the first three files."""
+    if Path(files[0]).is_dir():
+        raise InputError(
+            f"{files[0]} is a folder", advice="Give a file; kmc sweep-plot draws a sweep."
+        )
     stems = list(dict.fromkeys(Path(file).stem for file in files))
     more = f"{len(stems) - 3}_more" if len(stems) > 3 else ""
     # A name of all files may be longer than the file system takes.

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from kmc.common.outputs import check_output, replacing
+from kmc.common.outputs import check_output, csv_of, replacing
 from kmc.errors import InputError, KmcError, KmcWarning, printable
 from kmc.files.frame_selection import HELP as FRAMES
 
@@ -189,7 +189,7 @@ def write(content: Any, path: Path | None) -> None:
             draft.write_text(content.rstrip("\n") + "\n", encoding="utf-8")
     elif hasattr(content, "to_csv"):
         with replacing(path) as draft:
-            content.to_csv(draft, index=False)
+            draft.write_text(csv_of(content), encoding="utf-8")
     else:
         from kmc.plotting import save
 
@@ -316,7 +316,7 @@ def print_panel(found: Any, rows: list[tuple[str, str]], out: Any) -> None:
         grid.add_row(name, Text(textwrap.fill(printable(text), width, break_on_hyphens=False)))
     # Yellow: the run goes on, or was interrupted.
     colour = "green" if found.finished else "yellow"
-    title = Text(found.path.name, style="bold")
+    title = Text(printable(found.path.name), style="bold")
     out.print(Panel(grid, title=title, title_align="left", border_style=colour, expand=False))
 
 

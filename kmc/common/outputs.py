@@ -10,8 +10,10 @@ import contextlib
 import os
 import re
 import stat
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from kmc.common.json_files import check_contents
 from kmc.errors import InputError, KmcError
@@ -76,6 +78,10 @@ def check_output(
     folder is missing or not writable, or the file exists already.
     """
     path = Path(path)
+    if any(unicodedata.category(letter) == "Cc" for letter in str(path)):
+        raise InputError(
+            f"{what} {path} has a control character in its name", advice="Give another name."
+        )
     try:
         target = Path(os.path.realpath(path))
         exists = target.exists()
@@ -199,6 +205,21 @@ def write_text(path: Path, text: str) -> None:
     """Replace a text file whole."""
     with replacing(path) as draft:
         draft.write_text(text, encoding="utf-8")
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what the cells of one begin with
+
+
+def csv_of(table: Any) -> str:
+    """A pandas table as CSV.
+
+    Names and messages come from the user's files: a text that a spreadsheet would run as a formula
+    gets an apostrophe in front of it (OWASP, "CSV Injection").
+    """
+    harmless = table.map(
+        lambda cell: f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    )
+    return harmless.to_csv(index=False)
 
 
 def claim_folder(path: Path, head: str) -> bool:

@@ -18,6 +18,7 @@ import kmc
 from kmc.campaign.dataset import _with_removed
 from kmc.cli.app import main
 from kmc.cli.shared import finish
+from kmc.common.outputs import check_output, csv_of
 from kmc.errors import InputError, KmcWarning, OutputError
 from kmc.files import saving
 from kmc.runfile.load import checked_run
@@ -134,3 +135,30 @@ def test_the_end_of_the_terminal(tmp_path, ignored):
     assert running.returncode == (0 if ignored else 130), said
     reason = kmc.load(tmp_path / "run.h5").stop_reason
     assert reason.startswith("wall_time_s") if ignored else reason == "interrupted"
+
+
+def test_names_with_control_characters_are_refused(tmp_path):
+    """In a terminal they would move the cursor or change the colour of what follows."""
+    with pytest.raises(InputError, match="has a control character in its name"):
+        check_output(tmp_path / "red\x1b[31m.h5")
+    check_output(tmp_path / "Li\u3000\u00e9.h5")
+
+
+def test_cells_are_no_formulas():
+    """Names come from the user's files; a spreadsheet runs a cell that begins with one of these."""
+    pandas = pytest.importorskip("pandas")
+    names = ["=HYPERLINK(1)", "+1", "-1", "@SUM(1)", "plain", ""]
+    table = pandas.DataFrame({"name": names, "x_nm": [-1.0, 2, 3, 4, 5, 6]})
+    rows = [line.split(",") for line in csv_of(table).splitlines()[1:]]
+    assert [name.strip('"') for name, _ in rows[:5]] == [*("'" + n for n in names[:4]), "plain"]
+    assert rows[0][1] == "-1.0"
+
+
+def test_a_folder_has_no_picture_and_a_loop_of_links_no_report(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    for arguments, text in ((("plot", "."), "is a folder"), (("report", "a"), "symbolic links")):
+        done = CliRunner().invoke(main, arguments)
+        assert done.exit_code == 2
+        assert text in done.output

@@ -33,7 +33,7 @@ from kmc.campaign.calibration.sentences import lines_of
 from kmc.common.drawing import drawn
 from kmc.common.formatting import figure, html_table, plural
 from kmc.common.json_files import check_contents, json_safe, read_json
-from kmc.common.outputs import claim_folder, replacing, write_text
+from kmc.common.outputs import claim_folder, csv_of, replacing, write_text
 from kmc.common.provenance import collect
 from kmc.errors import InputError
 
@@ -344,5 +344,5 @@ class _Study:
         found = load_calibration(self.folder)
         if found.plausible:
             for name, frame in (("posterior", found.table()), ("predictions", found.predictions())):
-                write_text(self.folder / f"{name}.csv", frame.to_csv(index=False))
+                write_text(self.folder / f"{name}.csv", csv_of(frame))
         return found

@@ -7,6 +7,7 @@ the JSON of `kmc nucleation` have functions of their own.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -82,7 +83,7 @@ def report(
 
 def default_output(path: Path) -> Path:
     """NAME_report.html beside a file or a folder."""
-    full = path.resolve()
+    full = Path(os.path.realpath(path))  # unlike resolve(), without an error for a loop of links
     name = f"{full.name if full.is_dir() else full.stem}_report.html"
     return (full if path.name in ("", ".", "..") else path).with_name(name)
 
