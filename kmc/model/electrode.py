@@ -145,7 +145,7 @@ class Electrode:
     @property
     def kink_ueV(self) -> int:
         """Binding of Li at a kink of the bulk, half that of a bulk atom."""
-        return round(self.hamiltonian.bulk_formation_ueV)
+        return round(self.hamiltonian.kink_binding_ueV)
 
     @property
     def drive(self) -> electrochemistry.Drive:

@@ -279,6 +279,15 @@ def _check(model: Model) -> None:
             "box has no metal above it that could sink into its voids",
             advice='Set stack_pressure_MPa = 0, or boundary = "interface".',
         )
+    # Rates of hops are tables of the sites beside the two ends; coordination of those sites depends
+    # on seventy. In equilibrium between strips (an infinite ratio) no hop is made.
+    if not model.hamiltonian.is_pairwise and model.max_hops_per_strip_per_site != math.inf:
+        raise InputError(
+            f"the parameter set {model.parameters.name!r} has energies of coordination "
+            "(coordination_curvature_eV, bond_L1_vacancies_eV), with which the event loop makes no "
+            "hops",
+            advice="Use it in `kmc nucleation`, or a set of pairs such as li_li2s.",
+        )
     lattice = model.lattice
     flat = lattice.unit_cell.name == "bcc_100" and model.has_interface and model.interphase is None
     driven = model.stack_pressure_MPa > 0 or model.plates

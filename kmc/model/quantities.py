@@ -63,6 +63,15 @@ _INPUTS: tuple[tuple[str, tuple, str], ...] = (
     ("formation_energy_L1_eV", _ENERGY, "vacancy formation energy in L1, at the interface"),
     ("formation_energy_L1_to_L2_eV", _ENERGY, "change of energy when an L1 vacancy goes to L2"),
     ("second_shell_ratio", (0, 2), "bond to a second neighbour over bond to a first, ε2/ε1"),
+    ("second_shell_bond_eV", _ENERGY,
+     "bond to a second neighbour, in place of second_shell_ratio where a set gives both"),
+    ("coordination_curvature_eV", (-1, 1),
+     "β: an atom with v1 vacant first and v2 vacant second neighbours has β (v1 + r v2)² beyond "
+     "its bonds; 0 where a set does not give it, as the next two"),
+    ("coordination_second_shell_weight", (-10, 10), "r of the same"),
+    ("bond_L1_vacancies_eV", _ENERGY,
+     "energy gained by two vacancies of L1 that are second neighbours in the plane, beyond what "
+     "they gain in the bulk; below 0 they repel"),
     ("barrier_Li_eV", _BARRIER, "hop barrier of the metal without change of energy"),
     ("barrier_Li_near_Mg_eV", _BARRIER, "the same with an Mg beside either end of the hop"),
     ("barrier_Mg_eV", _BARRIER, "hop barrier of Mg"),

@@ -88,8 +88,9 @@ class Surface:
         """E_f of a lone vacancy in pure Li by layer from L1, the last entry that of the bulk."""
         h = self.hamiltonian
         layers = range(1, _INTERFACE_LAYERS + 1)
-        bulk = h.bulk_formation_ueV
-        return np.array([h.binding_ueV(LI, k) - bulk for k in layers] + [bulk])
+        kink = h.kink_binding_ueV
+        lone = [h.binding_ueV(LI, k) - kink for k in layers]
+        return np.array([*lone, h.bulk_formation_ueV])
 
     def film_eV(self, layers: int) -> float:
         """Energy per L1 site to vacate whole layers from the interface up, in pure Li.

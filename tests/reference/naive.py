@@ -18,11 +18,13 @@ from typing import NamedTuple
 
 import numpy as np
 from naive_energy import (
+    CURVED,
     E_C,
     K_B_EV,
     LATTICE_GAS,
     LI,
     LI_LI2S,
+    LIMG_CURVED,
     LIMG_LI2S,
     MG,
     ORIENTATIONS,
@@ -38,10 +40,12 @@ from naive_energy import (
 )
 
 __all__ = [
+    "CURVED",
     "E_C",
     "K_B_EV",
     "LATTICE_GAS",
     "LI",
+    "LIMG_CURVED",
     "LIMG_LI2S",
     "LI_LI2S",
     "MG",

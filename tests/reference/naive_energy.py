@@ -45,6 +45,15 @@ LIMG_LI2S = {
     "fill_Li_near_Mg_eV": -0.16,
     "fill_Mg_near_Mg_eV": -0.67,
 }
+# Numbers of no metal, with every term of the Hamiltonian.
+CURVED = {
+    **{key: value for key, value in LI_LI2S.items() if key != "second_shell_ratio"},
+    "second_shell_bond_eV": 0.13,
+    "coordination_curvature_eV": 0.0071,
+    "coordination_second_shell_weight": 0.4,
+    "bond_L1_vacancies_eV": -0.031,
+}
+LIMG_CURVED = {**LIMG_LI2S, **CURVED}
 LATTICE_GAS = {
     "lattice_parameter_A": 3.506,
     "attempt_frequency_Hz": 1e12,
@@ -176,13 +185,17 @@ class Energies(NamedTuple):
     """Numbers of the Hamiltonian in integer µeV.
 
     bond : ndarray, shape (2, 3, 3); site : ndarray, shape (3, layers + 1); chi : int;
-    own : dict, site → its energies by species where they are not those of its layer.
+    own : dict, site → its energies by species where they are not those of its layer;
+    beta, weight, bond_L1 : of vacancies beside each other, in eV (`many_body`).
     """
 
     bond: np.ndarray
     site: np.ndarray
     chi: int
     own: dict = {}  # noqa: RUF012 - never changed
+    beta: float = 0.0
+    weight: float = 0.0
+    bond_L1: float = 0.0
 
 
 # What the energy is linear in. The unknowns of the calibration, in this order.
@@ -219,6 +232,33 @@ def _features(box: NaiveLattice, occupancy) -> np.ndarray:
     return np.array([counts[key] for key in _UNKNOWNS], dtype=float)
 
 
+def many_body(box: NaiveLattice, energies: Energies, occupancy) -> int:
+    """What atoms with several vacant neighbours cost, less the bonds of vacancies in L1, in µeV.
+
+    β (v1 + r v2)² for each atom with v1 vacant first and v2 vacant second neighbours, atoms of the
+    reservoir among them; what lies below L1 is not vacant.
+    """
+    if not (energies.beta or energies.bond_L1):
+        return 0
+    n = box.n_sites
+    missing = {}  # atom → its vacant first and second neighbours
+    pairs = 0
+    for i in range(n):
+        if occupancy[i] != VACANCY:
+            continue
+        for shell in (0, 1):
+            for j in box.neighbours[shell][i]:
+                if j >= n or occupancy[j] != VACANCY:
+                    missing.setdefault(j, [0, 0])[shell] += 1
+                elif shell == 1 and i < j and box.layer[i] == box.layer[j] == 1:
+                    pairs += 1
+    if box.boundary == "periodic":
+        pairs = 0
+    beta, weight = energies.beta, energies.weight
+    squares = [micro(beta * (v1 + weight * v2) ** 2) for v1, v2 in missing.values()]
+    return sum(squares) - micro(energies.bond_L1) * pairs
+
+
 def _unit(*key) -> np.ndarray:
     return np.array([float(key == unknown) for unknown in _UNKNOWNS])
 
@@ -230,17 +270,20 @@ def _has_mg(unknown) -> bool:
 
 @lru_cache(maxsize=8)
 def _conditions(name):
-    """Rows of the linear conditions: a dict of energy differences in terms of the unknowns."""
+    """Rows of the linear conditions: a dict of energy differences in terms of the unknowns.
+
+    And the configurations before and after, by the same names.
+    """
     box = lattice(name, (5, 5), 12, "interface")
 
+    def occupied(changes):
+        occupancy = np.full(box.n_sites, LI)
+        for site, species in changes.items():
+            occupancy[site] = species
+        return occupancy
+
     def difference(before, after):
-        states = []
-        for changes in (before, after):
-            occupancy = np.full(box.n_sites, LI)
-            for site, species in changes.items():
-                occupancy[site] = species
-            states.append(_features(box, occupancy))
-        return states[1] - states[0]
+        return _features(box, occupied(after)) - _features(box, occupied(before))
 
     def site_of(layer):
         return int(np.flatnonzero(box.layer == layer)[0])
@@ -256,15 +299,18 @@ def _conditions(name):
 
     donor = min((j for j in near if j != mg), key=distance_to_mg)
     shell1, shell2 = box.in_box(middle, 1)[0], box.in_box(middle, 2)[0]
-    return {
-        "bulk": difference({}, {middle: VACANCY}) + kink,
-        "L1": difference({}, {top: VACANCY}) + kink,
-        "L2": difference({}, {second: VACANCY}) + kink,
-        "Mg shell 1": difference({shell1: MG}, {shell1: MG, middle: VACANCY}) + kink,
-        "Mg shell 2": difference({shell2: MG}, {shell2: MG, middle: VACANCY}) + kink,
-        "fill Li": difference({top: VACANCY, mg: MG}, {donor: VACANCY, mg: MG}),
-        "fill Mg": difference({top: VACANCY, mg: MG}, {top: MG, mg: VACANCY}),
+    changes = {
+        "bulk": ({}, {middle: VACANCY}),
+        "L1": ({}, {top: VACANCY}),
+        "L2": ({}, {second: VACANCY}),
+        "Mg shell 1": ({shell1: MG}, {shell1: MG, middle: VACANCY}),
+        "Mg shell 2": ({shell2: MG}, {shell2: MG, middle: VACANCY}),
+        "fill Li": ({top: VACANCY, mg: MG}, {donor: VACANCY, mg: MG}),
+        "fill Mg": ({top: VACANCY, mg: MG}, {top: MG, mg: VACANCY}),
     }
+    rows = {key: difference(*ends) + ("fill" not in key) * kink for key, ends in changes.items()}
+    states = {key: tuple(occupied(each) for each in ends) for key, ends in changes.items()}
+    return rows, states
 
 
 def calibrate(values, box: NaiveLattice) -> Energies:
@@ -275,27 +321,46 @@ def calibrate(values, box: NaiveLattice) -> Energies:
     """
     bond = np.zeros((2, 3, 3), dtype=int)
     site = np.zeros((3, box.layers + 1), dtype=int)
+    more = {
+        "beta": values.get("coordination_curvature_eV", 0.0),
+        "weight": values.get("coordination_second_shell_weight", 0.0),
+        "bond_L1": values.get("bond_L1_vacancies_eV", 0.0),
+    }
     if "pair_bond_eV" in values:
         bond[0, LI, LI] = micro(values["pair_bond_eV"])
-        return Energies(bond, site, 0)
-    rows = _conditions(box.name)
+        return Energies(bond, site, 0)  # a plain lattice gas has nothing else
+    rows, states = _conditions(box.name)
+    # What no unknown has part in comes off the energies that they have to make up.
+    plain = Energies(bond, site, 0, **more)
+    whole = lattice(box.name, (5, 5), 12, "interface")
+    beyond = {
+        name: (many_body(whole, plain, after) - many_body(whole, plain, before)) / 1e6
+        for name, (before, after) in states.items()
+    }
     l1 = values["formation_energy_L1_eV"]
     system = [
-        (rows["bulk"], values["formation_energy_bulk_eV"]),
-        (
-            _unit("bond", 1, LI, LI) - values["second_shell_ratio"] * _unit("bond", 0, LI, LI),
-            0.0,
-        ),
-        (rows["L1"], l1),
-        (rows["L2"], l1 + values["formation_energy_L1_to_L2_eV"]),
+        (rows["bulk"], values["formation_energy_bulk_eV"] - beyond["bulk"]),
+        (rows["L1"], l1 - beyond["L1"]),
+        (rows["L2"], l1 + values["formation_energy_L1_to_L2_eV"] - beyond["L2"]),
     ]
+    second = _unit("bond", 1, LI, LI)
+    if "second_shell_bond_eV" in values:
+        system.append((second, values["second_shell_bond_eV"]))
+    else:
+        ratio = values["second_shell_ratio"]
+        system.append((second - ratio * _unit("bond", 0, LI, LI), 0.0))
     if "barrier_Mg_eV" in values:
         system += [
-            (rows["Mg shell 1"], values["formation_energy_Mg_shell1_eV"]),
-            (rows["Mg shell 2"], values["formation_energy_Mg_shell2_eV"]),
             (_unit("site", MG, 2) - _unit("site", LI, 2), 0.0),
-            (rows["fill Li"], values["fill_Li_near_Mg_eV"]),
-            (rows["fill Mg"], values["fill_Mg_near_Mg_eV"]),
+            *(
+                (rows[name], values[key] - beyond[name])
+                for name, key in (
+                    ("Mg shell 1", "formation_energy_Mg_shell1_eV"),
+                    ("Mg shell 2", "formation_energy_Mg_shell2_eV"),
+                    ("fill Li", "fill_Li_near_Mg_eV"),
+                    ("fill Mg", "fill_Mg_near_Mg_eV"),
+                )
+            ),
         ]
         for shell in (0, 1):  # ideal mixing
             mixing = (
@@ -318,7 +383,7 @@ def calibrate(values, box: NaiveLattice) -> Energies:
             site[key[1], key[2]] = micro(value)
         else:
             chi = micro(value)
-    return Energies(bond, site, chi)
+    return Energies(bond, site, chi, **more)
 
 
 def with_chemistries(box: NaiveLattice, values, others, chemistry) -> Energies:
@@ -338,7 +403,8 @@ def hamiltonian(box: NaiveLattice, energies: Energies, occupancy, touching=None)
     n, layers = box.n_sites, box.layer_list
     bond, site, chi, own = _plain(energies)
     sites = range(n) if touching is None else touching
-    total = 0
+    # Atoms two bonds apart share it: no few sites have part in it alone.
+    total = many_body(box, energies, occupancy)
     for i in sites:
         s_i, layer = occupancy[i], layers[i]
         total += own[i][s_i] if i in own else site[s_i][layer]

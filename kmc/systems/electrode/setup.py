@@ -31,6 +31,9 @@ class Setup:
     def resolved(self) -> dict:
         """Everything that determines this run, as plain JSON-able data."""
         h = self.model.hamiltonian
+        many_body: dict = {}
+        if not h.is_pairwise:
+            many_body = {"coordination": h.coordination_ueV.tolist(), "bond_L1": h.bond_L1_ueV}
         acceleration = self.run.acceleration
         # How far lone vacancies in the metal are slowed, and the supersaturation they build up.
         slowed = max(0, self.model.lone_floor_ueV - int(self.model.barriers_ueV[0]))
@@ -87,6 +90,7 @@ class Setup:
                 "phi_L1": h.phi[:, 1].tolist(),
                 "phi_L2": h.phi[:, 2].tolist(),
                 "chi": h.chi,
+                **many_body,
             },
             "acceleration": {
                 "max_hops_per_strip_per_site": acceleration.max_hops_per_strip_per_site,

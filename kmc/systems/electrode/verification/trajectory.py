@@ -120,7 +120,10 @@ class _Audit:
             counts = np.zeros((2, self.lattice.layers + 1), dtype=np.int64)
             bond1, bond2 = (_integers(table[name], (3, 3)) for name in ("bond1", "bond2"))
             chi = int(_integers(table["chi"], ()))
-            found.append(Hamiltonian(bond1, bond2, phi, chi, counts))
+            # Sets of pairs alone do not have the other terms.
+            K = _integers(table.get("coordination", np.zeros((4, 9, 7), dtype=int)), (4, 9, 7))
+            bond_L1 = int(_integers(table.get("bond_L1", 0), ()))
+            found.append(Hamiltonian(bond1, bond2, phi, chi, counts, K, bond_L1))
         return found
 
     @cached_property
