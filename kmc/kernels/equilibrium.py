@@ -1,0 +1,287 @@
+"""Vacancies in equilibrium with one another: a rejection-free chain between n and n + 1 of them.
+
+With n vacancies the chain makes one at the atom u with rate exp(−ΔE_u/2kT); with n + 1 it fills the
+vacancy v with rate exp(+ΔE_v/2kT), in turn. ΔE is the energy of taking a Li atom from its site to a
+kink of the bulk, everything else as it is. Both rates of a pair of states have the ratio
+exp(−ΔE/kT), so states with n vacancies are visited for times in proportion to their Boltzmann
+factors, and the times at n and at n + 1 are as Z_n to Z_(n+1) = S, the activity of the vacancies
+(choice by rates: Bortz, Kalos and Lebowitz, 10.1016/0021-9991(75)90060-1; half of the energy in
+each direction: Kawasaki, 10.1103/PhysRev.145.224).
+
+Every site of Li takes part: a vacancy that could be filled but not made would break the balance.
+Each site carries ΔE as an integer, brought up to date around every flip, and the rate that follows
+from it. Rates are summed in a tree whose nodes are always the sums of their children, never changed
+by differences: nothing drifts, and all that is here is a function of the occupancy alone, so that
+occupancy and generator are all of the state.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from kmc.kernels.jit import entry, index, inner
+
+VACANCY, LI, MG, WALL = 0, 1, 2, 3
+N_FIRST, N_NEAR = 8, 14
+BRANCHES = 16  # children of a node of the tree of rates
+
+# Entries of `Chain.numbers`: vacancies; vacant sites of L1; energy in µeV less that of the box
+# without vacancies, the atoms taken out put on kinks.
+VACANCIES, VACANT_L1, ENERGY = range(3)
+# Entries of `Chain.totals`: residence with n and with n + 1 vacancies, and with n the residence
+# times the vacant sites of L1, and times the energy. The unit of time is the inverse of the rate of
+# a flip that changes no energy.
+RESIDENCE, RESIDENCE_ABOVE, TIMES_L1, TIMES_ENERGY = range(4)
+
+
+class Box(NamedTuple):
+    """Sites and energies, in µeV."""
+
+    near: np.ndarray  # int32[n_sites, 14]: first, then second neighbours; n_sites for none
+    layer_class: np.ndarray  # int8[n_sites + 1]: 1, 2, 3 for L1, L2, L3, else 0
+    n_interface: int  # sites of L1, the first ones; 0 without an interface
+    bonds: np.ndarray  # int64[14]: bond of two Li, by neighbour
+    bond_L1: int  # gained by each pair of vacant second neighbours in L1
+    # int64[4, 9, 7]: energy of an atom by class, vacant first and vacant second neighbours
+    coordination: np.ndarray
+    by_coordination: bool  # whether any of it is not zero
+    half: float  # 1/(2kT)
+
+
+class Sums(NamedTuple):
+    """Tree of rates: level 0 are the sites, a node of each further level sums 16 of the last."""
+
+    value: np.ndarray  # float64[nodes], level behind level
+    first: np.ndarray  # int64[levels]: where a level begins in `value`
+    stale: np.ndarray  # int64[levels, nodes of level 1]: nodes whose sum is out of date
+    n_stale: np.ndarray  # int64[levels]
+    is_stale: np.ndarray  # uint8[nodes]
+
+
+class Chain(NamedTuple):
+    """State of the chain, with what follows from the occupancy, and its averages."""
+
+    occupancy: np.ndarray  # uint8[n_sites + 1], a wall behind the last site
+    energy: np.ndarray  # int64[n_sites + 1]: ΔE of each site that holds Li or a vacancy
+    vacant_near: np.ndarray  # int64[n_sites + 1, 2]: vacant first and second neighbours
+    make: Sums
+    fill: Sums
+    numbers: np.ndarray  # int64[3]
+    totals: np.ndarray  # float64[4]
+    # float64[sites of L1]: `RESIDENCE` when a vacant site became vacant, and the residence of a
+    # vacancy there up to the last time that it was filled
+    since: np.ndarray
+    vacant_time: np.ndarray
+    touched: np.ndarray  # int64[256], work space: sites whose ΔE has changed
+    is_touched: np.ndarray  # uint8[n_sites + 1]
+
+
+@inner
+def _mark(sums, level, node):
+    place = index(sums.first[level] + node)
+    if not sums.is_stale[place]:
+        sums.is_stale[place] = 1
+        sums.stale[level, sums.n_stale[level]] = node
+        sums.n_stale[level] += 1
+
+
+@inner
+def _put(sums, site, rate):
+    """Set the rate of a site; its sums wait for `_total`."""
+    if sums.value[index(site)] != rate:
+        sums.value[index(site)] = rate
+        _mark(sums, 1, site // BRANCHES)
+
+
+@inner
+def _total(sums):
+    """Sum of all rates, after the nodes above changed sites have been summed anew."""
+    value, top = sums.value, sums.first.size - 1
+    for level in range(1, top + 1):
+        for i in range(sums.n_stale[level]):
+            node = sums.stale[level, i]
+            at = sums.first[level - 1] + node * BRANCHES
+            a = b = c = d = 0.0
+            for k in range(0, BRANCHES, 4):  # four chains of additions, in an order of their own
+                a += value[index(at + k)]
+                b += value[index(at + k + 1)]
+                c += value[index(at + k + 2)]
+                d += value[index(at + k + 3)]
+            place = index(sums.first[level] + node)
+            value[place] = (a + b) + (c + d)
+            sums.is_stale[place] = 0
+            if level < top:
+                _mark(sums, level + 1, node // BRANCHES)
+        sums.n_stale[level] = 0
+    return value[index(sums.first[top])]
+
+
+@inner
+def _draw(sums, x):
+    """Site that holds x in the running sum of all rates."""
+    node = np.int64(0)
+    for level in range(sums.first.size - 2, -1, -1):
+        at = sums.first[level] + node * BRANCHES
+        k = 0
+        while k < BRANCHES - 1 and x >= sums.value[index(at + k)]:
+            x -= sums.value[index(at + k)]
+            k += 1
+        # Rounding can carry x beyond the last child with a rate.
+        while k > 0 and sums.value[index(at + k)] <= 0.0:
+            k -= 1
+        node = node * BRANCHES + k
+    return node
+
+
+@inner
+def _refresh(box, chain, site):
+    """Bring the rates of a site in line with its species and energy."""
+    species = chain.occupancy[site]
+    if species == LI:
+        _put(chain.make, site, math.exp(-box.half * chain.energy[site]))
+        _put(chain.fill, site, 0.0)
+    elif species == VACANCY:
+        _put(chain.make, site, 0.0)
+        _put(chain.fill, site, math.exp(box.half * chain.energy[site]))
+
+
+@inner
+def _touch(chain, site, n):
+    if not chain.is_touched[site]:
+        chain.is_touched[site] = 1
+        chain.touched[n] = site
+        n += 1
+    return n
+
+
+@inner
+def _atom_gain(box, kind, first, second, k):
+    """Energy of an atom with one vacant neighbour k more, less that with these numbers."""
+    a, b = (1, 0) if k < N_FIRST else (0, 1)
+    table = box.coordination
+    return table[kind, first + a, second + b] - table[kind, first, second]
+
+
+@inner
+def _coordination(box, chain, site, sign, n):
+    """Change ΔE where it depends on the numbers of vacant neighbours of atoms, for a flip.
+
+    Called before the occupancy changes: `sign` is +1 where `site` becomes vacant, −1 where it is
+    filled. ΔE of i holds, for each atom j beside it, the energy of j with i vacant less that with i
+    an atom, and less the energy of i itself.
+    """
+    counts = chain.vacant_near
+    kind, first, second = box.layer_class[site], counts[site, 0], counts[site, 1]
+    for k in range(N_NEAR):
+        j = box.near[site, k]
+        if chain.occupancy[j] == WALL:
+            continue
+        # The atom at `site` itself is one of those beside j.
+        if chain.occupancy[j] == VACANCY:
+            gain = _atom_gain(
+                box, kind, first - (1 if k < N_FIRST else 0), second - (0 if k < N_FIRST else 1), k
+            )
+        else:
+            gain = _atom_gain(box, kind, first, second, k)
+        chain.energy[j] -= sign * gain
+        # The atom at j, and those that j is beside, see one vacancy more, or less.
+        kind_j, old_1, old_2 = box.layer_class[j], counts[j, 0], counts[j, 1]
+        new_1 = old_1 + (sign if k < N_FIRST else 0)
+        new_2 = old_2 + (0 if k < N_FIRST else sign)
+        table = box.coordination
+        chain.energy[j] -= table[kind_j, new_1, new_2] - table[kind_j, old_1, old_2]
+        counts[j, 0], counts[j, 1] = new_1, new_2
+        if chain.occupancy[j] == VACANCY:
+            continue
+        for m in range(N_NEAR):
+            i = box.near[j, m]
+            if i == site or chain.occupancy[i] == WALL:
+                continue
+            # What j gains from i, without i among the vacancies that are counted.
+            a = b = 0
+            if chain.occupancy[i] == VACANCY:
+                a, b = (1, 0) if m < N_FIRST else (0, 1)
+            change = _atom_gain(box, kind_j, new_1 - a, new_2 - b, m)
+            change -= _atom_gain(box, kind_j, old_1 - a, old_2 - b, m)
+            if change != 0:
+                chain.energy[i] += change
+                n = _touch(chain, i, n)
+    return n
+
+
+@inner
+def _flip(box, chain, site):
+    """Make a vacancy of the Li at a site, or fill the vacancy there."""
+    sign = 1 if chain.occupancy[site] == LI else -1
+    numbers, n = chain.numbers, 0
+    numbers[VACANCIES] += sign
+    numbers[ENERGY] += sign * chain.energy[site]
+    in_L1 = site < box.n_interface
+    if in_L1:
+        numbers[VACANT_L1] += sign
+        now = chain.totals[RESIDENCE]
+        if sign > 0:
+            chain.since[site] = now
+        else:
+            chain.vacant_time[site] += now - chain.since[site]
+    if box.by_coordination:
+        n = _coordination(box, chain, site, sign, n)
+    chain.occupancy[site] = VACANCY if sign > 0 else LI
+    for k in range(N_NEAR):
+        j = np.int64(box.near[site, k])
+        chain.energy[j] -= sign * box.bonds[k]
+        if in_L1 and k >= N_FIRST and j < box.n_interface:
+            chain.energy[j] -= sign * box.bond_L1
+        if box.by_coordination:
+            n = _touch(chain, j, n)
+        else:
+            _refresh(box, chain, j)
+    _refresh(box, chain, site)
+    for i in range(n):
+        chain.is_touched[chain.touched[i]] = 0
+        _refresh(box, chain, chain.touched[i])
+
+
+@entry
+def flip(box, chain, sites):
+    """Make a vacancy of the Li at each site (int64[:]), or fill the vacancy there with Li."""
+    for site in sites:
+        _flip(box, chain, site)
+
+
+@entry
+def refresh(box, chain):
+    """Bring the rates of all sites in line with the occupancy and the energies."""
+    for site in range(box.near.shape[0]):
+        _refresh(box, chain, np.int64(site))
+
+
+@entry
+def advance(box, chain, rng, pairs):
+    """Make a vacancy and fill one in turn, about so many pairs of flips.
+
+    It ends after a time with n vacancies, that of so many pairs at the rate of the start, with
+    stays drawn for this purpose alone: the state then is one of the Boltzmann distribution, where
+    one after a number of flips would favour states that are soon left. The averages take the mean
+    stays. `rng` (Generator) gives three numbers a pair. Returns the pairs made.
+    """
+    totals, numbers = chain.totals, chain.numbers
+    rate = _total(chain.make)
+    rest = pairs / rate
+    made = 0
+    while True:
+        rest += math.log1p(-rng.random()) / rate
+        if rest <= 0.0:
+            return made
+        totals[RESIDENCE] += 1.0 / rate
+        totals[TIMES_L1] += numbers[VACANT_L1] / rate
+        totals[TIMES_ENERGY] += numbers[ENERGY] / rate
+        _flip(box, chain, _draw(chain.make, rng.random() * rate))
+        rate = _total(chain.fill)
+        totals[RESIDENCE_ABOVE] += 1.0 / rate
+        _flip(box, chain, _draw(chain.fill, rng.random() * rate))
+        rate = _total(chain.make)
+        made += 1

@@ -1,0 +1,219 @@
+"""A box whose vacancies are in equilibrium with one another, their number given."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kmc.errors import InputError
+from kmc.kernels import equilibrium as kernel
+from kmc.kernels.tables import LI, MG, VACANCY
+from kmc.model.hamiltonian import N_INTERFACE_LAYERS, Hamiltonian
+from kmc.model.lattice import Lattice
+
+
+@dataclass(frozen=True)
+class EquilibriumAverages:
+    """Means over a stretch of the chain with n vacancies, weighted by residence."""
+
+    vacancies: int  #: n
+    pairs: int  #: of flips
+    #: Activity of the vacancies, Z_n/Z_(n+1); 1 in equilibrium with kinks of the bulk.
+    S: float
+    contact_fraction: float  #: metal of L1; 1 without an interface
+    energy_ueV: float  #: less that of the box without vacancies, the atoms taken out put on kinks
+    residence: float  #: with n vacancies; in units of the inverse rate of a flip without ΔE
+    residence_above: float  #: with n + 1
+
+
+class VacancyEquilibrium:
+    """Vacancies of a box, sampled from the Boltzmann distribution at a fixed number.
+
+    Mg stays where it is. To be used where everything that moves vacancies is fast beside what
+    changes their number::
+
+        box = VacancyEquilibrium(lattice, electrode.hamiltonians, electrode.kT_ueV, occupancy,
+                                 chemistry)
+        averages = box.equilibrate(500, rng)        # S, contact_fraction, …
+        box.flip(site)                              # a strip: one vacancy more, at this atom
+        box.occupancy, box.formation_ueV            # the state now, and ΔE of every site
+
+    The occupancy and the generator are all of the state: a box made anew from `occupancy` goes on
+    with the same flips. `formation_ueV` plus the binding at a kink is the binding B of an atom,
+    from which the weights of stripping follow.
+
+    - `hamiltonians`: one for each chemistry, which differ in φ alone.
+    - `kT_ueV`: kT in µeV.
+    - `occupancy` (array of int, shape (n_sites,)): 0 vacancy, 1 Li, 2 Mg.
+    - `chemistry` (array of int, shape (sites_per_layer,), or None): as in `total_energy_ueV`.
+
+    Raises `InputError`: the box has no Li.
+    """
+
+    def __init__(
+        self,
+        lattice: Lattice,
+        hamiltonians: Sequence[Hamiltonian],
+        kT_ueV: float,
+        occupancy: np.ndarray,
+        chemistry: np.ndarray | None = None,
+    ):
+        self.lattice = lattice
+        occupancy = np.asarray(occupancy, dtype=np.uint8)
+        if not (occupancy == LI).any():
+            raise InputError(
+                "the box holds no Li, and a vacancy is made where a Li atom was",
+                advice="Use a box of metal.",
+            )
+        self.box = _box(lattice, hamiltonians[0], kT_ueV)
+        perfect = np.append(np.where(occupancy == VACANCY, LI, occupancy), kernel.WALL)
+        energy = np.append(_formation_ueV(lattice, hamiltonians, chemistry, perfect, self.box), 0)
+        n_L1 = self.box.n_interface
+        self.chain = kernel.Chain(
+            occupancy=perfect.astype(np.uint8),
+            energy=energy,
+            vacant_near=np.zeros((lattice.n_sites + 1, 2), dtype=np.int64),
+            make=_sums(lattice.n_sites),
+            fill=_sums(lattice.n_sites),
+            numbers=np.zeros(3, dtype=np.int64),
+            totals=np.zeros(4),
+            since=np.zeros(n_L1),
+            vacant_time=np.zeros(n_L1),
+            touched=np.zeros(256, dtype=np.int64),
+            is_touched=np.zeros(lattice.n_sites + 1, dtype=np.uint8),
+        )
+        kernel.refresh(self.box, self.chain)
+        kernel.flip(self.box, self.chain, np.flatnonzero(occupancy == VACANCY))
+
+    @property
+    def occupancy(self) -> np.ndarray:
+        """Species of each site, a copy; uint8 of shape (n_sites,)."""
+        return self.chain.occupancy[:-1].copy()
+
+    @property
+    def vacancies(self) -> int:
+        return int(self.chain.numbers[kernel.VACANCIES])
+
+    @property
+    def formation_ueV(self) -> np.ndarray:
+        """ΔE of each site: its Li, or the Li that would fill it, taken to a kink; of Mg no number.
+
+        int64, shape (n_sites,), a view that follows the chain.
+        """
+        return self.chain.energy[:-1]
+
+    def flip(self, site: int) -> None:
+        """Make a vacancy of the Li atom at a site, or fill the vacancy there with Li.
+
+        Raises `InputError`: the site holds Mg.
+        """
+        if self.chain.occupancy[site] == MG:
+            raise InputError(f"site {site} holds Mg", advice="Mg is fixed: flip a site of Li.")
+        kernel.flip(self.box, self.chain, np.array([site]))
+
+    def equilibrate(self, pairs: int, rng: np.random.Generator) -> EquilibriumAverages:
+        """Make and fill vacancies, about so many pairs of flips; the number of vacancies stays.
+
+        The chain ends after the time of so many pairs at the rate of the start (`kernel.advance`),
+        so that the state it ends in is one of the Boltzmann distribution. A pair takes about 1 µs.
+        """
+        chain = self.chain
+        chain.totals[:] = 0.0
+        chain.since[:] = 0.0
+        chain.vacant_time[:] = 0.0
+        made = kernel.advance(self.box, chain, rng, pairs)
+        if not made:  # the state as it is
+            chain.totals[:] = np.array([1.0, math.nan, *chain.numbers[1:]])
+        residence, above, times_L1, times_energy = chain.totals.tolist()
+        n_L1 = self.box.n_interface
+        return EquilibriumAverages(
+            vacancies=self.vacancies,
+            pairs=made,
+            S=residence / above,
+            contact_fraction=1.0 - times_L1 / (residence * n_L1) if n_L1 else 1.0,
+            energy_ueV=times_energy / residence,
+            residence=residence,
+            residence_above=above,
+        )
+
+    @property
+    def vacant_L1(self) -> np.ndarray:
+        """Share of the last stretch in which each site of L1 was vacant, shape (sites of L1,)."""
+        chain, now = self.chain, self.chain.totals[kernel.RESIDENCE]
+        vacant = chain.occupancy[: self.box.n_interface] == VACANCY
+        return (chain.vacant_time + np.where(vacant, now - chain.since, 0.0)) / now
+
+
+def _box(lattice: Lattice, hamiltonian: Hamiltonian, kT_ueV: float) -> kernel.Box:
+    tables = [lattice.neighbour_table(shell) for shell in (1, 2)]
+    near = np.concatenate(tables, axis=1)
+    layer = np.append(lattice.layer, 0)
+    inside = lattice.has_interface & (layer <= N_INTERFACE_LAYERS)
+    pairs = [int(bond[LI, LI]) for bond in (hamiltonian.bond1, hamiltonian.bond2)]
+    coordination = getattr(hamiltonian, "coordination_ueV", np.zeros((4, 9, 7), dtype=np.int64))
+    return kernel.Box(
+        near=np.where(near < 0, lattice.n_sites, near).astype(np.int32),
+        layer_class=np.where(inside, layer, 0).astype(np.int8),
+        n_interface=lattice.sites_per_layer if lattice.has_interface else 0,
+        bonds=np.repeat(pairs, (kernel.N_FIRST, kernel.N_NEAR - kernel.N_FIRST)),
+        bond_L1=int(getattr(hamiltonian, "bond_L1_ueV", 0)),
+        coordination=coordination,
+        by_coordination=bool(coordination.any()),
+        half=0.5 / kT_ueV,
+    )
+
+
+def _formation_ueV(
+    lattice: Lattice,
+    hamiltonians: Sequence[Hamiltonian],
+    chemistry: np.ndarray | None,
+    perfect: np.ndarray,
+    box: kernel.Box,
+) -> np.ndarray:
+    """ΔE of each site as if there were no vacancy, int64 of shape (n_sites,)."""
+    h, layer = hamiltonians[0], lattice.layer
+    near = perfect[box.near]
+    # Neighbours that are missing above are the reservoir, which is all Li.
+    upper = (layer > lattice.layers // 2)[:, None]
+    metal = np.where(near == kernel.WALL, np.where(upper, LI, VACANCY), near)
+    energy = h.bond1[LI, metal[:, : kernel.N_FIRST]].sum(axis=1)
+    energy += h.bond2[LI, metal[:, kernel.N_FIRST :]].sum(axis=1)
+    phi = np.array([each.phi[LI] for each in hamiltonians])
+    kind = np.zeros(lattice.n_sites, dtype=np.int64)
+    if chemistry is not None:
+        # The chemistry below counts in L1 and L2; deeper all have the φ of the first.
+        kind[: 2 * lattice.sites_per_layer] = np.tile(chemistry, 2)
+    energy -= phi[kind, layer] + round(h.bulk_formation_ueV)
+    if h.chi and lattice.has_interface:
+        first = box.near[:, : kernel.N_FIRST]
+        facing = (perfect[first] == MG) & (np.append(layer, 0)[first] == 2)
+        energy += np.where(layer == 1, h.chi * facing.sum(axis=1), 0)
+    if box.by_coordination:
+        kinds = box.layer_class[box.near]
+        gain = np.where(
+            np.arange(kernel.N_NEAR) < kernel.N_FIRST,
+            box.coordination[kinds, 1, 0],
+            box.coordination[kinds, 0, 1],
+        )
+        energy += np.where(near == kernel.WALL, 0, gain).sum(axis=1)
+    return energy
+
+
+def _sums(n_sites: int) -> kernel.Sums:
+    """An empty tree over so many sites."""
+    sizes = [n_sites]
+    while sizes[-1] > 1:
+        sizes.append(-(-sizes[-1] // kernel.BRANCHES))
+    # Each level is filled up to whole nodes; the last one is the root.
+    padded = [-(-size // kernel.BRANCHES) * kernel.BRANCHES for size in sizes[:-1]] + [1]
+    first = np.concatenate(([0], np.cumsum(padded)))
+    return kernel.Sums(
+        value=np.zeros(first[-1]),
+        first=first[:-1].astype(np.int64),
+        stale=np.zeros((len(sizes), sizes[1]), dtype=np.int64),
+        n_stale=np.zeros(len(sizes), dtype=np.int64),
+        is_stale=np.zeros(first[-1], dtype=np.uint8),
+    )
