@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from kmc.campaign.dataset import load_sweep
 from kmc.campaign.folder import SweepFolder, make_folder
 from kmc.campaign.local import Workers, local_workers
-from kmc.campaign.plan import plan_of, read_plan, work_of
+from kmc.campaign.plan import costs, plan_of, read_plan
 from kmc.campaign.points import Plan, Point, combinations
 from kmc.campaign.run_point import BUSY, DONE, FAILED, LOST, STOPPED
 from kmc.common.formatting import duration
@@ -195,7 +195,7 @@ class _Loop:
         self.compiled: set[str] = set()
         self.attempts: Counter[str] = Counter()
         # Time left is estimated from work, as points of a grid may differ a thousandfold.
-        work = [work_of(self.folder.plan.run_tables(point)) for point in self.todo]
+        work = [amount for amount, _ in costs(self.folder.plan, self.todo)]
         # One point without an estimate makes all count alike.
         known = all(math.isfinite(amount) for amount in work)
         self.work = {p.name: w if known else 1.0 for p, w in zip(self.todo, work, strict=True)}

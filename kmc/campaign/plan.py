@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -348,17 +349,26 @@ def estimate(plan: Plan, todo: Sequence[Point], folder: SweepFolder | None) -> C
     """
     if not todo:
         return Cost(0.0, 0.0, "nothing is missing")
-    tables = [plan.run_tables(point) for point in todo]
-    disk = sum(SYSTEMS[kind_of(one).name].file_bytes(one) for one in tables)
-    amount = sum(map(work_of, tables))
+    amount, disk = (sum(column) for column in zip(*costs(plan, todo), strict=True))
     by_name = {point.name: point for point in plan.points}
     times_s = folder.times_s() if folder else {}
     if logged := by_name.keys() & times_s:
-        work = sum(work_of(plan.run_tables(by_name[name])) for name in logged)
+        work = sum(work for work, _ in costs(plan, [by_name[name] for name in logged]))
         spent = sum(times_s[name] for name in logged)
         noun = "point that is" if len(logged) == 1 else "points that are"
         return Cost(spent / work * amount, disk, f"from {len(logged)} {noun} done")
     return Cost(amount + _SETUP_S * len(todo), disk, "a rough guess from the run file")
+
+
+def costs(plan: Plan, points: Sequence[Point]) -> list[tuple[float, float]]:
+    """Seconds and bytes of points; estimated once for the replicas of the same settings."""
+
+    @functools.cache
+    def of_settings(number: int) -> tuple[float, float]:
+        tables = plan.run_tables(plan.points[number * plan.replicas])
+        return work_of(tables), SYSTEMS[kind_of(tables).name].file_bytes(tables)
+
+    return [of_settings(point.index // plan.replicas) for point in points]
 
 
 def seconds_of(tables: Mapping[str, Mapping[str, Any]]) -> float:

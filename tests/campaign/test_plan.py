@@ -258,6 +258,23 @@ def test_the_time_of_a_shipped_run_is_guessed_within_a_factor_of_three(tmp_path)
     assert found.compute_s == pytest.approx(0.25 + 4e-7 * 16.5e6, rel=0.5)
 
 
+def test_the_time_of_replicas_is_estimated_once(tmp_path, monkeypatch):
+    """A dry run of 40 000 points, 100 of each setting, took 24 s."""
+    from kmc.campaign import plan as module
+
+    file = tmp_path / "many.toml"
+    file.write_text(
+        'run = "strip_li"\nreplicas = 50\n[grid]\n"stop.capacity_monolayers" = [0.1, 0.2]\n'
+    )
+    plan = read_plan(file)
+    asked, work_of = [], module.work_of
+    monkeypatch.setattr(module, "work_of", lambda tables: asked.append(1) or work_of(tables))
+    cost = module.estimate(plan, plan.points, None)
+    assert len(asked) == 2
+    one, two = (work_of(plan.run_tables(plan.points[i])) for i in (0, 50))
+    assert cost.compute_s == pytest.approx(50 * (one + two) + 0.25 * 100)
+
+
 # Events of shipped runs in smaller boxes, counted in such runs: whatever the machine.
 EVENTS = {
     "strip_limg": ("[24, 24, 16]", 1.67e6),  # Mg at the interface keeps vacancies away
