@@ -24,7 +24,9 @@ import numpy as np
 
 from kmc.kernels.jit import entry, index, inner
 
-VACANCY, LI, MG, WALL = 0, 1, 2, 3
+# RESERVOIR: an atom of the metal above the box; it stays, and only its energy of coordination is
+# asked for.
+VACANCY, LI, MG, WALL, RESERVOIR = 0, 1, 2, 3, 4
 N_FIRST, N_NEAR = 8, 14
 BRANCHES = 16  # children of a node of the tree of rates
 
@@ -40,8 +42,10 @@ RESIDENCE, RESIDENCE_ABOVE, TIMES_L1, TIMES_ENERGY = range(4)
 class Box(NamedTuple):
     """Sites and energies, in µeV."""
 
-    near: np.ndarray  # int32[n_sites, 14]: first, then second neighbours; n_sites for none
-    layer_class: np.ndarray  # int8[n_sites + 1]: 1, 2, 3 for L1, L2, L3, else 0
+    n_sites: int  # that may change; those of the reservoir come behind them
+    # int32[sites, 14]: first, then second neighbours; the number of sites for none
+    near: np.ndarray
+    layer_class: np.ndarray  # int8[sites + 1]: 1, 2, 3 for L1, L2, L3, else 0
     n_interface: int  # sites of L1, the first ones; 0 without an interface
     bonds: np.ndarray  # int64[14]: bond of two Li, by neighbour
     bond_L1: int  # gained by each pair of vacant second neighbours in L1
@@ -64,9 +68,9 @@ class Sums(NamedTuple):
 class Chain(NamedTuple):
     """State of the chain, with what follows from the occupancy, and its averages."""
 
-    occupancy: np.ndarray  # uint8[n_sites + 1], a wall behind the last site
-    energy: np.ndarray  # int64[n_sites + 1]: ΔE of each site that holds Li or a vacancy
-    vacant_near: np.ndarray  # int64[n_sites + 1, 2]: vacant first and second neighbours
+    occupancy: np.ndarray  # uint8[sites + 1], a wall behind the last site
+    energy: np.ndarray  # int64[sites + 1]: ΔE of each site that holds Li or a vacancy
+    vacant_near: np.ndarray  # int64[sites + 1, 2]: vacant first and second neighbours
     make: Sums
     fill: Sums
     numbers: np.ndarray  # int64[3]
@@ -76,7 +80,7 @@ class Chain(NamedTuple):
     since: np.ndarray
     vacant_time: np.ndarray
     touched: np.ndarray  # int64[256], work space: sites whose ΔE has changed
-    is_touched: np.ndarray  # uint8[n_sites + 1]
+    is_touched: np.ndarray  # uint8[sites + 1]
 
 
 @inner
@@ -255,7 +259,7 @@ def flip(box, chain, sites):
 @entry
 def refresh(box, chain):
     """Bring the rates of all sites in line with the occupancy and the energies."""
-    for site in range(box.near.shape[0]):
+    for site in range(box.n_sites):
         _refresh(box, chain, np.int64(site))
 
 

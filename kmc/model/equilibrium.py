@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -69,13 +69,18 @@ class VacancyEquilibrium:
                 advice="Use a box of metal.",
             )
         self.box = _box(lattice, hamiltonians[0], kT_ueV)
-        perfect = np.append(np.where(occupancy == VACANCY, LI, occupancy), kernel.WALL)
-        energy = np.append(_formation_ueV(lattice, hamiltonians, chemistry, perfect, self.box), 0)
+        perfect = np.full(len(self.box.near) + 1, kernel.RESERVOIR, dtype=np.uint8)
+        perfect[: lattice.n_sites] = np.where(occupancy == VACANCY, LI, occupancy)
+        perfect[-1] = kernel.WALL
+        energy = np.zeros(len(perfect), dtype=np.int64)
+        energy[: lattice.n_sites] = _formation_ueV(
+            lattice, hamiltonians, chemistry, perfect, self.box
+        )
         n_L1 = self.box.n_interface
         self.chain = kernel.Chain(
-            occupancy=perfect.astype(np.uint8),
+            occupancy=perfect,
             energy=energy,
-            vacant_near=np.zeros((lattice.n_sites + 1, 2), dtype=np.int64),
+            vacant_near=np.zeros((len(perfect), 2), dtype=np.int64),
             make=_sums(lattice.n_sites),
             fill=_sums(lattice.n_sites),
             numbers=np.zeros(3, dtype=np.int64),
@@ -83,7 +88,7 @@ class VacancyEquilibrium:
             since=np.zeros(n_L1),
             vacant_time=np.zeros(n_L1),
             touched=np.zeros(256, dtype=np.int64),
-            is_touched=np.zeros(lattice.n_sites + 1, dtype=np.uint8),
+            is_touched=np.zeros(len(perfect), dtype=np.uint8),
         )
         kernel.refresh(self.box, self.chain)
         kernel.flip(self.box, self.chain, np.flatnonzero(occupancy == VACANCY))
@@ -91,7 +96,7 @@ class VacancyEquilibrium:
     @property
     def occupancy(self) -> np.ndarray:
         """Species of each site, a copy; uint8 of shape (n_sites,)."""
-        return self.chain.occupancy[:-1].copy()
+        return self.chain.occupancy[: self.box.n_sites].copy()
 
     @property
     def vacancies(self) -> int:
@@ -103,7 +108,7 @@ class VacancyEquilibrium:
 
         int64, shape (n_sites,), a view that follows the chain.
         """
-        return self.chain.energy[:-1]
+        return self.chain.energy[: self.box.n_sites]
 
     def flip(self, site: int) -> None:
         """Make a vacancy of the Li atom at a site, or fill the vacancy there with Li.
@@ -148,20 +153,23 @@ class VacancyEquilibrium:
 
 
 def _box(lattice: Lattice, hamiltonian: Hamiltonian, kT_ueV: float) -> kernel.Box:
-    tables = [lattice.neighbour_table(shell) for shell in (1, 2)]
-    near = np.concatenate(tables, axis=1)
-    layer = np.append(lattice.layer, 0)
-    inside = lattice.has_interface & (layer <= N_INTERFACE_LAYERS)
-    pairs = [int(bond[LI, LI]) for bond in (hamiltonian.bond1, hamiltonian.bond2)]
-    coordination = getattr(hamiltonian, "coordination_ueV", np.zeros((4, 9, 7), dtype=np.int64))
+    metal = lattice
+    if lattice.has_interface:
+        # Atoms of the reservoir feel what is vacant in the highest layers of the box.
+        metal = replace(lattice, layers=lattice.layers + N_INTERFACE_LAYERS)
+    near = np.concatenate([metal.neighbour_table(shell) for shell in (1, 2)], axis=1)
+    layer = np.append(metal.layer, 0)
+    at_interface = lattice.has_interface & (layer <= N_INTERFACE_LAYERS)
+    bonds = [int(bond[LI, LI]) for bond in (hamiltonian.bond1, hamiltonian.bond2)]
     return kernel.Box(
-        near=np.where(near < 0, lattice.n_sites, near).astype(np.int32),
-        layer_class=np.where(inside, layer, 0).astype(np.int8),
+        n_sites=lattice.n_sites,
+        near=np.where(near < 0, metal.n_sites, near).astype(np.int32),
+        layer_class=np.where(at_interface, layer, 0).astype(np.int8),
         n_interface=lattice.sites_per_layer if lattice.has_interface else 0,
-        bonds=np.repeat(pairs, (kernel.N_FIRST, kernel.N_NEAR - kernel.N_FIRST)),
-        bond_L1=int(getattr(hamiltonian, "bond_L1_ueV", 0)),
-        coordination=coordination,
-        by_coordination=bool(coordination.any()),
+        bonds=np.repeat(bonds, (kernel.N_FIRST, kernel.N_NEAR - kernel.N_FIRST)),
+        bond_L1=hamiltonian.bond_L1_ueV,
+        coordination=hamiltonian.coordination_ueV,
+        by_coordination=bool(hamiltonian.coordination_ueV.any()),
         half=0.5 / kT_ueV,
     )
 
@@ -175,30 +183,23 @@ def _formation_ueV(
 ) -> np.ndarray:
     """ΔE of each site as if there were no vacancy, int64 of shape (n_sites,)."""
     h, layer = hamiltonians[0], lattice.layer
-    near = perfect[box.near]
-    # Neighbours that are missing above are the reservoir, which is all Li.
-    upper = (layer > lattice.layers // 2)[:, None]
-    metal = np.where(near == kernel.WALL, np.where(upper, LI, VACANCY), near)
-    energy = h.bond1[LI, metal[:, : kernel.N_FIRST]].sum(axis=1)
-    energy += h.bond2[LI, metal[:, kernel.N_FIRST :]].sum(axis=1)
+    first, second = np.split(box.near[: lattice.n_sites], [kernel.N_FIRST], axis=1)
+    # Below L1 is nothing, and a vacancy has no bonds.
+    bonding = np.array([VACANCY, LI, MG, VACANCY, LI])
+    energy = h.bond1[LI, bonding[perfect[first]]].sum(axis=1)
+    energy += h.bond2[LI, bonding[perfect[second]]].sum(axis=1)
     phi = np.array([each.phi[LI] for each in hamiltonians])
     kind = np.zeros(lattice.n_sites, dtype=np.int64)
     if chemistry is not None:
         # The chemistry below counts in L1 and L2; deeper all have the φ of the first.
         kind[: 2 * lattice.sites_per_layer] = np.tile(chemistry, 2)
-    energy -= phi[kind, layer] + round(h.bulk_formation_ueV)
+    energy -= phi[kind, layer] + round(h.kink_binding_ueV)
     if h.chi and lattice.has_interface:
-        first = box.near[:, : kernel.N_FIRST]
-        facing = (perfect[first] == MG) & (np.append(layer, 0)[first] == 2)
+        facing = (perfect[first] == MG) & (box.layer_class[first] == 2)
         energy += np.where(layer == 1, h.chi * facing.sum(axis=1), 0)
-    if box.by_coordination:
-        kinds = box.layer_class[box.near]
-        gain = np.where(
-            np.arange(kernel.N_NEAR) < kernel.N_FIRST,
-            box.coordination[kinds, 1, 0],
-            box.coordination[kinds, 0, 1],
-        )
-        energy += np.where(near == kernel.WALL, 0, gain).sum(axis=1)
+    for shell, gain in ((first, (1, 0)), (second, (0, 1))):
+        lone = h.coordination_ueV[:, *gain][box.layer_class[shell]]
+        energy += np.where(perfect[shell] == kernel.WALL, 0, lone).sum(axis=1)
     return energy
 
 
