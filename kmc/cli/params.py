@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +23,12 @@ Examples:
   kmc params from-ase slab.xyz --calculator my_potential:calculator --metal Na
   kmc params from-ase slab.xyz --calculator lj --repeat 1 --repeat 2 --repeat 3
 
-SLAB is metal on its electrolyte, relaxed, the interface normal to z, in any format of ASE; with
-metal alone the lower surface is the interface. Some tens of relaxations: minutes with a potential,
-days with DFT. Each finished configuration is kept beside the output, so after Ctrl-C or a crash the
-same command goes on. For DFT on a cluster see kmc params from-dft --help. docs/parameters.md has
-the list of configurations.
+SLAB is metal on its electrolyte, relaxed, the interface normal to z, in any format of ASE; FILE@-1
+is the last structure of a file of several. With metal alone the lower surface is the interface, or
+the one that is not fixed. Some tens of relaxations: minutes with a potential, days with DFT. Each
+finished configuration is kept beside the output, so after Ctrl-C or a crash the same command goes
+on. For DFT on a cluster see kmc params from-dft --help. docs/parameters.md has the list of
+configurations.
 """
 _FROM_DFT = """\
 \b
@@ -41,7 +42,8 @@ TABLE is a CSV file such as
   bulk,bulk/OUTCAR
   bulk_vacancy,vacancy/vasprun.xml
   interface,slab.extxyz
-  interface_vacancy_L1,L1.extxyz
+  interface_vacancy_L1,L1.extxyz@-1
+Forces above 0.05 eV/Å are warned of, those above 0.2 and electronic steps that ran out refused.
 docs/parameters.md names the configurations and what follows from which.
 """
 _FROM_CE = """\
@@ -251,18 +253,39 @@ class _Target:
             )
         return base
 
-    def write(self, found: dict[str, dict[str, Any]], base: str, metal: Any, what: str) -> None:
-        """Write the set, and print its numbers beside what the calibrated model makes of them."""
+    def write(
+        self,
+        found: dict[str, dict[str, Any]],
+        base: str,
+        metal: Any,
+        what: str,
+        missing: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write the set, and print its numbers beside what the calibrated model makes of them.
+
+        `missing` are quantities that could not be computed, with the reasons: those of the base.
+        """
         from kmc.common.metals import shown_key
         from kmc.model.dft_check import check_rows
         from kmc.model.parameter_file import write_parameters
+        from kmc.model.parameters import load_parameters
 
         # With a reference of their own the numbers are no longer assumed.
         if self.sources:
             found = {key: entry | {"source": "own"} for key, entry in found.items()}
         about: Any = {"metal": metal, "description": f"{base} with the energies of {what}"}
         about |= {"sources": self.sources, "overwrite": self.force}
-        parameters = write_parameters(self.output, found, base=base, **about)
+        below, left_out = load_parameters(base), {}
+        for key, reason in (missing or {}).items():
+            if below.has(key):
+                note = f"Not computed, as {reason}. That of {base}."
+                left_out[key] = {"value": below.value(key), "assumed": True, "note": note}
+            click.secho("Warning: ", fg="yellow", nl=False, err=True)
+            click.echo(f"{shown_key(key, metal)} is not computed, as {reason}", err=True)
+        if left_out:
+            names = ", ".join(shown_key(key, metal) for key in left_out)
+            about["description"] += f"; without {names}"
+        parameters = write_parameters(self.output, found | left_out, base=base, **about)
         if self.quiet:
             return
         columns: dict[str, Callable[[Any], str]] = {
@@ -331,20 +354,23 @@ def from_ase(slab: Path, calculator: str, **given: Any) -> None:
     """
     target = _Target(given)
     from kmc.common.progress import display_for
-    from kmc.model import ase_energies
+    from kmc.model.ase_calculator import load_calculator
     from kmc.model.ase_configurations import AseSettings
-    from kmc.model.dft_energies import read_structure
+    from kmc.model.ase_energies import Configurations
+    from kmc.model.ase_files import read_structure
 
     # The slab and the calculator are read before the first relaxation, which may take days.
     atoms, settings = read_structure(slab), AseSettings(**given)
     base, output = target.base(settings.metal, settings.solute), target.output
-    made = ase_energies.load_calculator(calculator)
+    made = load_calculator(calculator)
     # Each relaxed configuration is kept there, so that the same command goes on after a crash.
     folder = output.with_name(f"{output.stem}_configurations")
     with display_for(output.stem, not target.quiet) as display, ui.notes():
         asked = (atoms, made, calculator, settings, folder, display.update)
-        found = ase_energies.Configurations(*asked).run()
-    target.write(found, base, settings.metal, f"{slab.name} with {calculator}")
+        computed = Configurations(*asked)
+        found = computed.run()
+    what = f"{slab.name} with {calculator}"
+    target.write(found, base, settings.metal, what, computed.missing_quantities())
 
 
 @params.command("from-ce", short_help="A set from a cluster expansion.", epilog=_FROM_CE)
@@ -354,7 +380,7 @@ def from_ase(slab: Path, calculator: str, **given: Any) -> None:
 @_lattice_option
 @_target_options
 def from_ce(file: Path, tolerance: float, slab: Path | None, lattice: str, **given: Any) -> None:
-    """Write a parameter set from FILE, a cluster expansion (icet .ce, smol .json) of a metal."""
+    """Write a parameter set from FILE, an expansion (icet .ce, smol .json or .mson) of a metal."""
     target = _Target(given)
     from kmc.model.cluster_expansion import read_expansion, reduce_expansion
 
@@ -368,14 +394,19 @@ def from_ce(file: Path, tolerance: float, slab: Path | None, lattice: str, **giv
 
 @params.command("from-dft", short_help="A set from finished calculations.", epilog=_FROM_DFT)
 @click.argument("table", type=click.Path(path_type=Path))
+@ui.option(
+    "--allow-unconverged",
+    is_flag=True,
+    help="Only warn of forces above 0.2 eV/Å and of electronic steps that ran out.",
+)
 @_target_options
-def from_dft(table: Path, **options: Any) -> None:
+def from_dft(table: Path, allow_unconverged: bool, **options: Any) -> None:
     """Write a parameter set from the finished calculations that TABLE names, and check it."""
     target = _Target(options)
     from kmc.model.dft_energies import configuration, metal_of, quantities_of, read_configurations
 
-    given = read_configurations(table)
     with ui.notes():
+        given = read_configurations(table, allow_unconverged)
         found = quantities_of(given)
     # An alloy if any of the calculations has Mg: its base set must have Mg, too.
     elements = {e for name, atoms in given.items() for e in configuration(name, atoms).atoms}

@@ -1,8 +1,9 @@
 """Configurations of one's own interface: which atoms stand on which sites of a bulk or a slab.
 
-Layers of the metal are found from the heights of its atoms, L1 beside the electrolyte; sites that a
-configuration changes are named by their place (`CHANGES`), those of a hop by its ends (`SADDLES`).
-`kmc.model.ase_energies` computes their energies.
+Layers of the metal are found from the heights of its atoms, L1 beside the electrolyte, wherever the
+edge of a periodic cell lies; sites that a configuration changes are named by their place
+(`CHANGES`), those of a hop by its ends (`SADDLES`). `kmc.model.ase_energies` computes their
+energies.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ FACES = {
 }
 MAX_STRAIN = 0.1  # along the interface; the wrong face shows 12 % and more
 _MIN_LAYERS = 5  # L1, L2, and three that hold them as the bulk would
+_VACUUM_A = 5.0  # a gap wider than any spacing of bcc layers; (110) of Cs has 4.3 Å
+_MAX_TILT = math.tan(math.radians(1.0))  # of the interface against the plane z = 0
 SADDLES = {  # saddle: configuration before the hop, and the sites that the atom leaves and takes
     "bulk_hop_saddle": ("bulk_vacancy", "first", "here"),
     "bulk_Mg_hop_saddle": ("bulk_Mg_vacancy_shell1", "here", "first"),
@@ -74,14 +77,50 @@ class AseSettings:
 
 def changed(stem: str, perfect: Any, sites: dict[str, int], solute: str) -> tuple[Any, np.ndarray]:
     """A configuration of `CHANGES` on perfect places, and the site of each of its atoms."""
-    atoms, gone = perfect.copy(), []
+    atoms, gone, held = perfect.copy(), [], held_axes(perfect)
+    atoms.set_constraint()  # ase deletes no atom of constraints along single axes
     for place, what in CHANGES[stem].items():
         if what:
             atoms[sites[place]].symbol = solute
         else:
             gone.append(sites[place])
     del atoms[gone]
-    return atoms, np.delete(np.arange(len(perfect)), gone)
+    own = np.delete(np.arange(len(perfect)), gone)
+    hold(atoms, held[own])
+    return atoms, own
+
+
+def held_axes(atoms: Any) -> np.ndarray:
+    """Which coordinates the constraints of some atoms fix, shape (n, 3).
+
+    Raises `InputError`: a constraint is none of single coordinates, so that no file would keep it.
+    """
+    held = np.zeros((len(atoms), 3), dtype=bool)
+    straight = np.abs(atoms.cell.array - np.diag(np.diag(atoms.cell.array))).max() < 1e-6
+    for constraint in atoms.constraints:
+        kind = type(constraint).__name__
+        if kind == "FixAtoms":
+            held[constraint.index] = True
+        elif kind == "FixCartesian" or (kind == "FixScaled" and straight):
+            held[constraint.index] |= np.asarray(constraint.mask, dtype=bool)
+        else:
+            raise InputError(
+                f"the slab has a constraint {kind}, which cannot be kept",
+                advice="Fix whole atoms or their x, y or z (FixAtoms, FixCartesian, selective "
+                "dynamics in a right-angled cell), or remove the constraint.",
+            )
+    return held
+
+
+def hold(atoms: Any, held: np.ndarray) -> None:
+    """Fix coordinates, as `held_axes` returns them."""
+    from ase.constraints import FixAtoms, FixCartesian
+
+    constraints: list[Any] = []
+    for axes in sorted({tuple(row) for row in held.tolist()} - {(False,) * 3}):
+        index = np.flatnonzero((held == axes).all(axis=1))
+        constraints.append(FixAtoms(index) if all(axes) else FixCartesian(index, list(axes)))
+    atoms.set_constraint(constraints)
 
 
 def sites_of_bulk(perfect: Any, lattice_A: float) -> dict[str, int]:
@@ -119,32 +158,83 @@ def check_slab(slab: Any, settings: AseSettings) -> None:
             raise InputError(f"{name} {value!r} is not known", advice=f"Use one of: {listed}.")
     if min((*settings.cells, *settings.repeats)) < 1 or min(settings.cells) < 2:
         raise InputError("cells must be 2 or more, repeats 1 or more")
-    if np.abs(slab.cell.array[:2, 2]).max() > 1e-6 * np.abs(slab.cell.array).max():
+    edges = slab.cell.array[:2]
+    if not (np.abs(edges[:, 2]) <= _MAX_TILT * np.linalg.norm(edges, axis=1)).all():
         raise InputError(
             "the first two axes of the slab's cell are not in the plane z = 0",
             advice="Turn the slab so that the interface is normal to z.",
         )
+    held_axes(slab)
+
+
+def metal_of_slab(slab: Any, settings: AseSettings) -> tuple[np.ndarray, np.ndarray]:
+    """The metal's atoms from the interface up, and their heights above the first in Å.
+
+    A periodic direction has no beginning: the metal is what lies between two atoms of the
+    electrolyte, or the largest part of it between vacua, wherever the edge of the cell is. Between
+    two electrolytes the interface is that at its lower side. Metal alone has it at its lower side,
+    or where no atom is fixed.
+
+    Raises `InputError`: there is neither an electrolyte nor vacuum, or too little metal.
+    """
+    normal = np.cross(*slab.cell.array[:2])
+    normal *= np.sign(normal[2]) / np.linalg.norm(normal)
+    heights, symbols = slab.positions @ normal, np.array(slab.get_chemical_symbols())
+    metal: Any = np.isin(symbols, list(filter(None, (settings.metal, settings.solute))))
+    if settings.metal_range_A is not None:
+        low, high = settings.metal_range_A
+        metal &= (heights >= low) & (heights <= high)
+    if metal.sum() < 2 * _MIN_LAYERS:
+        raise InputError(
+            f"the slab holds {metal.sum()} atoms of {settings.metal}",
+            advice="Name its metal with --metal; a slab needs some tens of atoms.",
+        )
+    period = abs(float(slab.cell.array[2] @ normal)) if slab.pbc[2] else math.inf
+    if slab.pbc[2]:
+        heights = heights % period
+    others = np.sort(heights[~metal])
+    # Bounds of the parts between atoms that are no metal; the last part goes on at the other side.
+    bounds = np.concatenate(([-math.inf], others, [math.inf]))
+    if slab.pbc[2] and others.size:
+        bounds = np.append(others, others[0] + period)
+        heights = np.where(heights < others[0], heights + period, heights)
+    elif slab.pbc[2]:
+        ordered = np.sort(heights)
+        gaps = np.diff(np.append(ordered, ordered[0] + period))
+        if gaps.max() < _VACUUM_A:
+            raise InputError(
+                f"the slab has neither an electrolyte nor a vacuum: its widest gap along z is "
+                f"{gaps.max():.2f} Å",
+                advice=f"Metal alone needs {_VACUUM_A:g} Å of vacuum or more.",
+            )
+        start = ordered[(int(gaps.argmax()) + 1) % len(ordered)]
+        heights = (heights - start) % period
+    part = np.searchsorted(bounds, heights, side="right") - 1
+    widest = int(np.bincount(part[metal]).argmax())
+    low, high = bounds[widest], bounds[widest + 1]
+    mine = np.flatnonzero(metal & (part == widest))
+    mine = mine[np.argsort(heights[mine], kind="stable")]
+    pieces = np.split(mine, np.flatnonzero(np.diff(heights[mine]) > _VACUUM_A) + 1)
+    mine = max(pieces, key=len)
+    below, above = heights[mine[0]] - low, high - heights[mine[-1]]
+    turned = below > _VACUUM_A and above < below
+    if math.isinf(below) and math.isinf(above):
+        fixed = held_axes(slab)[mine].any(axis=1)
+        turned = fixed.any() and heights[mine][fixed].mean() < heights[mine].mean()
+    if turned:
+        mine = mine[::-1]
+    return mine, np.abs(heights[mine] - heights[mine[0]])
 
 
 def layers_of(slab: Any, settings: AseSettings, lattice_A: float) -> list[list[int]]:
     """Atoms of each layer of the metal, from the electrolyte up.
 
-    Raises `InputError`: there are too few layers, or L1 and L2 have not the same number of atoms.
+    Raises `InputError`: there are too few layers, L1 and L2 have not the same number of atoms, or
+    the structure fixes some of them.
     """
-    z, symbols = slab.positions[:, 2], np.array(slab.get_chemical_symbols())
-    metal = symbols == settings.metal
-    others = z[~metal & (symbols != settings.solute)]
-    # Metal below its electrolyte is turned over: layers count from the interface.
-    side = -1 if others.size and z[metal].mean() < others.mean() else 1
-    if settings.metal_range_A is not None:
-        low, high = settings.metal_range_A
-        metal &= (z >= low) & (z <= high)
-    elif others.size:
-        metal &= side * z > (side * others).max()
-    mine = np.flatnonzero(metal | (symbols == settings.solute))
-    mine = mine[np.argsort(side * z[mine], kind="stable")]
+    mine, heights = metal_of_slab(slab, settings)
     # What lies closer than half a spacing is one layer, however it relaxed.
-    gaps = np.diff(side * z[mine]) > 0.5 * FACES[settings.lattice][0] * lattice_A
+    gaps = np.diff(heights) > 0.5 * FACES[settings.lattice][0] * lattice_A
     layers = [list(map(int, part)) for part in np.split(mine, np.flatnonzero(gaps) + 1)]
     counts = [len(layer) for layer in layers]
     if len(layers) < _MIN_LAYERS or counts[0] != counts[1]:
@@ -153,6 +243,12 @@ def layers_of(slab: Any, settings: AseSettings, lattice_A: float) -> list[list[i
             f"{', '.join(map(str, counts[:8]))} atoms",
             advice=f"It needs at least {_MIN_LAYERS} layers, as many atoms in L1 as in L2, and the "
             "face that --lattice names; --metal-range gives the heights where the metal is.",
+        )
+    fixed: Any = held_axes(slab).any(axis=1)
+    if held := [i for i in (*layers[0], *layers[1]) if fixed[i]]:
+        raise InputError(
+            f"the slab fixes atom {held[0]} of its first two layers, where vacancies are",
+            advice="Fix layers at the far side of the metal.",
         )
     return layers
 
@@ -177,14 +273,9 @@ def check_sites(name: str, atoms: Any, perfect: Any, own: np.ndarray) -> None:
         )
 
 
-def lattice_of_slab(slab: Any, metal: str) -> float:
-    """a from the median distance of nearest neighbours among the metal's atoms."""
-    mine = slab[[symbol == metal for symbol in slab.get_chemical_symbols()]]
-    if len(mine) < 2 * _MIN_LAYERS:
-        raise InputError(
-            f"the slab holds {len(mine)} atoms of {metal}",
-            advice="Name its metal with --metal; a slab needs some tens of atoms.",
-        )
+def lattice_of_slab(slab: Any, settings: AseSettings) -> float:
+    """a from the median distance of nearest neighbours among the atoms of the metal."""
+    mine = slab[metal_of_slab(slab, settings)[0]]
     away = mine.get_all_distances(mic=True)
     np.fill_diagonal(away, np.inf)
     return float(2 * np.median(away.min(axis=1)) / math.sqrt(3))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import time
 import warnings
 from collections.abc import Callable
@@ -24,8 +25,10 @@ from typing import Any
 
 import numpy as np
 
+from kmc.common.json_files import check_contents, read_json
 from kmc.common.outputs import replacing
-from kmc.errors import InputError, KmcError
+from kmc.errors import InputError, KmcError, KmcWarning
+from kmc.model.ase_calculator import reference_energies, same_energies
 from kmc.model.ase_configurations import (
     CHANGES,
     FACES,
@@ -36,18 +39,23 @@ from kmc.model.ase_configurations import (
     changed,
     check_sites,
     check_slab,
+    held_axes,
+    hold,
     lattice_of_slab,
     layers_of,
     sites_of_bulk,
     sites_of_slab,
 )
-from kmc.model.dft_energies import quantities_of
+from kmc.model.ase_files import DamagedFileError, damaged, read_kept
+from kmc.model.dft_energies import QUANTITIES_OF, quantities_of
 
 _ROUGH_eV_A = 0.1  # forces left on a band before its highest image climbs
 _STIFFNESS_eV_A2 = 20.0  # of LBFGS before it has learnt one; ASE's 70 takes twice the steps in Li
 _PROBE_A = 0.02  # shift along the band by which a saddle is distinguished from a minimum
 _SAVE_s = 5.0  # between two copies of an unfinished configuration
 _UNFINISHED = ".unfinished.extxyz"  # end of their names
+_NEEDED = ("bulk", "bulk_vacancy")  # without them there is no parameter set
+_SAME_ENDS_eV = 0.005  # ends of a hop whose energies differ by less are one minimum twice
 
 
 class Configurations:
@@ -74,22 +82,42 @@ class Configurations:
         self.report = report or (lambda done, text: None)
         self._known: dict[str, Any] = {}
         self._share = 0.0
+        # What is left out, and why: configurations in the order of their computation.
+        self.missing: dict[str, KmcError] = {}
+        if os.path.lexists(folder):
+            check_contents(folder)
         check_slab(slab, settings)
+        hold(self.slab, held_axes(slab))
         # Energies of two calculations do not belong in one difference: what is kept must fit.
         parts = (self.slab.positions, self.slab.cell.array, self.slab.numbers)
         key = hashlib.sha256(b"".join(np.round(p, 6).tobytes() for p in parts)).hexdigest()[:16]
         mine = json.loads(json.dumps({"slab": key, "calculator": name} | asdict(settings)))
-        record = self.folder / "settings.json"
-        if record.is_file():
-            theirs = json.loads(record.read_text(encoding="utf-8"))
+        self.report(0.0, f"{name}, reference")
+        lattice_A = lattice_of_slab(slab, settings)
+        reference = reference_energies(
+            slab, settings.metal, lattice_A, calculator, name, settings.relax
+        )
+        self._record = json.dumps(mine | {"reference_eV": reference}, indent=1)
+        if theirs := self._json("settings.json"):
+            if not isinstance(theirs, dict):
+                raise damaged(folder / "settings.json", "it holds no settings")
             free = ("cells", "repeats", "max_steps")
             differ = [k for k in mine if k not in free and mine[k] != theirs.get(k)]
+            kept = theirs.get("reference_eV")
+            if kept is None:
+                text = f"{folder} does not say what its calculator gave for a reference: is it"
+                warnings.warn(f"{text} the same as now?", KmcWarning, stacklevel=2)
+            elif not differ and not same_energies(reference, kept):
+                raise InputError(
+                    f"{folder} was begun with another {name}: the slab and disordered "
+                    f"{settings.metal} have {reference} eV an atom now, and had {kept}",
+                    advice="Remove the folder to compute all anew, or give another output.",
+                )
             if differ:
                 raise InputError(
                     f"{self.folder} holds configurations with another {', '.join(differ)}",
                     advice="Remove the folder to compute them anew, or give another output.",
                 )
-        self._record = json.dumps(mine, indent=1)
 
     def names(self) -> list[str]:
         """Every configuration that is needed, as NAME-SIZE, smaller sizes first."""
@@ -125,7 +153,13 @@ class Configurations:
             work.append(work[-1] + atoms * (self.settings.images if stem in SADDLES else 1))
         for name, done in zip(names, work, strict=False):
             self._share = done / work[-1]
-            self.get(name)
+            try:
+                self.get(name)
+            except KmcError as problem:
+                if name.partition("-")[0] in _NEEDED or isinstance(problem, DamagedFileError):
+                    raise
+                # What follows from the others is worth having, and this may be no fault of theirs.
+                self.missing[name] = problem
         self.report(1.0, "done")
         s = self.settings
         last = self._of_sizes(s.cells[-1], s.repeats[-1])
@@ -142,7 +176,17 @@ class Configurations:
         sizes = (cells, repeat)
         names = {n.partition("-")[0] for n in self.names()} - {"interface_hop_saddle"}
         wanted = {n: f"{n}-{sizes[not n.startswith('bulk')]}" for n in names}
-        return {n: self.get(full) for n, full in wanted.items() if full in self.names()}
+        whole = set(self.names()) - set(self.missing)
+        return {n: self.get(full) for n, full in wanted.items() if full in whole}
+
+    def missing_quantities(self) -> dict[str, str]:
+        """Quantities that do not follow as a configuration of theirs failed, and why."""
+        failed = {name.rpartition("-")[0]: problem for name, problem in self.missing.items()}
+        of_pairs = [n for n in failed if n.startswith("bulk_two_vacancies")]
+        needed = {key: [d.end, d.start] for key, d in QUANTITIES_OF.items()}
+        needed["second_shell_ratio"] = of_pairs
+        reasons = {key: [failed[n] for n in names if n in failed] for key, names in needed.items()}
+        return {key: found[0].message for key, found in reasons.items() if found}
 
     def _note(self, key: str, entry: dict, before: list, wider: list) -> str:
         """Configurations, calculator and what the number is uncertain by."""
@@ -150,7 +194,7 @@ class Configurations:
         parts = [entry["note"].rstrip("."), self.name]
         if key == "lattice_parameter_A":
             return f"{'; '.join(parts)}."
-        left = max(a.info["fmax_eV_A"] for a in self._known.values())
+        left = max(a.info.get("fmax_eV_A", 0.0) for a in self._known.values())
         parts.append(f"forces of at most {left:.2g} eV/Å" if s.relax else "not relaxed")
         for noun, sizes, others in (("cells", s.cells, before), ("repeats", s.repeats, wider)):
             for other in others:
@@ -159,11 +203,17 @@ class Configurations:
                     parts.append(text)
         if key == "formation_energy_L1_eV":
             parts.append(f"{round(100 * self.strain, 1) + 0.0:+.1f} % strain of the slab's metal")
-        if key == "barrier_Li_eV" and "interface_hop_saddle-" + str(s.repeats[-1]) in self._known:
-            parts.append(
-                f"the saddle between L1 and L2 lies {self.barrier_L1_L2_eV:.4f} eV above "
-                "the mean of its ends, for which the model takes this barrier"
-            )
+        hop = f"interface_hop_saddle-{s.repeats[-1]}"
+        if key == "barrier_Li_eV" and hop in self._known:
+            text = f"the saddle between L1 and L2 lies {self.barrier_L1_L2_eV:.4f} eV above "
+            text += "the mean of its ends, for which the model takes this barrier"
+            if self._known[hop].info.get("no_saddle"):
+                # That of the model is the higher end, too, where E0 + ΔE/2 lies below it.
+                text = "there is no saddle between L1 and L2: the path ends at its highest point, "
+                text += f"{self.barrier_L1_L2_eV:.4f} eV above the mean of its ends"
+            parts.append(text)
+        elif key == "barrier_Li_eV" and hop in self.missing:
+            parts.append(f"not computed between L1 and L2: {self.missing[hop].message}")
         return f"{'; '.join(parts)}."
 
     @property
@@ -188,11 +238,12 @@ class Configurations:
         from ase.build import bulk
         from scipy.optimize import minimize_scalar
 
-        record = self.folder / "lattice_A.json"
-        if record.is_file():
-            return float(json.loads(record.read_text(encoding="utf-8")))
         metal = self.settings.metal
-        start = lattice_of_slab(self.slab, metal)
+        start = lattice_of_slab(self.slab, self.settings)
+        if (kept := self._json("lattice_A.json")) is not None:
+            if not isinstance(kept, float) or not 0.85 * start < kept < 1.15 * start:
+                raise damaged(self.folder / "lattice_A.json", f"{kept!r} is no lattice parameter")
+            return kept
 
         def energy(a: float) -> float:
             atoms = bulk(metal, "bcc", a=a, cubic=True).repeat(2)
@@ -219,23 +270,42 @@ class Configurations:
 
         Raises `InputError`: it does not relax, or relaxes into another.
         """
+        if name in self.missing:
+            raise self.missing[name]
         if name not in self._known:
             stem, _, size = name.partition("-")
             make = self._saddle if stem in SADDLES else self._minimum
-            self._known[name] = self._kept(name, lambda: make(stem, int(size)))
+            try:
+                self._known[name] = self._kept(name, lambda: make(stem, int(size)))
+            except (KmcError, OSError, MemoryError):
+                raise
+            except Exception as problem:  # calculators raise errors of their own
+                raise InputError(
+                    f"calculator {self.name} fails at configuration {name}: "
+                    f"{type(problem).__name__}: {problem}",
+                    advice="What is finished is kept; the same command goes on.",
+                ) from problem
         return self._known[name]
 
     def _kept(self, name: str, make: Callable[[], Any]) -> Any:
         """A configuration of the folder, or made and put there."""
-        from ase.io import read
-
         path = self.folder / f"{name}.extxyz"
-        if not path.is_file():
+        if not os.path.lexists(path):
             self.report(self._share, name)
             self._write(path.name, make())
             for old in self.folder.glob(f"{name}*{_UNFINISHED}"):
                 old.unlink()
-        return read(path, format="extxyz")
+        atoms = read_kept(path)[-1]
+        force = atoms.info.get("fmax_eV_A", 0.0)
+        energy = atoms.calc and atoms.calc.results.get("energy")
+        if not all(isinstance(n, float) and math.isfinite(n) for n in (force, energy)):
+            raise damaged(path, "it has no energy, or no fmax_eV_A")
+        return atoms
+
+    def _json(self, file: str) -> Any:
+        """What a small file of the folder holds; None where there is none."""
+        path = self.folder / file
+        return read_json(path) if os.path.lexists(path) else None
 
     def _write(self, file: str, content: Any) -> None:
         """Write a text, or atoms, whole, beside the settings they belong to."""
@@ -255,12 +325,10 @@ class Configurations:
 
     def _go_on(self, name: str, images: list[Any]) -> bool:
         """Move images to where an interrupted calculation left them; whether there was one."""
-        from ase.io import read
-
         path = self.folder / f"{name}{_UNFINISHED}"
-        if not path.is_file():
+        if not os.path.lexists(path):
             return False
-        left = read(path, index=":", format="extxyz")
+        left = read_kept(path)
         if [len(image) for image in left] != [len(image) for image in images]:
             return False
         for image, old in zip(images, left, strict=True):
@@ -338,13 +406,14 @@ class Configurations:
                 "is kept.",
             )
 
-    @staticmethod
-    def _finished(atoms: Any) -> Any:
+    def _finished(self, atoms: Any) -> Any:
         from ase.calculators.singlepoint import SinglePointCalculator
 
-        energy, forces = atoms.get_potential_energy(), atoms.get_forces()
-        atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=forces)
-        atoms.info["fmax_eV_A"] = float(np.sqrt((forces**2).sum(axis=1).max()))
+        results = {"energy": atoms.get_potential_energy()}
+        if self.settings.relax:
+            results["forces"] = atoms.get_forces()
+            atoms.info["fmax_eV_A"] = float(np.sqrt((results["forces"] ** 2).sum(axis=1).max()))
+        atoms.calc = SinglePointCalculator(atoms, **results)
         return atoms
 
     def _saddle(self, stem: str, size: int) -> Any:
@@ -370,14 +439,26 @@ class Configurations:
         band = [start, *(start.copy() for _ in range(self.settings.images)), end]
         neb: Any = NEB(band, allow_shared_calculator=True, method="improvedtangent")
         if not self._go_on(name, band):
-            neb.interpolate(mic=True)
+            neb.interpolate(mic=True, apply_constraint=False)  # what is fixed is so in both ends
         for image in band[1:-1]:
             image.calc = self.calculator
         # The residual of a band is the largest component of a force, not the largest force.
         fine = self.settings.fmax_eV_A / math.sqrt(3)
-        for neb.climb, most in ((False, max(_ROUGH_eV_A, 5 * fine)), (True, fine)):
-            self._converge(name, NEBOptimizer(neb, logfile=None), band, most)
+        ends = [one.get_potential_energy() for one in (start, end)]
+        # Downhill all the way, as a vacancy of L2 may fall into L1 of a free surface: the barrier
+        # is the energy of the higher end, which max(E0 + ΔE/2, ΔE, 0) of the model has as well.
+        downhill = whole and name.startswith("interface") and abs(ends[1] - ends[0]) > _SAME_ENDS_eV
+        try:
+            for neb.climb, most in ((False, max(_ROUGH_eV_A, 5 * fine)), (True, fine)):
+                self._converge(name, NEBOptimizer(neb, logfile=None), band, most)
+        except KmcError:  # an image that climbs to an end never rests
+            if not downhill or max(neb.energies[1:-1]) >= max(ends):
+                raise
         top = 1 + int(np.argmax(neb.energies[1:-1]))
+        if downhill and neb.energies[top] < max(ends):
+            higher = (start, end)[int(np.argmax(ends))]
+            higher.info["no_saddle"] = True
+            return higher
         found, sides = band[top], band[top + 1].positions - band[top - 1].positions
         tangent = find_mic(sides, found.cell, found.pbc)[0]
         tangent /= np.linalg.norm(tangent)
@@ -386,7 +467,6 @@ class Configurations:
         for shift in (-_PROBE_A, _PROBE_A):
             probe.positions = found.positions + shift * tangent
             push.append(float((probe.get_forces() * tangent).sum()))
-        ends = [one.get_potential_energy() for one in (start, end)]
         if neb.energies[top] >= max(ends):
             if push[1] > push[0]:  # forces drive away from a saddle on both sides
                 return self._finished(found)
@@ -402,45 +482,3 @@ class Configurations:
             advice="The calculator has no barrier for this hop: is bcc stable with it? "
             "Look at the configurations that are kept, or use another calculator.",
         )
-
-
-def load_calculator(spec: str) -> Any:
-    """An ASE calculator by its name in ASE, or as MODULE:OBJECT.
-
-    - `spec`: ``emt``, ``lj`` … of ASE, made without arguments; or an object of an importable
-      module, a file of the current folder among them: a calculator, or what returns one when
-      called.
-
-    Raises `InputError`: there is no such calculator, or it cannot be made.
-    """
-    import pkgutil
-    import sys
-
-    from ase.calculators.calculator import get_calculator_class
-
-    try:
-        if ":" not in spec:
-            found = get_calculator_class(spec)
-        else:
-            sys.path.insert(0, "")
-            try:
-                found = pkgutil.resolve_name(spec.replace(".py:", ":"))
-            finally:
-                sys.path.remove("")
-        made = (
-            found
-            if hasattr(found, "get_potential_energy") and not isinstance(found, type)
-            else found()
-        )
-    except Exception as problem:  # whatever a module of the user raises
-        raise InputError(
-            f"calculator {spec!r} cannot be made: {type(problem).__name__}: {problem}",
-            advice="Give the name of one of ASE, such as emt, or MODULE:OBJECT, such as "
-            "my_potential:calculator for an object of my_potential.py in this folder.",
-        ) from None
-    if not hasattr(made, "get_potential_energy"):
-        raise InputError(
-            f"calculator {spec!r} is a {type(made).__name__} without get_potential_energy",
-            advice="Give an ASE calculator, or a function that returns one.",
-        )
-    return made

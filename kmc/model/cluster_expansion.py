@@ -49,18 +49,17 @@ class Expansion(NamedTuple):
 
 
 def read_expansion(path: str | Path) -> Expansion:
-    """A cluster expansion of icet (.ce) or smol (.json).
+    """A cluster expansion of icet (.ce) or smol (.json, .mson).
 
     Raises `InputError`: the library is not installed, the file is no expansion, or it is not one of
     a bcc metal and vacancies on one kind of site.
     """
     path = Path(path)
-    readers = {".ce": ("icet", _of_icet), ".json": ("smol", _of_smol)}
-    if path.suffix not in readers:
-        raise InputError(
-            f"{path} is no cluster expansion", advice="Give a .ce of icet or .json of smol."
-        )
-    library, reader = readers[path.suffix]
+    readers = {".ce": ("icet", _of_icet), ".json": ("smol", _of_smol), ".mson": ("smol", _of_smol)}
+    if path.suffix.lower() not in readers:
+        advice = "Give a .ce of icet, or a .json or .mson of smol."
+        raise InputError(f"{path} is no cluster expansion", advice=advice)
+    library, reader = readers[path.suffix.lower()]
     try:
         cell, positions, species, energy = reader(path)
     except ImportError:
@@ -110,7 +109,11 @@ def _of_smol(path: Path) -> tuple:
     from smol.cofe.space import get_allowed_species
     from smol.io import load_work
 
-    (expansion,) = (v for v in load_work(str(path)).values() if isinstance(v, ClusterExpansion))
+    work = load_work(str(path))
+    names = [name for name, value in work.items() if isinstance(value, ClusterExpansion)]
+    if len(names) != 1:
+        raise ValueError(f"it holds {len(names)} expansions {names}, and must hold one")
+    expansion = work[names[0]]
     prim = expansion.structure
     spaces = get_allowed_species(prim)
     species = [{"X" if type(s).__name__ == "Vacancy" else s.symbol for s in p} for p in spaces]

@@ -22,6 +22,7 @@ import numpy as np
 from kmc.common.catalogue import nearest, read_text, read_toml
 from kmc.common.metals import METALS
 from kmc.errors import InputError
+from kmc.model.ase_files import check_bcc, check_converged, energy_keys, read_structure
 from kmc.model.parameter_file import write_parameters
 from kmc.model.parameters import ParameterSet
 from kmc.model.quantities import QUANTITIES
@@ -87,7 +88,7 @@ def configuration(name: str, given: Any) -> DFTEnergy:
         atoms = {str(element): round(float(n)) for element, n in dict(atoms).items()}
     except Exception as problem:  # calculators raise errors of their own
         raise InputError(
-            f"configuration {name!r} has no energy and atoms: {problem}",
+            f"configuration {name!r} has no energy and atoms: {problem}{energy_keys(given)}",
             advice="Give an ase.Atoms with its energy, an entry of pymatgen, or a pair such as "
             '(-101.2, {"Li": 53}).',
         ) from None
@@ -128,6 +129,8 @@ def quantities_of(configurations: Mapping[str, Any]) -> dict[str, dict[str, Any]
             f"configuration 'bulk' holds {bulk and bulk.atoms}, not one metal alone",
             advice=f"kmc knows {', '.join(METALS)}, which are bcc.",
         )
+    if bulk is not None and (atoms := _periodic_atoms(configurations["bulk"])) is not None:
+        check_bcc(atoms)
     found: dict[str, dict[str, Any]] = {}
     for key, (end, start, removed) in QUANTITIES_OF.items():
         if end not in given or start not in given or (removed and bulk is None):
@@ -151,6 +154,17 @@ def quantities_of(configurations: Mapping[str, Any]) -> dict[str, dict[str, Any]
             "interface_vacancy_L1.",
         )
     return found
+
+
+def _periodic_atoms(given: Any) -> Any:
+    """Atoms of an object of ASE or pymatgen that has their places; None for energies alone."""
+    structure = getattr(given, "structure", None)
+    if structure is not None:
+        from ase import Atoms
+
+        symbols, places = [site.species_string for site in structure], structure.cart_coords
+        return Atoms(symbols, places, cell=structure.lattice.matrix, pbc=True)
+    return given if hasattr(given, "get_potential_energy") and all(given.pbc) else None
 
 
 def _pair_ratio(given: Mapping[str, DFTEnergy], metal: str) -> dict[str, dict[str, Any]]:
@@ -195,13 +209,15 @@ def _check_atoms(
         )
 
 
-def read_configurations(path: str | Path) -> dict[str, Any]:
+def read_configurations(path: str | Path, allow_unconverged: bool = False) -> dict[str, Any]:
     """Configurations named by a table, each read by ASE from the file of a finished calculation.
 
     - `path`: CSV with the columns configuration and file, or TOML with a table [configurations];
       files are beside it: OUTCAR, vasprun.xml, extended XYZ and whatever else ASE reads.
+    - `allow_unconverged`: warn of calculations that are not relaxed or converged, only.
 
-    Raises `InputError`: the table or a file cannot be read, or a file holds no energy.
+    Raises `InputError`: the table or a file cannot be read, or a file holds no energy, or one of a
+    calculation that is not converged.
     """
     path = Path(path)
     if path.suffix.lower() == ".toml":
@@ -221,29 +237,8 @@ def read_configurations(path: str | Path) -> dict[str, Any]:
     for name, file in rows:
         found[name] = read_structure(path.parent / file, f" of configuration {name!r}")
         configuration(name, found[name])
+        check_converged(name, found[name], allow_unconverged)
     return found
-
-
-def read_structure(path: Path, whose: str = "") -> Any:
-    """Atoms of a file, by ASE.
-
-    Raises `InputError`: ASE is not installed, or does not read it.
-    """
-    try:
-        from ase.io import read
-    except ImportError:
-        raise InputError(
-            "ASE is not installed, which reads structures",
-            advice='Install it with: pip install "kmc-voids[ase]"',
-        ) from None
-    try:
-        return read(path)
-    except Exception as problem:  # the readers of each format raise errors of their own
-        reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
-        raise InputError(
-            f"{path}{whose} cannot be read: {reason}",
-            advice="Give a file that ASE reads: OUTCAR, vasprun.xml, POSCAR, extended XYZ.",
-        ) from None
 
 
 def parameters_from_dft(
@@ -254,6 +249,7 @@ def parameters_from_dft(
     source: Mapping[str, str] | None = None,
     description: str = "",
     overwrite: bool = False,
+    allow_unconverged: bool = False,
 ) -> ParameterSet:
     """Write a parameter set from the total energies of named DFT configurations, and return it.
 
@@ -264,15 +260,18 @@ def parameters_from_dft(
       is of another metal is copied as an assumption.
     - `source`: ``citation``, ``title`` and ``doi``; without it the values count as assumed.
     - `overwrite`: replace `path` where it exists.
+    - `allow_unconverged`: warn of atoms with large forces (`kmc.model.ase_files`), only.
 
-    Raises `InputError`: a configuration is not valid, or the set is not; nothing has been written
-    then.
+    Raises `InputError`: a configuration is not valid or not relaxed, or the set is not valid;
+    nothing has been written then.
 
     Examples
     --------
     >>> kmc.parameters_from_dft("mine.toml", {"bulk": bulk, "bulk_vacancy": vacancy})
     ... # doctest: +SKIP
     """
+    for name, one in configurations.items():
+        check_converged(name, one, allow_unconverged)
     found = quantities_of(configurations)
     if source is not None:
         found = {key: entry | {"source": "DFT"} for key, entry in found.items()}
