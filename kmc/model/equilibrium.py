@@ -29,6 +29,30 @@ class EquilibriumAverages:
     residence_above: float  #: with n + 1
 
 
+@dataclass(frozen=True)
+class Relaxation:
+    """How fast the chain forgets its state, and how long it must run for each strip.
+
+    Autocorrelation times ½ + Σ ρ_k, summed over 5 of them (Sokal, 10.1007/978-1-4899-0319-8_6), in
+    pairs of flips. Shapes that facets hold for longer than the stretch measured do not show in it.
+    """
+
+    vacancies: int
+    contact_fraction: float
+    contact_pairs: float  #: autocorrelation time of the contact fraction
+    S_pairs: float  #: that of the time with n + 1 vacancies, which S follows from
+
+    def pairs_per_strip(self, tolerance: float = 5e-4) -> int:
+        """Pairs of flips after each strip that keep the lag of the contact below `tolerance`.
+
+        Where n grows by one at a time, the contact lags behind equilibrium by what it changes in
+        one autocorrelation time, and a strip changes it by (1 − contact)/n at most.
+        """
+        change = (1.0 - self.contact_fraction) / max(self.vacancies, 1)
+        lag = self.contact_pairs * change / tolerance
+        return max(math.ceil(lag), math.ceil(self.S_pairs))
+
+
 class VacancyEquilibrium:
     """Vacancies of a box, sampled from the Boltzmann distribution at a fixed number.
 
@@ -144,12 +168,38 @@ class VacancyEquilibrium:
             residence_above=above,
         )
 
+    def relaxation(
+        self, rng: np.random.Generator, pairs: int = 100_000, stretch: int = 50
+    ) -> Relaxation:
+        """Autocorrelation times along so many pairs, from means over stretches of them."""
+        rows = [self.equilibrate(stretch, rng) for _ in range(max(pairs // stretch, 2))]
+        contact = np.array([row.contact_fraction for row in rows])
+        above = np.array([row.residence_above / row.residence for row in rows])
+        return Relaxation(
+            vacancies=self.vacancies,
+            contact_fraction=float(contact.mean()),
+            contact_pairs=stretch * _autocorrelation_time(contact),
+            S_pairs=stretch * _autocorrelation_time(above),
+        )
+
     @property
     def vacant_L1(self) -> np.ndarray:
         """Share of the last stretch in which each site of L1 was vacant, shape (sites of L1,)."""
         chain, now = self.chain, self.chain.totals[kernel.RESIDENCE]
         vacant = chain.occupancy[: self.box.n_interface] == VACANCY
         return (chain.vacant_time + np.where(vacant, now - chain.since, 0.0)) / now
+
+
+def _autocorrelation_time(series: np.ndarray) -> float:
+    """½ + Σ ρ_k in steps of the series, cut at five times itself."""
+    n, deviation = len(series), series - series.mean()
+    if not deviation.any():
+        return 0.5
+    spectrum = np.abs(np.fft.rfft(deviation, 2 * n)) ** 2
+    correlation = np.fft.irfft(spectrum)[:n]
+    times = np.cumsum(correlation / correlation[0]) - 0.5
+    cut = np.arange(n) >= 5 * times
+    return float(max(times[np.argmax(cut) if cut.any() else -1], 0.5))
 
 
 def _box(lattice: Lattice, hamiltonian: Hamiltonian, kT_ueV: float) -> kernel.Box:

@@ -7,9 +7,10 @@ import equilibrium as plain
 import numpy as np
 import pytest
 from marks import slow
+from scipy.signal import lfilter
 
 from kmc.errors import InputError
-from kmc.model.equilibrium import VacancyEquilibrium
+from kmc.model.equilibrium import Relaxation, VacancyEquilibrium, _autocorrelation_time
 from kmc.model.hamiltonian import Hamiltonian, calibrate, total_energy_ueV
 from kmc.model.lattice import Lattice
 from kmc.model.parameters import load_parameters
@@ -212,6 +213,23 @@ def test_share_of_time_vacant_and_contact_agree():
     averages = box.equilibrate(2000, rng)
     assert 1 - box.vacant_L1.mean() == pytest.approx(averages.contact_fraction, rel=1e-12)
     assert 0.5 < averages.contact_fraction < 0.8
+
+
+def test_autocorrelation_time_of_a_known_series():
+    """x' = a x + noise forgets at a rate of a: ½ + Σ a^k = ½ + a/(1 − a)."""
+    rng = np.random.default_rng(4)
+    noise = rng.normal(size=200_000)
+    for a in (0.0, 0.8, 0.97):
+        series = lfilter([1.0], [1.0, -a], noise)
+        expected = 0.5 + a / (1 - a)
+        assert _autocorrelation_time(series) == pytest.approx(expected, rel=0.05)
+
+
+def test_pairs_of_a_strip():
+    """A strip changes the contact by 1e-4, and is forgotten after 1000 pairs."""
+    known = Relaxation(vacancies=1000, contact_fraction=0.9, contact_pairs=1000, S_pairs=40)
+    assert known.pairs_per_strip(1e-3) == 100
+    assert known.pairs_per_strip(1.0) == 40
 
 
 def test_a_box_without_lithium():
