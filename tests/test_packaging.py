@@ -196,6 +196,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     expected |= {f"kmc/{kind}/{name}" for kind in catalogue.KINDS for name in tables(ROOT / kind)}
     data = (ROOT / "kmc" / "analysis").glob("*.csv")
     expected |= {f"kmc/analysis/{path.name}" for path in data}
+    energies = (ROOT / "kmc" / "model" / "energies").glob("*.csv")
+    expected |= {f"kmc/model/energies/{path.name}" for path in energies}
     templates = (ROOT / "kmc" / "plotting" / "report" / "templates").glob("*.j2")
     expected |= {f"kmc/plotting/report/templates/{path.name}" for path in templates}
     expected |= {f"kmc/papers/{name}" for name in tables(ROOT / "kmc" / "papers")}

@@ -1,0 +1,218 @@
+"""Structures of vacancies beside each other, and the shipped tables of their energies."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("ase")
+
+from ase.calculators.calculator import Calculator, all_changes
+from ase.neighborlist import neighbor_list
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks" / "energies"))
+
+import cluster_energies
+import interfaces
+
+from kmc.errors import InputError
+from kmc.model import ase_clusters
+
+A = 3.5
+E1, E2 = 2 / 11, 1 / 11  # bonds to two shells with ratio 0.5, where a vacancy costs 4 E1 + 3 E2 = 1
+# Excess of each structure from bonds with ratio 0.5, counted by hand: n − first E1 − second E2 of
+# n vacancies, and broken bonds of a site of each surface.
+BONDS = {  # name: vacancies, pairs of first and of second neighbours among them
+    "vacancy": (1, 0, 0),
+    "pair_111": (2, 1, 0),
+    "pair_200": (2, 0, 1),
+    "pair_220": (2, 0, 0),
+    "pair_311": (2, 0, 0),
+    "pair_222": (2, 0, 0),
+    "three_111_200": (3, 2, 1),
+    "three_111_220": (3, 2, 0),
+    "three_200_020": (3, 0, 2),
+    "three_200_400": (3, 0, 2),
+    "four_tetrahedron": (4, 4, 2),
+    "four_square": (4, 0, 4),
+    "six_octahedron": (6, 8, 5),
+    "eight_cube": (8, 0, 12),
+    "nine_cube_and_centre": (9, 8, 12),
+    "fifteen_ball": (15, 32, 18),
+    "twentyseven_ball": (27, 56, 42),
+}
+
+
+class Bonds(Calculator):
+    """A calculator that counts bonds to two shells and knows no force."""
+
+    implemented_properties = ("energy", "forces")
+
+    def calculate(self, atoms=None, properties=None, system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        away = neighbor_list("d", atoms, 1.2 * A)
+        first = np.count_nonzero(away < 0.93 * A)
+        energy = -(E1 * first + E2 * (len(away) - first)) / 2
+        self.results = {"energy": energy, "forces": np.zeros((len(atoms), 3))}
+
+
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory):
+    """Rows of the script by structure, with bonds counted."""
+    kept = cluster_energies.Relaxed(tmp_path_factory.mktemp("kept"), Bonds(), 0.03, 10)
+    structures = ase_clusters.bulk_structures("Li", A) + ase_clusters.surface_structures("Li", A)
+    made = cluster_energies.rows(kept, structures, -(4 * E1 + 3 * E2), "bonds", "FIRE")
+    return {row["structure"]: row for row in made}
+
+
+@pytest.mark.parametrize("name", BONDS)
+def test_a_cluster_is_what_its_name_says(counted, name):
+    vacancies, first, second = BONDS[name]
+    row = counted[name]
+    assert row["atoms"] == 2 * (5 if vacancies >= 8 else 4) ** 3 - vacancies
+    assert float(row["excess_eV"]) == pytest.approx(vacancies - first * E1 - second * E2, abs=1e-3)
+
+
+def test_every_cluster_is_counted():
+    assert list(ase_clusters.CLUSTERS) == list(BONDS)
+
+
+@pytest.mark.parametrize("face", ["100", "110", "111"])
+def test_a_surface_breaks_the_bonds_that_cross_it(counted, face):
+    """Per area, a plane cuts |b·n|/Ω bonds of each kind b, half of which belong to each surface."""
+    normal = np.array([int(digit) for digit in face]) / np.linalg.norm([int(d) for d in face])
+    first = np.array([(1, 1, 1), (1, 1, -1), (1, -1, 1), (-1, 1, 1)]) / 2
+    cut = E1 * np.abs(first @ normal).sum() + E2 * np.abs(np.eye(3) @ normal).sum()
+    row = counted[f"surface_{face}"]
+    assert float(row["excess_eV"]) / float(row["area_A2"]) * A**2 == pytest.approx(cut, abs=1e-3)
+
+
+def test_vacancy_and_adatom_of_a_surface(counted):
+    """A kink has half the bonds: 4 and 3. A surface site has 4 and 5, an adatom 4 and 1."""
+    assert float(counted["surface_100_vacancy"]["excess_eV"]) == pytest.approx(2 * E2, abs=1e-3)
+    assert float(counted["surface_100_adatom"]["excess_eV"]) == pytest.approx(2 * E2, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", interfaces.INTERFACES)
+def test_an_interface(name):
+    """Nothing overlaps, the misfit is small, and a metal of perfect layers lies on the slab."""
+    spec = interfaces.INTERFACES[name]
+    made = {s.name: s for s in interfaces.structures(spec, 3.43, spec.guess_A, "")}
+    both, film, slab = (made[key].atoms for key in ("interface", "film", "electrolyte"))
+    assert both.positions == pytest.approx(np.vstack([film.positions, slab.positions]))
+    assert np.sort(both.get_all_distances(mic=True), axis=1)[:, 1].min() > 1.9
+    area = film.cell.array[0, 0] * film.cell.array[1, 1]
+    per_layer = len(film) / interfaces.LAYERS
+    assert (area / per_layer / 3.43**2) ** 0.5 == pytest.approx(1, abs=0.02)
+    heights = np.unique(film.positions[:, 2].round(3), return_counts=True)[1]
+    assert heights.tolist() == [per_layer] * interfaces.LAYERS
+    formula = slab.symbols.formula.count()  # stoichiometric, hence neutral
+    other = next(count for symbol, count in formula.items() if symbol != "Li")
+    crystal = spec.crystal(spec.guess_A).symbols.formula.count()
+    assert formula["Li"] == other * crystal["Li"]
+    for s in made.values():
+        if s.vacant:
+            assert len(set(s.vacant)) == s.removed
+            assert (film.symbols[list(s.vacant)] == "Li").all()
+
+
+def test_patches_at_an_interface_hold_sites_whose_singles_are_computed():
+    spec = interfaces.INTERFACES["li2s_110"]
+    groups = interfaces.vacancies(spec, "")
+    singles = {sites[0] for sites in groups.values() if len(sites) == 1}
+    assert all(site in singles for sites in groups.values() for site in sites)
+    assert [len(groups[f"L1_square_{n}"]) for n in (4, 9, 16)] == [4, 9, 16]
+    second = [key for key, sites in groups.items() if len(sites) == 2]
+    film = {s.name: s.atoms for s in interfaces.structures(spec, 3.43, 5.7, "")}["film"]
+    index = {site: i for i, site in enumerate(interfaces.sites(spec))}
+    away = {k: film.get_distance(*(index[s] for s in groups[k]), mic=True) / 3.43 for k in second}
+    assert {k: round(d, 1) for k, d in away.items()} == {
+        "L1_2_2+L1_4_2": 1.0,
+        "L1_2_2+L1_2_4": 1.0,
+        "L1_4_2+L1_4_4": 1.0,
+        "L1_2_4+L1_4_4": 1.0,
+        "L1_2_2+L1_4_4": 1.4,
+        "L1_2_2+L2_3_3": 0.9,
+    }
+
+
+def test_a_relaxation_goes_on_where_it_was(tmp_path, monkeypatch):
+    """Interrupted after a step, and finished by another process from what was kept."""
+    from ase.calculators.lj import LennardJones
+
+    monkeypatch.setattr(cluster_energies, "SAVE_s", 0.0)
+    calculator = LennardJones(sigma=2.7, epsilon=0.3, rc=7.0)
+    start = ase_clusters.bulk("Li", 3.5, 2)
+    del start[0]
+    start.rattle(0.05, seed=1)
+    whole = cluster_energies.Relaxed(tmp_path / "whole", calculator, 0.03, 200)
+    expected = whole.get("vacancy", start.copy)
+    begun = cluster_energies.Relaxed(tmp_path / "part", calculator, 0.03, 3)
+    begun.get("vacancy", start.copy)
+    part = tmp_path / "part" / "vacancy.extxyz"
+    part.rename(part.with_name("vacancy.unfinished.extxyz"))
+    again = cluster_energies.Relaxed(tmp_path / "part", calculator, 0.03, 200)
+    ended = again.get("vacancy", lambda: pytest.fail("begun anew"))
+    assert ended.info["steps"] > 3
+    assert np.linalg.norm(ended.get_forces(), axis=1).max() < 0.03
+    assert ended.get_potential_energy() == pytest.approx(expected.get_potential_energy(), abs=0.01)
+
+
+# --- the shipped tables ---------------------------------------------------------------------------
+
+TABLES = sorted(path.stem for path in ase_clusters.FOLDER.glob("*.csv"))
+
+
+def test_an_unknown_table_is_refused():
+    with pytest.raises(InputError, match="there is no table of energies 'gold'"):
+        ase_clusters.energies("gold")
+
+
+def by_potential(name: str) -> dict[str, list[dict]]:
+    rows = ase_clusters.energies(name)
+    return {
+        key: [r for r in rows if r["potential"] == key] for key in {r["potential"] for r in rows}
+    }
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_is_consistent(name):
+    """Excess energies follow from the total ones of the same potential."""
+    bulk = by_potential("li")
+    for potential, rows in by_potential(name).items():
+        energy = {row["structure"]: row["energy_eV"] for row in rows}
+        assert len(energy) == len(rows)
+        vacancy = next(row for row in bulk[potential] if row["structure"] == "vacancy")
+        # Its excess is E − n µ, which gives µ, the energy of an atom of the bulk.
+        mu = (vacancy["energy_eV"] - vacancy["excess_eV"]) / vacancy["atoms"]
+        for row in rows:
+            assert tuple(row) == cluster_energies.COLUMNS
+            assert row["force_eV_A"] > 0
+            if row["structure"] == "electrolyte":
+                assert row["excess_eV"] == 0
+                continue
+            reference = sum(energy[part] for part in row["reference"].split("+") if part)
+            atoms = row["atoms"] * (not row["reference"])
+            excess = row["energy_eV"] - reference + (row["removed"] - atoms) * mu
+            assert row["excess_eV"] == pytest.approx(excess, abs=2e-3)
+
+
+def test_the_table_of_the_bulk_is_complete():
+    structures = ase_clusters.bulk_structures("Li", A) + ase_clusters.surface_structures("Li", A)
+    for rows in by_potential("li").values():
+        assert [row["structure"] for row in rows] == [s.name for s in structures]
+        assert [row["atoms"] for row in rows] == [len(s.atoms) for s in structures]
+        assert max(row["force_eV_A"] for row in rows) <= 0.03
+
+
+def test_potentials_agree_on_the_order_of_pairs():
+    """Second neighbours bind most and first ones do not, unlike with bonds of ratio 0.5."""
+    for rows in by_potential("li").values():
+        excess = {row["structure"]: row["excess_eV"] for row in rows}
+        bound = {k: 2 - e / excess["vacancy"] for k, e in excess.items() if k.startswith("pair")}
+        assert max(bound, key=bound.__getitem__) == "pair_200"
+        assert bound["pair_200"] > 0.15
+        assert bound["pair_111"] < 0.02
