@@ -9,9 +9,10 @@ The weight of a cluster C is
 
     ln w(C) = Σ_{v∈C} ln site(v) + Σ_{pairs in C} ε/kT + Σ_{q beside C} lf(q)
 
-with ``site = exp(−E_f/kT)`` times the probability that the site holds Li, and lf the logarithm of
-the mean Boltzmann factor of a metal site beside the cluster over Li and Mg (0 where there is no
-Mg).
+with ``site = exp(−E_f/kT)`` times the probability that the site holds Li (E_f without the
+coordination of the atoms around), and lf the logarithm of the Boltzmann factor of a metal site
+beside the cluster: that of its coordination, and its mean over Li and Mg. It is 0 where energies
+are of pairs and there is no Mg.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ N_NEAR = 14  # 8 first and 6 second neighbours
 N_FIRST = 8
 METAL, VACANT, CLOSED = 0, 1, 2
 
-# How a site counts its vacant neighbours in one integer: first shell, second shell, and first
-# neighbours in L1 (which alone matter for χ).
+# How a site counts its vacant neighbours in one integer: first shell, second shell, and those that
+# have an energy of their own, for a site of L2 first neighbours in L1 (χ), for one of L1 second
+# neighbours in L1.
 FIRST, SECOND, INTERFACE = 1, 16, 128
 N_CODES = 1024
 
@@ -38,11 +40,12 @@ class ClusterLattice(NamedTuple):
     d_column: np.ndarray  # int64[14], steps to the neighbours, first shell first
     d_layer: np.ndarray  # int64[14]
     shift: int  # columns per layer are 2**shift
+    counted: np.ndarray  # int64[2, 14], what a vacancy adds to the counts of them; row 1: one in L1
     base: int  # layer index of L1; the layers below are closed
     by_site: int  # 1: `site` has one entry for each site; 0: one for each layer
     site: np.ndarray  # float64[:], exp(−E_f/kT) times the probability of Li
     # float64[3, N_CODES] for a site of L1, of L2 and above: factor of vacating it when its counts
-    # are `code`; lf of a metal site with these counts, zeros without Mg in equilibrium
+    # are `code`; lf of a metal site with these counts
     bond: np.ndarray
     log_beside: np.ndarray
     with_beside: int  # whether `log_beside` is used at all
@@ -80,14 +83,6 @@ def height(geometry, site):
 
 
 @inner
-def step_of(j, from_height):
-    """What a vacancy so high adds to the counts of its neighbour j."""
-    if j >= N_FIRST:
-        return SECOND
-    return FIRST + INTERFACE if from_height == 0 else FIRST
-
-
-@inner
 def site_weight(geometry, site):
     """Factor of vacating a metal site whose neighbours are all metal."""
     return geometry.site[site if geometry.by_site else site >> geometry.shift]
@@ -106,13 +101,14 @@ def change_beside(geometry, cluster, site):
     if not geometry.with_beside:
         return 0.0
     total = 0.0
-    h = height(geometry, site)
+    counted = geometry.counted[1 if height(geometry, site) == 0 else 0]
     for j in range(N_NEAR):
         q = near(geometry, site, j)
-        if cluster.occupancy[q] == METAL:
+        # Quenched Mg closes a site, and is an atom with a coordination like any other.
+        if cluster.occupancy[q] != VACANT and height(geometry, q) >= 0:
             kind = min(height(geometry, q), 2)
             code = cluster.code[q]
-            total += geometry.log_beside[kind, code + step_of(j, h)]
+            total += geometry.log_beside[kind, code + counted[j]]
             total -= geometry.log_beside[kind, code]
     return total
 
@@ -150,9 +146,10 @@ def add(geometry, cluster, site):
     cluster.number[0] = n + 1
     cluster.number[2] += 1 if h == 0 else 0
     cluster.number[3] += h
+    counted = geometry.counted[1 if h == 0 else 0]
     for j in range(N_NEAR):
         q = near(geometry, site, j)
-        cluster.code[q] += step_of(j, h)
+        cluster.code[q] += counted[j]
         if cluster.occupancy[q] == METAL:
             i = cluster.place[q]
             if i < 0:
@@ -174,9 +171,10 @@ def remove(geometry, cluster, site):
     cluster.number[0] = last
     cluster.number[2] -= 1 if h == 0 else 0
     cluster.number[3] -= h
+    counted = geometry.counted[1 if h == 0 else 0]
     for j in range(N_NEAR):
         q = near(geometry, site, j)
-        cluster.code[q] -= step_of(j, h)
+        cluster.code[q] -= counted[j]
         if cluster.occupancy[q] == METAL:
             if cluster.code[q] == 0:
                 _leave_beside(cluster, q)

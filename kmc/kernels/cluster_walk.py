@@ -28,14 +28,16 @@ def _below(rng, n):
 
 
 @inner
-def _try_larger(geometry, cluster, bias, largest, rng):
+def _try_larger(geometry, cluster, bias, stride, largest, rng):
     """Propose one more vacancy; the acceptance probability, and whether it happened."""
     n = cluster.number[0]
     total = total_weight(cluster)
     if n == largest or total <= 0.0:
         return 0.0
     site = draw(cluster, rng.random() * total)
-    chance = math.exp(bias[n + 1] - bias[n] + change_beside(geometry, cluster, site))
+    here = n + stride * cluster.number[2]
+    there = here + 1 + (stride if height(geometry, site) == 0 else 0)
+    chance = math.exp(bias[there] - bias[here] + change_beside(geometry, cluster, site))
     # The reverse takes out one of n + 1 vacancies, where this draws by weight among `total`.
     chance *= total / (n + 1)
     if chance >= 1.0 or rng.random() < chance:
@@ -44,7 +46,7 @@ def _try_larger(geometry, cluster, bias, largest, rng):
 
 
 @inner
-def _try_smaller(geometry, cluster, bias, rng):
+def _try_smaller(geometry, cluster, bias, stride, rng):
     """Propose one vacancy less; the acceptance probability."""
     n = cluster.number[0]
     if n == 1:
@@ -55,17 +57,19 @@ def _try_smaller(geometry, cluster, bias, rng):
         return 0.0
     if not is_spare(geometry, cluster, site):
         return 0.0
+    here = n + stride * cluster.number[2]
     remove(geometry, cluster, site)
+    there = n - 1 + stride * cluster.number[2]
     change = change_beside(geometry, cluster, site)
     total = total_weight(cluster)
-    chance = math.exp(bias[n - 1] - bias[n] - change) * n / total
+    chance = math.exp(bias[there] - bias[here] - change) * n / total
     if chance < 1.0 and rng.random() >= chance:
         add(geometry, cluster, site)
     return min(chance, 1.0)
 
 
 @inner
-def _move_one(geometry, cluster, rng):
+def _move_one(geometry, cluster, bias, stride, rng):
     """Take one vacancy away and put one anywhere on what is left, by heat bath."""
     n = cluster.number[0]
     site = cluster.vacant[_below(rng, n)]
@@ -83,54 +87,63 @@ def _move_one(geometry, cluster, rng):
     if not is_spare(geometry, cluster, site):
         return
     remove(geometry, cluster, site)
+    here = n + stride * cluster.number[2]
     other = draw(cluster, rng.random() * total_weight(cluster))
     if other != site:
         at_interface = cluster.number[2] > 0 or height(geometry, other) == 0
         change = change_beside(geometry, cluster, other) - change_beside(geometry, cluster, site)
+        there = here + (stride if height(geometry, other) == 0 else 0)
+        here += stride if height(geometry, site) == 0 else 0
+        change += bias[there] - bias[here]
         if not at_interface or (change < 0.0 and rng.random() >= math.exp(change)):
             other = site
     add(geometry, cluster, other)
 
 
 @entry
-def walk(geometry, cluster, bias, largest, steps, learn, rng, visits, chances, shapes):
-    """Walk over clusters of 1 … `largest` vacancies with weight w(C) exp(bias[n]).
+def walk(
+    geometry, cluster, bias, stride, largest, steps, learn, flat, rng, visits, chances, shapes
+):
+    """Walk over clusters of 1 … `largest` vacancies with weight w(C) exp(bias[place]).
 
-    Half of the steps propose one vacancy more or less, half move one vacancy.
+    The place of n vacancies of which f are in L1 is n + `stride` f: with a stride of 0 all sizes
+    become equally frequent, with `largest` + 2 all pairs of n and f. Half of the steps propose one
+    vacancy more or less, half move one vacancy.
 
-    - `bias` (float64[largest + 2]): by number of vacancies; changed while learning.
-    - `learn`: Wang and Landau's modification factor ln f at the first step of a walk that
-      learns (10.1103/PhysRevLett.86.2050), falling as 1/t as Belardinelli and Pereyra
-      (10.1103/PhysRevE.75.046701); 0: the bias stays, and detailed balance is exact.
-    - `visits` (int64[largest + 2]): steps that ended at each size.
-    - `chances` (float64[largest + 2, 4]): summed acceptance probabilities of growth and their
-      number, the same of shrinking.
-    - `shapes` (float64[largest + 2, 4]): sums over the steps of vacancies in L1, its square, layers
+    - `bias` (float64[places]): changed while learning.
+    - `learn`: Wang and Landau's modification factor ln f of a walk that learns
+      (10.1103/PhysRevLett.86.2050), at most `flat` over the steps, which makes it fall as 1/t
+      (Belardinelli and Pereyra, 10.1103/PhysRevE.75.046701); 0: the bias stays, and detailed
+      balance is exact.
+    - `visits` (int64[places]): steps that ended at each place.
+    - `chances` (float64[places, 4]): summed acceptance probabilities of growth and their number,
+      the same of shrinking.
+    - `shapes` (float64[places, 4]): sums over the steps of vacancies in L1, its square, layers
       above L1 summed over the vacancies, and sites beside the cluster.
     """
     for step in range(steps):
-        n = cluster.number[0]
+        place = cluster.number[0] + stride * cluster.number[2]
         u = rng.random()
         if u < 0.25:
-            chance = _try_larger(geometry, cluster, bias, largest, rng)
-            chances[n, 0] += chance
-            chances[n, 1] += 1.0
+            chance = _try_larger(geometry, cluster, bias, stride, largest, rng)
+            chances[place, 0] += chance
+            chances[place, 1] += 1.0
         elif u < 0.5:
-            chance = _try_smaller(geometry, cluster, bias, rng)
-            chances[n, 2] += chance
-            chances[n, 3] += 1.0
+            chance = _try_smaller(geometry, cluster, bias, stride, rng)
+            chances[place, 2] += chance
+            chances[place, 3] += 1.0
         else:
-            _move_one(geometry, cluster, rng)
-        n = cluster.number[0]
-        visits[n] += 1
+            _move_one(geometry, cluster, bias, stride, rng)
         foot = float(cluster.number[2])
-        shapes[n, 0] += foot
-        shapes[n, 1] += foot * foot
-        shapes[n, 2] += cluster.number[3]
-        shapes[n, 3] += cluster.number[1]
+        place = cluster.number[0] + stride * cluster.number[2]
+        visits[place] += 1
+        shapes[place, 0] += foot
+        shapes[place, 1] += foot * foot
+        shapes[place, 2] += cluster.number[3]
+        shapes[place, 3] += cluster.number[1]
         if learn > 0.0:
             # 1/t in the end: a factor that falls faster would freeze errors of the first steps in.
-            bias[n] -= min(learn, 2.0 * largest / (step + 1.0))
+            bias[place] -= min(learn, flat / (step + 1.0))
 
 
 @entry

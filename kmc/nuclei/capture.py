@@ -103,7 +103,7 @@ class VacancyTransport:
         if not surface.has_mg:
             return 1.0
         # Metals mix ideally, so that the mean over arrangements is a product over the neighbours.
-        geometry = surface.geometry(8)
+        log_mg = surface.log_mg
         factor = 1.0 - (surface.mg_fraction if layer else surface.mg_coverage)
         for j, up in enumerate(surface.steps[:, 2]):
             if layer + up < 0:  # the electrolyte
@@ -111,7 +111,7 @@ class VacancyTransport:
             code = kernel.SECOND if j >= kernel.N_FIRST else kernel.FIRST
             if layer == 0 and j < kernel.N_FIRST:
                 code += kernel.INTERFACE
-            factor *= math.exp(geometry.log_beside[min(layer + up, 2), code])
+            factor *= math.exp(log_mg[min(layer + up, 2), code])
         return factor
 
     @property

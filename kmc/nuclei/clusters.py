@@ -9,6 +9,11 @@ Small n are enumerated; beyond, a walk that adds, removes and moves vacancies wi
 all sizes equally frequent (a flat histogram; Wang and Landau, 10.1103/PhysRevLett.86.2050) gives
 the ratios Z_(n+1)/Z_n from the mean acceptance of growth and shrinking (Wang, Tay and Swendsen,
 10.1103/PhysRevLett.82.476).
+
+With energies of coordination a cluster of one layer turns into one of several at some size, and a
+walk that has a bias for sizes alone does not find the way. There all pairs of size and number of
+vacancies in L1 are made equally frequent, as far as they weigh something, and Z_n follows from how
+often the walk is at each.
 """
 
 from __future__ import annotations
@@ -32,6 +37,9 @@ STEPS_PER_SIZE = 80_000  # and walker; 5 million for n ≤ 60
 _LEARNING_STEPS = 25_000  # for each size, of a walk that learns the bias, and of one that tests it
 _MAX_ROUNDS = 8
 _FIRST_FACTOR = 0.5  # ln f
+# A walk with a bias for each size and footprint learns in rounds of so many steps for each pair.
+_STEPS_PER_PAIR, _ROUNDS = 1500, 11
+_LEAST_kT = 20.0  # below the commonest footprint of a size: rarer ones are left rare
 _CHUNKS = 4  # calls of the kernel for each walker, for the progress bar
 
 
@@ -127,7 +135,8 @@ def list_clusters(
 class Walk:
     """One walk over clusters of 1 … n_max vacancies.
 
-    It begins with the L1 site `start`, by default the middle of the plane.
+    It begins with the L1 site `start`, by default the middle of the plane. Its bias, and what it
+    counts, go by the number of vacancies; with `by_footprint` by that and the number in L1.
     """
 
     def __init__(
@@ -136,32 +145,62 @@ class Walk:
         n_max: int,
         rng: np.random.Generator,
         start: int | None = None,
+        by_footprint: bool = False,
     ):
         self.geometry, self.n_max, self.rng = geometry, n_max, rng
+        self.stride = n_max + 2 if by_footprint else 0
         self.cluster = empty_cluster(geometry, n_max)
         cluster_walk.vacate(geometry, self.cluster, root_site(geometry) if start is None else start)
         self.forget()
 
     def forget(self) -> None:
         """Start the averages anew."""
-        rows = self.n_max + 2
-        self.visits = np.zeros(rows, dtype=np.int64)
-        self.chances, self.shapes = np.zeros((rows, 4)), np.zeros((rows, 4))
+        places = (self.n_max + 2) * max(self.stride, 1)
+        self.visits = np.zeros(places, dtype=np.int64)
+        self.chances, self.shapes = np.zeros((places, 4)), np.zeros((places, 4))
 
-    def go(self, bias: np.ndarray, steps: int, learn: float = 0.0) -> None:
-        """Take so many steps; `bias`, float64[n_max + 2] by n, changes where `learn` > 0."""
-        totals = self.visits, self.chances, self.shapes
-        cluster_walk.walk(
-            self.geometry, self.cluster, bias, self.n_max, steps, learn, self.rng, *totals
-        )
+    def go(
+        self, bias: np.ndarray, steps: int, learn: float = 0.0, flat: float | None = None
+    ) -> None:
+        """Take so many steps; `bias`, float64 by place, changes where `learn` > 0."""
+        flat = 2.0 * self.n_max if flat is None else flat
+        given = self.geometry, self.cluster, bias, self.stride, self.n_max, steps, learn, flat
+        cluster_walk.walk(*given, self.rng, self.visits, self.chances, self.shapes)
 
     def ln_ratios(self, bias: np.ndarray) -> np.ndarray:
-        """ln(Z_(n+1)/Z_n) for n = 1 … n_max − 1, from the flow between the sizes."""
+        """ln(Z_(n+1)/Z_n) for n = 1 … n_max − 1.
+
+        From the flow between the sizes; with a bias by footprint from the times spent there.
+        """
         with np.errstate(divide="ignore", invalid="ignore"):
+            if self.stride:
+                weight, log = self.footprints(bias)
+                return np.diff(np.log(weight.sum(axis=0)) + log)[1:-1]
             # Flows between neighbouring sizes balance: Z_n e^(b_n) up = Z_(n+1) e^(b_(n+1)) down.
             up = self.chances[1:-2, 0] / self.chances[1:-2, 1]
             down = self.chances[2:-1, 2] / self.chances[2:-1, 3]
             return np.log(up / down) - np.diff(bias[1:-1])
+
+    def footprints(self, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Weights without the bias, and the logarithm of a factor on those of each size.
+
+        Shapes (footprints, n_max + 2) and (n_max + 2,); without a bias by footprint all in one row.
+        """
+        rows = max(self.stride, 1)
+        minus = -bias.reshape(rows, -1)
+        log = np.where(self.visits.reshape(rows, -1) > 0, minus, -np.inf).max(axis=0)
+        log = np.where(np.isfinite(log), log, 0.0)
+        with np.errstate(over="ignore"):
+            factor = np.exp(np.minimum(minus - log, 0.0))
+        return self.visits.reshape(rows, -1) * factor, log
+
+    def shape_sums(self, bias: np.ndarray) -> np.ndarray:
+        """Sums of `shapes` and, in the last column, of visits, without the bias by footprint."""
+        rows = max(self.stride, 1)
+        weight, _ = self.footprints(bias)
+        columns = np.column_stack((self.shapes, self.visits)).reshape(rows, -1, 5)
+        each = np.maximum(self.visits.reshape(rows, -1), 1)
+        return (columns * (weight / each)[:, :, None]).sum(axis=0)
 
 
 def learn_bias(
@@ -170,6 +209,7 @@ def learn_bias(
     n_max: int,
     rng: np.random.Generator,
     start: int | None = None,
+    by_footprint: bool = False,
 ) -> np.ndarray:
     """A bias that makes all sizes about equally frequent, from a walk that learns it.
 
@@ -177,6 +217,8 @@ def learn_bias(
 
     Raises `InputError`: some size was never left upwards or downwards.
     """
+    if by_footprint:
+        return _learn_footprints(geometry, n_max, rng, start)
     # −ln Z_n where it is known, and on by a slope that falls as n^(−1/3), that of a cap.
     known = len(ln_Z)
     bias = np.zeros(n_max + 2)
@@ -194,10 +236,35 @@ def learn_bias(
         if np.isfinite(ratios).all():
             bias[1:-1] = -np.concatenate(([0.0], np.cumsum(ratios)))
             return bias
-    raise InputError(
+    raise _unreached(n_max)
+
+
+def _unreached(n_max: int) -> InputError:
+    return InputError(
         f"clusters of {n_max} vacancies were not reached",
         advice="Give a smaller n_max, or a higher temperature.",
     )
+
+
+def _learn_footprints(
+    geometry: kernel.ClusterLattice, n_max: int, rng: np.random.Generator, start: int | None
+) -> np.ndarray:
+    """The same for all pairs of size and footprint whose weight is not negligible.
+
+    Wang and Landau's rounds, each with half the factor of the one before.
+    """
+    walk = Walk(geometry, n_max, rng, start, by_footprint=True)
+    bias = np.zeros((n_max + 2) ** 2)
+    for k in range(_ROUNDS):
+        steps = _STEPS_PER_PAIR * n_max * (n_max + 1) // 2
+        walk.go(bias, steps, _FIRST_FACTOR / 2**k, math.inf)
+    table = np.where(bias < 0, bias, np.inf).reshape(n_max + 2, -1)
+    lowest = table.min(axis=0)
+    if not np.isfinite(lowest[1:-1]).all():
+        raise _unreached(n_max)
+    # Shapes that weigh nothing would take most of the time.
+    capped = np.minimum(table, lowest + _LEAST_kT)
+    return np.where(np.isfinite(capped), capped, 0.0).ravel()
 
 
 def cluster_free_energies(
@@ -232,11 +299,13 @@ def cluster_free_energies(
     learning = np.random.default_rng([seed, 0])
     bar = progress_for("clusters", progress)
     curves, shapes = [], np.zeros((n_max + 2, 5))
+    by_footprint = not surface.hamiltonian.is_pairwise
     with bar:
         bar.update(0.0, "learning the weights of the sizes")
-        bias = learn_bias(geometry, exact, n_max, learning)
+        bias = learn_bias(geometry, exact, n_max, learning, by_footprint=by_footprint)
         for w in range(walkers):
-            walk = Walk(geometry, n_max, np.random.default_rng([seed, w + 1]))
+            rng = np.random.default_rng([seed, w + 1])
+            walk = Walk(geometry, n_max, rng, by_footprint=by_footprint)
             walk.go(bias, steps // 10)  # forget the start
             walk.forget()
             for chunk in range(_CHUNKS):
@@ -244,7 +313,7 @@ def cluster_free_energies(
                 bar.update(share, f"walk {w + 1} of {walkers}")
                 walk.go(bias, steps // _CHUNKS)
             curves.append(np.concatenate(([exact[0]], exact[0] + np.cumsum(walk.ln_ratios(bias)))))
-            shapes += np.column_stack((walk.shapes, walk.visits))
+            shapes += walk.shape_sums(bias)
     walks = np.array(curves)
     if not np.isfinite(walks).all():
         raise InputError(
@@ -254,7 +323,7 @@ def cluster_free_energies(
     known = len(exact)
     # Exact as far as it was enumerated; walks go on from there by their own ratios.
     beyond = walks[:, known:] - walks[:, known - 1 : known] + exact[-1]
-    visits = np.maximum(shapes[1:-1, 4], 1.0)
+    visits = np.maximum(shapes[1:-1, 4], 1e-300)
     footprint, mean_layer = shapes[1:-1, 0] / visits, shapes[1:-1, 2] / visits
     mean_layer /= np.arange(1, n_max + 1)
     footprint[:known], mean_layer[:known] = foot, layer

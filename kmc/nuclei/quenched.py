@@ -106,8 +106,9 @@ def _walk(
     if not lithium.size:
         raise InputError("no Li in L1 of this map", advice="Give a smaller mg_coverage.")
     start = first + int(rng.choice(lithium))
-    bias = learn_bias(geometry, free.ln_Z[:n_max], n_max, rng, start)
-    walk = Walk(geometry, n_max, rng, first + int(rng.choice(lithium)))
+    many = not free.surface.hamiltonian.is_pairwise
+    bias = learn_bias(geometry, free.ln_Z[:n_max], n_max, rng, start, many)
+    walk = Walk(geometry, n_max, rng, first + int(rng.choice(lithium)), many)
     # A tenth to forget where it began, before anything is counted.
     walk.go(bias, steps // 10)
     walk.forget()

@@ -12,7 +12,7 @@ import numpy as np
 from kmc.common.units import K_B_eV, MICRO_eV
 from kmc.errors import InputError
 from kmc.kernels import cluster_sites as kernel
-from kmc.model.hamiltonian import LI, MG, Hamiltonian, calibrate
+from kmc.model.hamiltonian import LI, MG, VACANCY, Hamiltonian, calibrate
 from kmc.model.lattice import Lattice
 from kmc.model.parameters import ParameterSet
 
@@ -98,14 +98,10 @@ class Surface:
         Where some thickness makes it negative the metal does not wet this face: a flat void spreads
         by itself, and no cap describes it.
         """
-        h, up = self.hamiltonian, self.steps[:, 2]
-        bonds = [int(b[LI, LI]) for b in (h.bond1, h.bond2)]
-        energy = sum(self.formation_ueV[min(k, _INTERFACE_LAYERS)] for k in range(layers))
-        for j, d in enumerate(up):
-            if d >= 0:
-                pairs = (layers - d) if d else layers / 2
-                energy -= max(pairs, 0) * bonds[j >= kernel.N_FIRST]
-        return energy / MICRO_eV
+        h, box = self.hamiltonian, self.probe
+        occupancy = np.where(box.layer <= layers, VACANCY, LI)
+        change = h.energy_ueV(occupancy, box) - h.perfect_energy_ueV(box)
+        return (change / box.sites_per_layer - layers * h.kink_binding_ueV) / MICRO_eV
 
     @cached_property
     def vectors(self) -> np.ndarray:
@@ -158,13 +154,47 @@ class Surface:
         side = min(side, _WIDEST)
         pad = int(np.abs(steps[:, 2]).max())
         layers = min(pad * largest, _HIGHEST) + 2 * pad
-        energy = np.full(layers, self.formation_ueV[-1], dtype=float)
-        n = min(len(self.formation_ueV), layers - pad)
-        energy[pad : pad + n] = self.formation_ueV[:n]
+        # The coordination of the atoms around is counted with these atoms.
+        h = self.hamiltonian
+        lone = h.lone_coordination_ueV(*h.n_neighbours[:, 1 : _INTERFACE_LAYERS + 1])
+        lone = np.append(lone, h.lone_coordination_ueV(8, 6))
+        pairs_ueV = self.formation_ueV - lone
+        energy = np.full(layers, pairs_ueV[-1], dtype=float)
+        n = min(len(pairs_ueV), layers - pad)
+        energy[pad : pad + n] = pairs_ueV[:n]
         lithium = np.full(layers, 1.0 - self.mg_fraction)
         lithium[pad] = 1.0 - self.mg_coverage
-        # ln[(1 − x) + x exp(−e/kT)] of a metal site of L1, of L2 and above, by its counts.
-        h, log_beside = self.hamiltonian, np.zeros((3, kernel.N_CODES))
+        log_beside = self.log_mg - self._coordination_kT
+        return kernel.ClusterLattice(
+            d_column=steps[:, 0] + side * steps[:, 1],
+            d_layer=steps[:, 2].copy(),
+            counted=self._counted,
+            shift=round(2 * math.log2(side)),
+            base=pad,
+            by_site=0,
+            site=lithium * np.exp(-energy / self.kT_ueV),
+            bond=self._bond(log_beside),
+            log_beside=log_beside,
+            with_beside=int(log_beside.any()),
+            together=hanging_together(steps),
+        )
+
+    @cached_property
+    def _counted(self) -> np.ndarray:
+        """What a vacancy adds to the counts of its neighbours; int64 of shape (2, 14)."""
+        first, up = np.arange(kernel.N_NEAR) < kernel.N_FIRST, self.steps[:, 2]
+        counted = np.tile(np.where(first, kernel.FIRST, kernel.SECOND), (2, 1))
+        # One in L1 counts with χ for L2 above it, and with its bond to others of L1.
+        counted[1] += kernel.INTERFACE * np.where(first, up == 1, up == 0)
+        return counted
+
+    @property
+    def log_mg(self) -> np.ndarray:
+        """ln[(1 − x) + x exp(−e/kT)] of a metal site of L1, of L2 and above, by its counts.
+
+        Zeros without Mg; shape (3, N_CODES).
+        """
+        h, log = self.hamiltonian, np.zeros((3, kernel.N_CODES))
         if self.has_mg:
             code = np.arange(kernel.N_CODES)
             first, second, facing = code & 15, code >> 4 & 7, code >> 7
@@ -172,19 +202,17 @@ class Surface:
             for kind, share in enumerate((self.mg_coverage, self.mg_fraction, self.mg_fraction)):
                 # Only an L2 site faces vacancies of L1 that count with χ.
                 extra = first * extra1 + second * extra2 + (facing * h.chi if kind == 1 else 0)
-                log_beside[kind] = np.log1p(share * np.expm1(-extra / self.kT_ueV))
-        return kernel.ClusterLattice(
-            d_column=steps[:, 0] + side * steps[:, 1],
-            d_layer=steps[:, 2].copy(),
-            shift=round(2 * math.log2(side)),
-            base=pad,
-            by_site=0,
-            site=lithium * np.exp(-energy / self.kT_ueV),
-            bond=self._bond(log_beside),
-            log_beside=log_beside,
-            with_beside=int(self.has_mg),
-            together=hanging_together(steps),
-        )
+                log[kind] = np.log1p(share * np.expm1(-extra / self.kT_ueV))
+        return log
+
+    @property
+    def _coordination_kT(self) -> np.ndarray:
+        """Energy of coordination of the same sites, in kT; shape (3, N_CODES)."""
+        code = np.arange(kernel.N_CODES)
+        # Counts beyond those of a site never occur.
+        first, second = np.minimum(code & 15, 8), np.minimum(code >> 4 & 7, 6)
+        table = self.hamiltonian.coordination_ueV
+        return np.array([table[c, first, second] for c in (1, 2, 0)]) / self.kT_ueV
 
     def quenched_geometry(self, largest: int, rng: np.random.Generator) -> kernel.ClusterLattice:
         """The same with one arrangement of Mg drawn; sites that hold Mg have the weight 0."""
@@ -210,15 +238,20 @@ class Surface:
         # The mean over arrangements holds the chance of Li; a drawn arrangement has Li or not.
         pure = plain.site / (1.0 - shares[:, 0])
         site = np.where(mg, 0.0, pure[:, None] * np.exp(-extra / self.kT_ueV))
-        none = np.zeros((3, kernel.N_CODES))
+        log_beside = -self._coordination_kT
         return plain._replace(
-            by_site=1, site=site.ravel(), bond=self._bond(none), log_beside=none, with_beside=0
+            by_site=1,
+            site=site.ravel(),
+            bond=self._bond(log_beside),
+            log_beside=log_beside,
+            with_beside=int(log_beside.any()),
         )
 
     def _bond(self, log_beside: np.ndarray) -> np.ndarray:
         """Factor of vacating a site by its counts: bonds gained, and its own lf left behind."""
         h, code = self.hamiltonian, np.arange(kernel.N_CODES)
         bonds = (code & 15) * int(h.bond1[LI, LI]) + (code >> 4 & 7) * int(h.bond2[LI, LI])
+        bonds = np.array([bonds + (code >> 7) * h.bond_L1_ueV, bonds, bonds])
         with np.errstate(over="ignore"):  # counts that no site has
             return np.exp(bonds / self.kT_ueV - log_beside)
 

@@ -10,6 +10,7 @@ import naive_clusters
 import numpy as np
 import pytest
 from marks import slow_but
+from paired_engines import parameter_set
 
 from kmc.common.units import K_B_eV
 from kmc.errors import InputError
@@ -28,7 +29,13 @@ FACES = ("bcc_100", "bcc_110", "bcc_111")
 T_K = 298.15
 
 
+CURVED = "every term"  # of the Hamiltonian, in place of a coverage of L1
+
+
 def surface(face="bcc_100", temperature_K=T_K, coverage=0.0, fraction=0.0):
+    if coverage == CURVED:
+        values = naive.LIMG_CURVED if fraction else naive.CURVED
+        return Surface(parameter_set(values), face, temperature_K, fraction, fraction)
     name = "limg_li2s" if coverage or fraction else "li_li2s"
     return Surface(load_parameters(name), face, temperature_K, coverage, fraction)
 
@@ -45,6 +52,33 @@ def test_enumeration_matches_the_plain_listing(face, temperature_K):
     found, *_ = enumerate_weights(surface(face, temperature_K), largest)
     # The oracle rounds formation energies on its own: half a µeV for each vacancy.
     np.testing.assert_allclose(np.log(found), np.log(expected), atol=5e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("face", FACES)
+def test_enumeration_with_coordination_matches_the_plain_listing(face):
+    """The same with a curvature of coordination and a bond in L1."""
+    expected = naive_clusters.Z(face, 3, T_K, naive.CURVED)
+    found, *_ = enumerate_weights(surface(face, T_K, CURVED), 3)
+    np.testing.assert_allclose(np.log(found), np.log(expected), atol=1e-3)
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_pairs_with_coordination_are_those_of_the_hamiltonian(face):
+    """Z_2 from H of a box with a pair of vacancies at each of the neighbours of a site of L1."""
+    of = surface(face, T_K, CURVED)
+    h, box = of.hamiltonian, of.probe
+    Z_2 = 0.0
+    for other in np.concatenate([box.neighbours(0, shell) for shell in (1, 2)]):
+        if other >= 0:
+            occupancy = np.full(box.n_sites, naive.LI)
+            occupancy[[0, other]] = naive.VACANCY
+            energy = h.energy_ueV(occupancy, box) - h.perfect_energy_ueV(box)
+            # A pair within L1 is met from both of its ends.
+            weight = 0.5 if box.layer[other] == 1 else 1.0
+            Z_2 += weight * math.exp(-(energy - 2 * h.kink_binding_ueV) / of.kT_ueV)
+    found, *_ = enumerate_weights(of, 2)
+    assert found[1] == pytest.approx(Z_2, rel=1e-9)
 
 
 def test_numbers_of_the_first_two_sizes():
@@ -106,8 +140,9 @@ def test_mean_over_mg_matches_single_maps_of_the_kernel():
 
 # --- the walk -------------------------------------------------------------------------------------
 
-CASES = [(face, x, y) for face in FACES for x, y in ((0.0, 0.0), (0.3, 0.0), (0.6, 0.03))]
-QUICK = [("bcc_100", 0.0, 0.0), ("bcc_111", 0.6, 0.03)]
+SHARES = ((0.0, 0.0), (0.3, 0.0), (0.6, 0.03), (CURVED, 0.0), (CURVED, 0.1))
+CASES = [(face, x, y) for face in FACES for x, y in SHARES]
+QUICK = [("bcc_100", 0.0, 0.0), ("bcc_111", 0.6, 0.03), ("bcc_100", CURVED, 0.0)]
 
 
 @cache
@@ -186,8 +221,7 @@ def test_bookkeeping_after_a_walk(face):
             for j in range(14):
                 column = ((s & mask) + geometry.d_column[j]) & mask
                 q = ((s >> geometry.shift) + geometry.d_layer[j]) << geometry.shift | column
-                step = kernel.SECOND if j >= 8 else kernel.FIRST + kernel.INTERFACE * (h == 0)
-                code[q] = code.get(q, 0) + step
+                code[q] = code.get(q, 0) + geometry.counted[int(h == 0), j]
         beside = {q for q in code if c.occupancy[q] == kernel.METAL}
         assert set(c.beside[:n_beside].tolist()) == beside
         for i in range(n_beside):
