@@ -7,12 +7,26 @@ Gundersen, J. Microsc. 111, 219 (1977), doi:10.1111/j.1365-2818.1977.tb00062.x, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import ndimage
 
-from kmc.analysis.segmented_image import _not_installed
+from kmc.analysis.image_files import not_installed
+from kmc.analysis.segmentation import (
+    VOID,
+    View,
+    info_bars,
+    of_greys,
+    of_mask,
+    region_sizes,
+    rim_text,
+    share_rims,
+    shares_of,
+    value_counts,
+)
+from kmc.common.formatting import listed, plural
 from kmc.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,10 +46,13 @@ class PlanView:
       doi:10.2307/1931034). NaN where there is nothing to take the mean of.
     - `voids`: one row for each void: x_um, y_um, area_um2, diameter_um, neighbour_um, at_edge (it
       reaches an edge and may be larger than seen; it is not in the mean diameter).
+    - `notes`, `views`: of an image, how it was segmented, what was not counted, and what to draw.
     """
 
     row: dict[str, float]
     voids: pd.DataFrame
+    notes: tuple[str, ...] = ()
+    views: tuple[View, ...] = ()
 
 
 def measure_plan(void: np.ndarray, um_per_pixel: float, *, min_size: int = 4) -> PlanView:
@@ -56,7 +73,7 @@ def measure_plan(void: np.ndarray, um_per_pixel: float, *, min_size: int = 4) ->
     try:
         from skimage.measure import label, regionprops_table
     except ImportError:
-        raise _not_installed() from None
+        raise not_installed() from None
     # By corners, too, as on cross-section lines: a thinner bridge of metal is below a pixel.
     labels = label(np.asarray(void, dtype=bool), connectivity=2)
     found = regionprops_table(labels, properties=("area", "centroid", "bbox"))
@@ -101,48 +118,92 @@ def measure_plan(void: np.ndarray, um_per_pixel: float, *, min_size: int = 4) ->
     return PlanView(row, voids)
 
 
-def voids_of_image(
-    image: np.ndarray, *, void: float = 0, threshold: str | None = None, bright: bool = False
-) -> np.ndarray:
-    """Pixels of voids of a grey image: one value, or what is darker than a threshold.
+def measure_plan_image(
+    image: np.ndarray,
+    um_per_pixel: float,
+    *,
+    void: float | None = None,
+    threshold: str | None = None,
+    bright: bool = False,
+    min_size: int = 4,
+    rim: int | None = None,
+    lossy: bool = False,
+) -> PlanView:
+    """Measure the voids of an image from above, without what is burned into it.
 
     - `image`: ndarray, shape (height, width) or (1, height, width).
-    - `void`: grey value of voids, without a threshold.
-    - `threshold`: a grey value, or ``otsu`` for the one that parts two peaks best (N. Otsu, IEEE
-      Trans. Syst. Man Cybern. 9, 62 (1979), doi:10.1109/TSMC.1979.4310076).
-    - `bright`: voids are brighter than the threshold.
+    - `void`: grey value of voids, 0 by default; with a threshold a value in their class.
+    - `threshold`, `bright`, `rim`, `lossy`: as of `segmented_image.measure_image`.
 
-    Raises `InputError`: the image has no such value, or is a stack.
+    Raises `InputError`: the image has no such value, is neither segmented nor has a threshold, or
+    is a stack.
     """
     image = image[0] if image.ndim == 3 and len(image) == 1 else image
     if image.ndim != 2:
         raise InputError(
             f"a stack of {len(image)} slices is no plan view", advice="Give one image."
         )
-    if threshold is None:
-        if not (image == void).any():
-            some = ", ".join(f"{value:g}" for value in np.unique(image)[:6])
+    top, bottom = info_bars(image)
+    inner = image[top : len(image) - bottom]
+    if threshold is not None:
+        phases_by = of_greys(inner[np.newaxis], threshold, void=void, bright=bright)
+    else:
+        counts = value_counts(inner[np.newaxis], lossy)
+        void = void or 0
+        if void not in counts:
             raise InputError(
-                f"no pixel has the value {void:g}; the image has {some} …",
+                f"no pixel has the value {void:g}; there are {shares_of(counts)}",
                 advice="Give --void with the value of voids, --threshold for an image that is not "
                 "segmented, or leave out an image without voids.",
             )
-        return image == void
-    if threshold == "otsu":
-        from skimage.filters import threshold_otsu
+        # The rarest of three values may be a rim between the two others.
+        others = [value for value, _ in counts.most_common() if value != void]
+        phases_by = of_mask(void, others[1] if len(others) > 1 else None, counts)
+    phases = phases_by.phases(inner)
+    width = share_rims(phases, phases_by.middle, rim)
+    mask = phases == VOID
+    burned, n_burned = _scale_bars(mask)
+    mask &= ~burned
+    found = measure_plan(mask, um_per_pixel, min_size=min_size)
+    labels, n = ndimage.label(mask, structure=np.ones((3, 3)))
+    small = mask & (region_sizes(labels, n) < min_size)[labels]
+    shown = np.full(image.shape, View.BAR, np.uint8)
+    shown[top : len(image) - bottom] = np.select(
+        [burned | small, mask], [View.IGNORED, View.VOID], View.METAL
+    )
+    texts = [f"an info bar of {plural(top + bottom, 'row')}"] if top + bottom else []
+    if n_burned:
+        texts.append(f"{plural(n_burned, 'region')} of a scale bar and its label")
+    if small.any():
+        texts.append(f"{plural(int(small.sum()), 'pixel')} in voids of less than {min_size}")
+    notes = [phases_by.text, f"not counted: {listed(texts)}" if texts else "", rim_text(width)]
+    step = View.step(image.shape)
+    view = View(image[::step, ::step], shown[::step, ::step])
+    return replace(found, notes=tuple(filter(None, notes)), views=(view,))
 
-        if image.min() == image.max():
-            raise InputError("the image has one grey value", advice="It has nothing to part.")
-        level = float(threshold_otsu(image))
-    else:
-        try:
-            level = float(threshold)
-        except ValueError:
-            raise InputError(
-                f"--threshold {threshold} is neither otsu nor a grey value",
-                advice='Give a number, or "otsu".',
-            ) from None
-    return image > level if bright else image <= level
+
+def _scale_bars(mask: np.ndarray) -> tuple[np.ndarray, int]:
+    """Pixels of scale bars and the letters beside them, and how many regions these are.
+
+    A bar is a full rectangle, six times as wide as high, 4 % of the image or more; letters are
+    regions within half its length above and below, less than 40 % of it high.
+    """
+    labels, n = ndimage.label(mask, structure=np.ones((3, 3)))
+    boxes = ndimage.find_objects(labels)
+    size = region_sizes(labels, n)[1:]
+    left, right, top, bottom = np.array(
+        [(x.start, x.stop, y.start, y.stop) for y, x in boxes] or np.zeros((0, 4)), dtype=int
+    ).T
+    wide, high = right - left, bottom - top
+    full = (size >= 0.97 * wide * high) & (wide >= 6 * high) & (wide >= 0.04 * mask.shape[1])
+    away = (left > 0) & (right < mask.shape[1]) & (top > 0) & (bottom < mask.shape[0])
+    burned = np.zeros(n + 1, dtype=bool)
+    for bar in np.flatnonzero(full & away):
+        reach = wide[bar] / 2
+        beside = (left >= left[bar] - reach) & (right <= right[bar] + reach)
+        beside &= (top >= top[bar] - reach) & (bottom <= bottom[bar] + reach)
+        burned[1:] |= beside & (high <= 0.4 * wide[bar])
+    return burned[labels], int(burned.sum())
 
 
 def plans_of_run(found: Any, *, min_size: int = 4) -> list[tuple[str, float, PlanView]]:

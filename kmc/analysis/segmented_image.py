@@ -1,19 +1,17 @@
 """Voids along the interface of a segmented SEM or CT image, measured as on cross-section lines.
 
-A segmented image has one grey value for each phase. The interface is where the electrolyte ends
-towards the metal, column by column; without an electrolyte it is the edge of the image. Void pixels
-that touch, by an edge or a corner, are one void; it counts when one of its pixels lies at the
-interface. Each slice of a stack is a line. See `kmc.analysis.cross_section` for runs.
+A segmented image has one grey value for each phase; others are segmented first, see
+`kmc.analysis.segmentation`. The interface is where the electrolyte ends towards the metal, column
+by column; without an electrolyte it is the edge of the image. Void pixels that touch, by an edge or
+a corner, are one void; it counts when one of its pixels lies at the interface. Each slice of a
+stack is a line. See `kmc.analysis.cross_section` for runs.
 """
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,19 +19,28 @@ from scipy import ndimage
 
 from kmc.analysis.cross_section import line_statistics
 from kmc.analysis.measured import QUANTITIES
-from kmc.common.formatting import plural
+from kmc.analysis.segmentation import (
+    ELECTROLYTE,
+    VOID,
+    View,
+    info_bars,
+    of_greys,
+    of_mask,
+    region_sizes,
+    rim_text,
+    share_rims,
+    shares_of,
+    value_counts,
+)
+from kmc.common.formatting import listed, plural
 from kmc.errors import InputError, KmcWarning
 
 if TYPE_CHECKING:
     import pandas as pd
 
 METAL_SIDES = ("above", "below")
-_MAX_PIXELS = 100_000_000  # of a slice: 20 000 x 5 000; it takes seven bytes a pixel to measure
-_MAX_SIDE = 200_000
-_MAX_BYTES = 400_000_000  # of all slices, as they are read
 _TILE_PIXELS = 2_000_000
-_PICTURES = ("PNG", "JPEG", "BMP", "GIF")
-_MAX_VALUES = 16  # an image with more grey values is not segmented
+_MAX_SHOWN = 3  # slices of a stack in its picture
 _MAX_VOID = 0.4  # of the pixels; a larger share is that of a phase
 _nm_per_um = 1e3
 
@@ -49,12 +56,15 @@ class ImageVoids:
     - `voids`: one row for each void: line, width_nm, height_nm, area_nm2, at_edge (it reaches the
       left or right edge of the image, so that it may be wider than seen).
     - `n_lines`: slices; 1 for a plain image.
+    - `notes`: how it was segmented and what was not counted; `views`: up to three slices to draw.
     """
 
     row: dict[str, float]
     voids: pd.DataFrame
     line_length_nm: float
     n_lines: int
+    notes: tuple[str, ...] = ()
+    views: tuple[View, ...] = ()
 
     def measured_row(self) -> dict[str, float]:
         """Its columns of a table of `kmc.analysis.measured`; errors are standard deviations."""
@@ -71,112 +81,34 @@ class ImageVoids:
         return found
 
 
-def read_image(path: str | Path) -> np.ndarray:
-    """Grey values of an image or a stack, shape (n_slices, height, width).
-
-    Raises `InputError`: the file is no image with one value a pixel, or is too large: its size is
-    looked at before it is decoded. Or it is a TIFF, and scikit-image, whose tifffile reads it, is
-    not installed.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file", advice="Give an image: PNG, TIFF or JPEG.")
-    try:
-        with path.open("rb") as file:
-            # By its first bytes, as names lie: little- or big-endian TIFF.
-            tiff = file.read(4)[:2] in (b"II", b"MM")
-        image = _read_tiff(path) if tiff else _read_picture(path)
-    except InputError:
-        raise
-    except Exception as problem:  # the readers of each format raise errors of their own
-        reason = (str(problem).splitlines() or [repr(problem)])[0]
-        message = f"{path} cannot be read as an image: {reason}"
-        raise InputError(message, advice="Give a PNG or TIFF.") from None
-    if image.ndim >= 3 and image.shape[-1] in (3, 4):
-        # Many programs save a grey image in three equal channels, with or without transparency.
-        grey = image[..., 0]
-        if any((image[..., channel] != grey).any() for channel in (1, 2)):
-            raise InputError(f"{path} is in colour", advice="Save the segmentation in grey values.")
-        image = np.ascontiguousarray(grey)
-    if image.ndim == 2:
-        image = image[np.newaxis]
-    if image.ndim != 3 or not image.size:
-        raise InputError(
-            f"{path} has the shape {image.shape}", advice="Give an image, or a stack of slices."
-        )
-    return image
-
-
-def _read_picture(path: Path) -> np.ndarray:
-    from PIL import Image
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # there is a limit here
-        try:
-            with Image.open(path, formats=_PICTURES) as picture:  # reads no pixels yet
-                width, height = picture.size
-                _check_size(path, (height, width), len(picture.getbands()))
-                if picture.mode in ("1", "LA"):
-                    return np.asarray(picture.convert("L"))
-                plain = picture.mode in ("L", "F", "RGB", "RGBA") or picture.mode.startswith("I")
-                return np.asarray(picture if plain else picture.convert("RGB"))
-        except Image.DecompressionBombError:
-            raise _too_large(path, "it has more pixels than any micrograph") from None
-
-
-def _read_tiff(path: Path) -> np.ndarray:
-    try:
-        from tifffile import TiffFile
-    except ImportError:
-        raise _not_installed() from None
-    with TiffFile(path) as file:
-        # The first alone: others of a file are mostly previews of the same image.
-        shown = file.series[0]
-        _check_size(path, shown.shape, shown.dtype.itemsize)
-        return shown.asarray()
-
-
-def _check_size(path: Path, shape: Sequence[int], bytes_a_number: int) -> None:
-    """Refuse an image, by its stated size, before it is decoded."""
-    colours = shape[-1] in (3, 4) and len(shape) > 2
-    sides = shape[-3:-1] if colours else shape[-2:]
-    text = " × ".join(map(str, shape))
-    if math.prod(sides) > _MAX_PIXELS or max(shape) > _MAX_SIDE:
-        raise _too_large(path, f"it has {text} pixels")
-    if math.prod(shape) * bytes_a_number > _MAX_BYTES:
-        raise _too_large(path, f"its {text} pixels take {bytes_a_number} bytes each")
-
-
-def _too_large(path: Path, why: str) -> InputError:
-    return InputError(
-        f"{path} is too large: {why}; at most {_MAX_PIXELS // 10**6} million pixels an image or "
-        f"slice, {_MAX_SIDE} on a side, and {_MAX_BYTES // 10**6} MB altogether are read",
-        advice="Crop it to the interface, save it in 8 bits, or scale it down without "
-        "interpolation, so that each phase keeps its value; --scale is that of the new pixels.",
-    )
-
-
 def measure_image(
     image: np.ndarray,
     nm_per_pixel: float,
     *,
-    void: float = 0,
+    void: float | None = None,
     electrolyte: float | None = None,
     metal: str = "above",
     min_size: int = 4,
+    threshold: str | None = None,
+    bright: bool = False,
+    rim: int | None = None,
+    lossy: bool = False,
 ) -> ImageVoids:
-    """Measure voids along the interface of a segmented image.
+    """Measure voids along the interface of a segmented or a grey image.
 
     - `image` (ndarray, shape (height, width) or (n_slices, height, width)): grey value of each
       pixel; row 0 is the top.
-    - `void`: grey value of voids.
+    - `void`: grey value of voids; by default 0, with a threshold the darkest class.
     - `electrolyte`: grey value of the electrolyte; without it the metal ends at the edge of the
       image.
     - `metal` ({"above", "below"}): where the metal lies, seen from the electrolyte.
     - `min_size`: fewest connected pixels that make a void.
+    - `threshold`, `bright`: of an image that is not segmented, see `segmentation.of_greys`.
+    - `rim`: most pixels of a rim of the third phase, see `segmentation.share_rims`.
+    - `lossy`: the file was compressed as JPEG.
 
-    Raises `InputError`: the image has no such value, too many values, or a column without
-    electrolyte.
+    Raises `InputError`: the image has no such value, too many values, a column without electrolyte,
+    or, without the electrolyte, voids that all lie off the edge.
 
     Examples
     --------
@@ -191,38 +123,113 @@ def measure_image(
             f"nm_per_pixel = {nm_per_pixel} is no length", advice="Give the width of a pixel in nm."
         )
     stack = image[np.newaxis] if image.ndim == 2 else image
-    _check_values(stack, void, electrolyte)
+    own = () if threshold else (electrolyte, _metal_value(stack[0], void or 0, electrolyte))
+    bars = np.max([info_bars(values, own) for values in stack], axis=0)
+    whole, stack = stack, stack[:, bars[0] : stack.shape[1] - bars[1]]
+    if threshold is not None:
+        phases_by = of_greys(stack, threshold, void=void, electrolyte=electrolyte, bright=bright)
+    else:
+        counts = value_counts(stack, lossy)
+        phases_by = of_mask(void or 0, electrolyte, counts)
+        _warn_of_shares(counts, void or 0, electrolyte)
     # The electrolyte is below from here on: heights count upwards, against the row number.
-    stack = stack if metal == "above" else stack[:, ::-1]
+    turn = slice(None, None, 1 if metal == "above" else -1)
     n_rows, n_columns = stack.shape[1:]
-    rows, opens = [], []
+    shown = np.unique(np.linspace(0, len(stack) - 1, _MAX_SHOWN).round())
+    rows, opens, views, ignored = [], [], [], Counter[str]()
     for line, values in enumerate(stack):
+        phases = np.ascontiguousarray(phases_by.phases(values)[turn])
+        ignored["rim"] = max(ignored["rim"], share_rims(phases, phases_by.middle, rim))
         # Row of the interface in each column; the edge of the image without an electrolyte.
         at = np.full(n_columns, n_rows)
         if electrolyte is not None:
-            at = _interface(values, electrolyte, metal)
-        labels = ndimage.label(values == void, structure=np.ones((3, 3)))[0]
+            at = _interface(phases, metal)
+            for start in range(0, n_columns, step := max(1, _TILE_PIXELS // n_rows)):
+                part = slice(start, start + step)
+                inside = (phases[:, part] == ELECTROLYTE) & (np.arange(n_rows)[:, None] < at[part])
+                ignored["grey"] += int(inside.sum())
+        labels, n_labels = ndimage.label(phases == VOID, structure=np.ones((3, 3)))
         # The pixel just above the electrolyte in each column: contact is lost where it is void.
         touching = labels[np.maximum(at - 1, 0), np.arange(n_columns)]
         # Label 0, no void, is made to be there: columns in contact point to it.
         names, touching = np.unique(np.append(touching, 0), return_inverse=True)
-        number = np.zeros(labels.max(initial=0) + 1, labels.dtype)
+        number = np.zeros(n_labels + 1, labels.dtype)
         number[names] = np.arange(len(names))  # from 1 for the voids at the interface, 0 for others
         size, area, width, height = _measures(labels, number, at)
         edge = np.isin(np.arange(len(names)), number[labels[:, [0, -1]]])
         counted = size >= min_size
         counted[0] = False
+        ignored["inside"] += n_labels + 1 - len(names)
+        ignored["small"] += len(names) - 1 - int(counted.sum())
         rows += [
             (line, width[k] * nm_per_pixel, height[k] * nm_per_pixel, area[k] * nm_per_pixel**2,
              bool(edge[k]))
             for k in np.flatnonzero(counted)
         ]  # fmt: skip
         opens.append(counted[touching[:-1]])
+        if line in shown:
+            views.append(_view(phases, counted[number], labels, at, turn, bars, whole[line]))
     table = pd.DataFrame(rows, columns=["line", "width_nm", "height_nm", "area_nm2", "at_edge"])
+    if electrolyte is None and not len(table) and ignored["inside"]:
+        edge_name = "lower" if metal == "above" else "upper"
+        raise InputError(
+            f"none of the {plural(ignored['inside'], 'void')} of the image lies at its {edge_name} "
+            "edge, where the metal ends without an electrolyte",
+            advice="Give --electrolyte, a grey value of it, or crop the image at the interface.",
+        )
     length, lines = n_columns * nm_per_pixel, table["line"].to_numpy(int)
     width, height = (table[name].to_numpy(float) for name in ("width_nm", "height_nm"))
     statistics = line_statistics(np.array(opens), lines, width, height, length)
-    return ImageVoids(statistics, table, length, len(stack))
+    notes = (phases_by.text, *_ignored(ignored, bars, min_size))
+    return ImageVoids(
+        statistics, table, length, len(stack), tuple(filter(None, notes)), tuple(views)
+    )
+
+
+def _metal_value(values: np.ndarray, void: float, electrolyte: float | None) -> float | None:
+    """The most common other value of a mask."""
+    found, counts = np.unique(values, return_counts=True)
+    others = [v for v in found[np.argsort(-counts)].tolist() if v not in (void, electrolyte)]
+    return others[0] if others else None
+
+
+def _ignored(ignored: Counter[str], bars: np.ndarray, min_size: int) -> list[str]:
+    """What of an image was not measured, in words."""
+    texts = []
+    if ignored["inside"]:
+        texts.append(f"{plural(ignored['inside'], 'void')} away from the interface")
+    if ignored["small"]:
+        texts.append(f"{plural(ignored['small'], 'void')} of less than {min_size} pixels")
+    if ignored["grey"]:
+        texts.append(f"{plural(ignored['grey'], 'pixel')} of the electrolyte's grey in the metal")
+    if bars.any():
+        texts.append(f"an info bar of {plural(int(bars.sum()), 'row')}")
+    return [f"not counted: {listed(texts)}" if texts else "", rim_text(ignored["rim"])]
+
+
+def _view(
+    phases: np.ndarray,
+    counted: np.ndarray,
+    labels: np.ndarray,
+    at: np.ndarray,
+    turn: slice,
+    bars: np.ndarray,
+    values: np.ndarray,
+) -> View:
+    """What was measured in an image, for the eye."""
+    step = View.step(values.shape)
+    phases, labels = phases[::step, ::step], labels[::step, ::step]
+    row = at[::step]
+    shown = np.full(phases.shape, View.METAL, np.uint8)
+    shown[phases == ELECTROLYTE] = View.ELECTROLYTE
+    above = step * np.arange(len(phases))[:, None] < row
+    shown[(phases == ELECTROLYTE) & above] = View.IGNORED
+    shown[phases == VOID] = View.IGNORED
+    shown[(phases == VOID) & counted[labels]] = View.VOID
+    edge = row if turn.step == 1 else step * len(phases) - row
+    before, behind = (np.full((bar // step, shown.shape[1]), View.BAR, np.uint8) for bar in bars)
+    whole = np.concatenate([before, shown[turn], behind])
+    return View(values[::step, ::step], whole, (bars[0] + edge) / step)
 
 
 def _measures(labels: np.ndarray, number: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -252,25 +259,35 @@ def _measures(labels: np.ndarray, number: np.ndarray, at: np.ndarray) -> tuple[n
     return size, area, last - first + 1, height
 
 
-def _interface(values: np.ndarray, electrolyte: float, metal: str) -> np.ndarray:
-    """Row of the uppermost electrolyte pixel of each column of an image.
+def _interface(phases: np.ndarray, metal: str) -> np.ndarray:
+    """Row of the uppermost pixel of the electrolyte in each column of an image.
+
+    The electrolyte is what hangs together with its edge of the image, or the largest piece: grey of
+    the same kind inside the metal, as of labels, is none.
 
     Refused is an electrolyte where the metal should be: no void could be seen there.
     """
-    # The uppermost, as pores inside the electrolyte are no interface.
-    there = values == electrolyte
+    pieces, n = ndimage.label(phases == ELECTROLYTE)
+    sizes = region_sizes(pieces, n)
+    own = np.zeros(n + 1, dtype=bool)
+    own[pieces[-1]] = True
+    own[sizes.argmax()] = True
+    own[0] = False
+    there = own[pieces]
+    del pieces
     if not there.any(axis=0).all():
         column = int((~there.any(axis=0)).argmax())
         raise InputError(
             f"column {column} of the image has no electrolyte",
             advice="Crop the image to columns that show the interface.",
         )
+    # The uppermost, as pores inside the electrolyte are no interface.
     at = there.argmax(axis=0)
     share = float(np.mean(at == 0))
     if share > 0.5:
         edge, other = ("upper", "below") if metal == "above" else ("lower", "above")
         raise InputError(
-            f"the electrolyte, {electrolyte:g}, lies at the {edge} edge of the image in "
+            f"the electrolyte lies at the {edge} edge of the image in "
             f"{100 * share:.0f} % of its columns, and no metal is left {metal} it",
             advice="Are the values of metal and electrolyte swapped? Give --electrolyte the other "
             f"one, or turn the image over with --metal {other}.",
@@ -278,44 +295,22 @@ def _interface(values: np.ndarray, electrolyte: float, metal: str) -> np.ndarray
     return at
 
 
-def _check_values(stack: np.ndarray, void: float, electrolyte: float | None) -> None:
-    found: Counter[float] = Counter()
-    for part in stack:
-        values, counts = np.unique(part, return_counts=True)
-        found.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
-        if len(found) > _MAX_VALUES:
-            raise InputError(
-                f"the image has {plural(len(found), 'grey value')} or more: it is not segmented",
-                advice="Give each phase one value first, as with Fiji or ilastik; save no JPEG.",
-            )
-    shares = ", ".join(
-        f"{value:g} ({100 * found[value] / stack.size:.1f} %)" for value in sorted(found)
-    )
-    # With an electrolyte a large share of voids may be real; without one it is mostly a phase.
-    if electrolyte is None and found.get(void, 0) > _MAX_VOID * stack.size:
+def _warn_of_shares(counts: Counter[float], void: float, electrolyte: float | None) -> None:
+    """Warn of a mask without an electrolyte whose voids may be a phase, or lie off the edge."""
+    if electrolyte is not None:  # then a large share of voids may be real
+        return
+    share = counts[void] / sum(counts.values())
+    if share > _MAX_VOID:
         warnings.warn(
-            f"{100 * found[void] / stack.size:.0f} % of the image are voids, {void:g}: is that the "
-            f"value of the metal or the electrolyte? There are {shares}",
+            f"{100 * share:.0f} % of the image are voids, {void:g}: is that the value of the metal "
+            f"or the electrolyte? There are {shares_of(counts)}",
             KmcWarning,
             stacklevel=3,
         )
-    if electrolyte is None and len(set(found) - {void}) > 1:
+    if len(set(counts) - {void}) > 1:
         warnings.warn(
             "without the value of the electrolyte the metal ends at the edge of the image, and the "
-            f"voids are those at this edge; there are {shares}",
+            f"voids are those at this edge; there are {shares_of(counts)}",
             KmcWarning,
             stacklevel=3,
         )
-    for name, value in (("void", void), ("electrolyte", electrolyte)):
-        if value is not None and value not in found:
-            raise InputError(
-                f"no pixel has the value {value:g} of the {name}", advice=f"There are {shares}."
-            )
-    if void == electrolyte:
-        raise InputError(
-            f"void and electrolyte have one value, {void:g}", advice="They must differ."
-        )
-
-
-def _not_installed() -> InputError:
-    return InputError("scikit-image is not installed", advice='pip install "kmc-voids[image]"')

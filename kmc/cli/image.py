@@ -1,7 +1,8 @@
-"""`kmc image`: voids in segmented images."""
+"""`kmc image`: voids in micrographs."""
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,13 @@ import click
 
 from kmc.cli import shared as ui
 from kmc.common.outputs import PICTURE_ENDINGS
-from kmc.errors import InputError
+from kmc.errors import InputError, KmcWarning
 
 _EPILOG = """\
 \b
 Examples:
   kmc image cut.png --scale 12.5 --electrolyte 128
+  kmc image sem.tif --electrolyte 130 --threshold otsu       a grey image, scale from the file
   kmc image ct.tif --scale 650 --void 1 --electrolyte 2 --metal below
   kmc image a.png b.png --scale 12.5 --capacity 0.1 --capacity 0.5 -o mine.csv
   kmc plot strip_li.h5 --what microscope --data mine.csv
@@ -22,22 +24,48 @@ Examples:
   kmc image --plan a.tif b.tif upscale_li.h5 --scale 250 --threshold otsu \
       --capacity 0.1 --capacity 0.5 -o plan.csv --picture plan.png
 
-An image is segmented: one grey value for each phase. The interface is the edge of the electrolyte,
-column by column; without --electrolyte it is the lower edge of the image (with --metal below the
-upper one). Each slice of a TIFF stack is a line. Widths and heights of the table are means, and
-their errors standard deviations. docs/measured.md has the columns.
+A mask has one grey value for each phase; a grey image is parted by --threshold, and refused where
+its histogram has no peak for each phase. The interface is the edge of the electrolyte, column by
+column; without --electrolyte it is the lower edge of the image (with --metal below the upper one).
+Each slice of a TIFF stack is a line. FILE_kmc.png beside each FILE shows what was measured: look at
+it. Widths and heights of the table are means, and their errors standard deviations.
+docs/your_own_files.md says more, docs/measured.md has the columns.
 """
 
+# Pictures with this name are those of `kmc image`: replaced, and never measured.
+_OWN = "_kmc.png"
+_SCALES_AGREE = 0.02
 
-@click.command(epilog=_EPILOG, short_help="Measure voids in segmented SEM or CT images.")
+
+@click.command(epilog=_EPILOG, short_help="Measure voids in SEM or CT images.")
 @ui.files_argument
-@ui.option("--scale", type=float, metavar="NM", help="Width of a pixel in nm; of images alone.")
-@ui.option("--void", type=float, default=0, metavar="VALUE", help="Grey value of voids.")
+@ui.option(
+    "--scale",
+    type=float,
+    metavar="NM",
+    help="Width of a pixel in nm; by default what a FILE states.",
+)
+@ui.option(
+    "--void",
+    type=float,
+    metavar="VALUE",
+    help="Grey value of voids; by default 0, with --threshold the darkest.",
+)
 @ui.option(
     "--plan", is_flag=True, help="Images from above; runs of kmc upscale may stand beside them."
 )
-@ui.option("--threshold", metavar="VALUE|otsu", help="With --plan: voids are darker than this.")
-@ui.option("--bright", is_flag=True, help="With --threshold: voids are brighter.")
+@ui.option(
+    "--threshold",
+    metavar="otsu|VALUE|VALUE,VALUE",
+    help="Of a grey image: what parts its phases, two values with --electrolyte.",
+)
+@ui.option("--bright", is_flag=True, help="With --threshold: voids are the brightest phase.")
+@ui.option(
+    "--rim",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Most pixels of a false rim of the third phase around voids; found by itself by default.",
+)
 @ui.file_option("--picture", metavar="FILE.png", help="With --plan: all of it against charge.")
 @ui.option("--electrolyte", type=float, metavar="VALUE", help="Grey value of the electrolyte.")
 @ui.option(
@@ -66,8 +94,9 @@ def image(
     plan: bool,
     threshold: str | None,
     bright: bool,
+    rim: int | None,
     picture: Path | None,
-    void: float,
+    void: float | None,
     electrolyte: float | None,
     metal: str,
     min_size: int,
@@ -78,15 +107,19 @@ def image(
     force: bool,
     quiet: bool,
 ) -> None:
-    """Measure voids along the interface of the segmented images FILE..."""
-    # Runs have a scale and a charge of their own; images want both.
+    """Measure voids along the interface in the images FILE..."""
+    own = [path for path in files if path.name.endswith(_OWN)]
+    files = tuple(path for path in files if path not in own)
+    if own and not quiet:
+        click.echo(f"Left out, as kmc image wrote them: {', '.join(map(str, own))}", err=True)
+    # Runs have a scale and a charge of their own.
     pictures = [path for path in files if not (plan and path.suffix.lower() in (".h5", ".hdf5"))]
-    if scale is None and pictures:
-        raise InputError("images have no scale of their own", advice="Give --scale in nm a pixel.")
-    if not plan and (threshold or bright or picture):
-        raise InputError("--threshold, --bright and --picture belong to --plan")
-    if plan and electrolyte is not None:
-        raise InputError("--electrolyte has no meaning for a plan view")
+    ui.refuse(
+        (not files, "no image is left", "Give images that kmc image has not written."),
+        (not plan and picture, "--picture belongs to --plan", "It is drawn of views from above."),
+        (bright and not threshold, "--bright belongs to --threshold", "Give --void VALUE."),
+        (plan and electrolyte is not None, "--electrolyte has no meaning for a plan view", ""),
+    )
     # A picture is drawn against the charge, so there each image needs one.
     if (picture or capacities) and len(capacities) != len(pictures):
         raise InputError(
@@ -103,10 +136,20 @@ def image(
         )
     if any(not 0 <= capacity < float("inf") for capacity in capacities):
         raise InputError("a --capacity is negative or infinite", advice="Give mAh/cm².")
+    # Two files may differ in their endings alone.
+    stems = [path.with_suffix("") for path in pictures]
+    names = {
+        path: path.stem if stems.count(path.with_suffix("")) == 1 else path.name
+        for path in pictures
+    }
+    seen = {path: path.with_name(names[path] + _OWN) for path in pictures}
     tables, drawn = ((output, (".csv",)), (single, (".csv",))), (picture, PICTURE_ENDINGS)
     ui.check_outputs(force, *tables, drawn)
+    ui.check_outputs(True, *((path, (".png",)) for path in seen.values()))
+    from kmc import plotting
     from kmc.analysis import export, measured, plan_view
     from kmc.analysis import segmented_image as images
+    from kmc.analysis.image_files import read_micrograph
     from kmc.common.progress import frame_progress
 
     # Charges belong to images in their order; runs among the files have their own.
@@ -119,42 +162,63 @@ def image(
 
             views = plan_view.plans_of_run(load(path), min_size=min_size)
             return [_of_plan(*view) for view in views]
-        pixels, charge = images.read_image(path), next(following)
+        shot, charge = read_micrograph(path), next(following)
+        nm_per_pixel, notes = _scale_of(path, shot, scale)
         name = series or pictures[0].stem
-        assert scale is not None  # refused above, as one of the files is an image
+        about: dict[str, Any] = {"void": void, "min_size": min_size, "threshold": threshold}
+        about |= {"bright": bright, "rim": rim, "lossy": shot.lossy}
         if plan:
-            mask = plan_view.voids_of_image(pixels, void=void, threshold=threshold, bright=bright)
-            view = plan_view.measure_plan(mask, scale / 1e3, min_size=min_size)
-            return [_of_plan(name, charge, view)]
-        options: dict[str, Any] = {"electrolyte": electrolyte, "metal": metal}
-        one = images.measure_image(pixels, scale, void=void, min_size=min_size, **options)
-        voids = one.voids.assign(file=str(path))
-        return [(name, charge, one.measured_row(), voids, f": {_summary(one)}")]
+            found: Any = plan_view.measure_plan_image(shot.pixels, nm_per_pixel / 1e3, **about)
+            *row, text = _of_plan(name, charge, found)
+        else:
+            about |= {"electrolyte": electrolyte, "metal": metal}
+            found = images.measure_image(shot.pixels, nm_per_pixel, **about)
+            text = f": {_summary(found)}"
+            row = [name, charge, found.measured_row(), found.voids.assign(file=str(path))]
+        notes = [*shot.notes, *notes, *found.notes]
+        heads = [line.strip() for line in text.removeprefix(": ").split("\n")]
+        drawing = plotting.segmentation_picture(found.views, path.name, [*heads, *notes])
+        ui.write(drawing, seen[path])
+        return [(*row, "\n  ".join([text, *notes]))]
 
-    found: list[list[tuple]] = []
+    of_files: list[list[tuple]] = []
     with frame_progress("plan views" if plan else "images", not quiet) as progress:
         for path in files:
             try:
-                found.append(measure(path))
+                of_files.append(measure(path))
             except InputError as problem:
                 # Of many files the message has to name the one that cannot be measured.
                 named = "" if str(path) in problem.message else f"{path}: "
                 raise InputError(named + problem.message, advice=problem.advice) from None
-            progress(len(found), len(files))
-    views = [view for of_file in found for view in of_file]
-    for path, of_file in zip(files, found, strict=True):
+            progress(len(of_files), len(files))
+    views = [view for of_file in of_files for view in of_file]
+    for path, of_file in zip(files, of_files, strict=True):
         for *_, text in of_file if not quiet else ():
             click.echo(f"{path}{text}")
     table, voids = measured.rows_of_pictures([v[:3] for v in views], [v[3] for v in views])
     if picture is not None:
-        from kmc import plotting
-
         runs = [path.stem for path in files if path not in pictures]
         ui.write(plotting.plan_picture(table, runs), picture)
     for one, to in ((table, output), (voids, single)):
         if to is not None:
             export.export_table(one, to, overwrite=force)
-    ui.say_written(output, single, picture, quiet=quiet)
+    ui.say_written(*seen.values(), output, single, picture, quiet=quiet)
+
+
+def _scale_of(path: Path, shot: Any, scale: float | None) -> tuple[float, list[str]]:
+    """Width of a pixel in nm, and what there is to say of it."""
+    from kmc.common.formatting import figure
+
+    stated = shot.nm_per_pixel
+    if scale is None and stated is None:
+        raise InputError(f"{path} states no scale", advice="Give --scale in nm a pixel.")
+    if scale is None:
+        return stated, [f"{figure(stated, 'nm')} a pixel, by {shot.scale_source}"]
+    if stated is not None and abs(scale / stated - 1) > _SCALES_AGREE:
+        message = f"{path}: --scale {scale:g} counts, and {shot.scale_source} says "
+        message += f"{figure(stated, 'nm')} a pixel: all lengths differ by {figure(scale / stated)}"
+        warnings.warn(message, KmcWarning, stacklevel=2)
+    return scale, []
 
 
 def _of_plan(name: str, charge: float, view: Any) -> tuple:

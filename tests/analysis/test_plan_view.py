@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from kmc.analysis.plan_view import measure_plan, plans_of_run, voids_of_image
+from kmc.analysis.plan_view import measure_plan, measure_plan_image, plans_of_run
+from kmc.analysis.segmentation import View
 from kmc.cli.app import main
 from kmc.errors import InputError
 
@@ -63,14 +64,19 @@ def test_specks_are_contact_and_no_voids_are_no_numbers():
 def test_thresholds():
     noise = np.random.default_rng(2).normal(0, 10, (200, 200))
     grey = np.clip(np.where(drawn(), 60, 180) + noise, 0, 255).astype(np.uint8)
-    assert (voids_of_image(grey, threshold="otsu") != drawn()).mean() < 1e-4
-    assert (voids_of_image(255 - grey, threshold="120", bright=True) != drawn()).mean() < 1e-4
+    for image, options in (
+        (grey, {"threshold": "otsu"}),
+        (255 - grey, {"threshold": "120", "bright": True}),
+    ):
+        (view,) = measure_plan_image(image, UM, **options).views
+        assert ((view.shown == View.VOID) != drawn()).mean() < 1e-4
     for options, part in (
-        ({"void": 300}, "no pixel has the value 300"),
+        ({}, "not segmented"),
         ({"threshold": "x"}, "otsu"),
+        ({"threshold": "80,120"}, "parts 3\xa0phases"),
     ):
         with pytest.raises(InputError, match=part):
-            voids_of_image(grey, **options)
+            measure_plan_image(grey, UM, **options)
 
 
 class Population:
@@ -127,11 +133,11 @@ def test_voids_that_the_edge_cuts_have_no_diameter(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (["--plan", "a.png"], "no scale"),
+        (["--plan", "a.png"], "states no scale"),
         (["--plan", "a.png", "--scale", 0], "no width of a pixel"),
         (["--plan", "a.png", "--scale", 1, "--picture", "x.png"], "--capacity was given 0 times"),
         (["--plan", "a.png", "--scale", 1, "--electrolyte", 1], "no meaning"),
-        (["a.png", "--scale", 1, "--threshold", "otsu"], "belong to --plan"),
+        (["a.png", "--scale", 1, "--picture", "x.png"], "belongs to --plan"),
         (["--plan", "a.png", "--scale", 1, "--void", 7], "no pixel has the value 7"),
     ],
 )
