@@ -158,7 +158,7 @@ def _read_tiff(path: Path) -> Micrograph:
                 raise
             # Without the package imagecodecs tifffile knows few compressions, and Pillow most; of
             # 8 bits or less it inverts by itself what is stored with white as 0.
-            image = _by_pillow(path, [part.index for part in shown.pages])
+            image = _by_pillow(path, [part.index for part in shown.pages if part is not None])
             axes, inverted = "YX", page.photometric == 0 and image.dtype.itemsize > 1
         if "S" in axes:
             image = _one_channel(path, np.moveaxis(image, axes.index("S"), -1))

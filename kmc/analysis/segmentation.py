@@ -8,7 +8,7 @@ doi:10.1109/TSMC.1979.4310076; several by P. S. Liao, T. S. Chen, P. C. Chung, J
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -86,7 +86,7 @@ class View:
     interface: np.ndarray | None = None
 
     @staticmethod
-    def step(shape: tuple[int, ...]) -> int:
+    def step(shape: Sequence[int]) -> int:
         """Of how many rows and columns one is drawn: a picture has no more than some 1600."""
         return -(-max(shape) // _MAX_SIDE)
 
@@ -305,7 +305,7 @@ def _peaks(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 # --- what a picture has besides the phases --------------------------------------------------------
 
 
-def info_bars(values: np.ndarray, own: Collection[float] = ()) -> tuple[int, int]:
+def info_bars(values: np.ndarray, own: Collection[float | None] = ()) -> tuple[int, int]:
     """Rows of a bar with text at the upper and at the lower edge of an image, 0 without one.
 
     A bar has one value in 40 % of each row, ends in a straight line from side to side, and holds

@@ -217,7 +217,7 @@ def _view(
     values: np.ndarray,
 ) -> View:
     """What was measured in an image, for the eye."""
-    step = View.step(values.shape)
+    step, n_rows = View.step(values.shape), len(phases)
     phases, labels = phases[::step, ::step], labels[::step, ::step]
     row = at[::step]
     shown = np.full(phases.shape, View.METAL, np.uint8)
@@ -226,8 +226,8 @@ def _view(
     shown[(phases == ELECTROLYTE) & above] = View.IGNORED
     shown[phases == VOID] = View.IGNORED
     shown[(phases == VOID) & counted[labels]] = View.VOID
-    edge = row if turn.step == 1 else step * len(phases) - row
-    before, behind = (np.full((bar // step, shown.shape[1]), View.BAR, np.uint8) for bar in bars)
+    edge = row if turn.step == 1 else n_rows - row
+    before, behind = (np.full((bar // step, len(row)), View.BAR, np.uint8) for bar in bars)
     whole = np.concatenate([before, shown[turn], behind])
     return View(values[::step, ::step], whole, (bars[0] + edge) / step)
 
