@@ -26,6 +26,7 @@ from kmc.common.formatting import quantity
 from kmc.common.progress import Progress, progress_for
 from kmc.common.threads import cores
 from kmc.errors import InputError, KmcError
+from kmc.files.result import with_netcdf_encoding
 from kmc.runfile.kinds import kind_of
 from kmc.systems import SYSTEMS
 from kmc.systems.run import load
@@ -150,6 +151,7 @@ def load_sweep(
 
     attrs = {"folder": str(folder), "kind": "kmc sweep", "headline": _headline(sweep)}
     ds = xr.Dataset(variables, coordinates, attrs).assign_coords(replica=np.arange(plan.replicas))
+    ds = with_netcdf_encoding(ds)
     if wanted:
         dim, at_values = f"at_{wanted[0].unit}", [one.value for one in wanted]
         units = {"long_name": "capacity", "units": wanted[0].unit.replace("_", "/")}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -74,6 +75,9 @@ class _Group(click.Group):
             if not (getattr(stream, "encoding", None) or "").lower().startswith("utf"):
                 with contextlib.suppress(AttributeError, ValueError, OSError):
                     stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+        # The backend of a notebook and settings of the user's are not for pictures in files, and a
+        # damaged file of settings would end matplotlib's import.
+        os.environ.update(MPLBACKEND="agg", MATPLOTLIBRC=os.devnull)
         try:
             with warnings.catch_warnings():
                 warnings.showwarning = _warn

@@ -155,7 +155,7 @@ def converge(
     found = read_study(folder, at=at, tolerance=tolerance, workers=workers)
     picture = None if no_plot else picture or folder / "converge.png"
     if picture is not None:
-        ui.write(found.plot(), picture)
+        picture = ui.draw(found.plot, picture)
     ui.write(found.table(), csv)
     ui.write(found.to_json(), json_file)
     if not quiet:

@@ -136,12 +136,12 @@ def nucleation(
         click.echo(f"{name}: {cost} of processor; with Mg several times as long", err=True)
     options |= {"coverages": coverages, "temperatures_K": temperatures}
     found = study(run_or_params, progress=not quiet, **options)
-    ui.write(found.plot(), picture)
+    drawn = ui.draw(found.plot, picture)
     ui.write(json.dumps(found.to_json(), indent=1, allow_nan=False), json_file)
     if not quiet:
         print_nucleation(found)
         click.echo()
-        ui.say_written(picture, json_file)
+        ui.say_written(drawn, json_file)
 
 
 # --- what is printed ------------------------------------------------------------------------------

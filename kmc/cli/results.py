@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -284,16 +285,16 @@ def critical(
     if against is None:
         found = study.find(question, folder, **options)
         report("\n" + "\n".join(found.lines()))
-        picture, table = threshold_picture(found), found.table()
+        make, table = partial(threshold_picture, found), found.table()
     else:
         key, values = study.parse_against(against)
         several = study.find_against(question, key, values, folder, **options)
         report("")
         for value, one in zip(values, several, strict=True):
             report(f"{key} = {value:g}: {one.sentence}")
-        picture = threshold_map_picture(several, key, values)
+        make = partial(threshold_map_picture, several, key, values)
         table = map_table(several, key, values)
-    files = folder / "critical.png", folder / "critical.csv"
-    ui.write(picture, files[0])
-    ui.write(table, files[1])
-    ui.say_written(*files, more=f"; the runs are in {folder}", quiet=quiet)
+    file = folder / "critical.csv"
+    ui.write(table, file)
+    picture = ui.draw(make, folder / "critical.png")
+    ui.say_written(picture, file, more=f"; the runs are in {folder}", quiet=quiet)

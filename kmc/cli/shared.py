@@ -196,6 +196,20 @@ def write(content: Any, path: Path | None) -> None:
         save(content, path)
 
 
+def draw(make: Callable[[], Any], path: Path | None) -> Path | None:
+    """Write a picture beside a result; returns its path, None where it could not be drawn.
+
+    The result stands without it: whatever goes wrong is told, and ends no command.
+    """
+    try:
+        write(make(), path)
+    except Exception as problem:
+        reason = str(problem) if isinstance(problem, KmcError) else repr(problem)
+        click.echo(f"The picture {path} was not drawn: {reason}", err=True)
+        return None
+    return path
+
+
 def write_template(
     file: Path, template: Callable[..., str], force: bool, what: str, then: str
 ) -> None:
@@ -337,15 +351,12 @@ def finish(found: Any, *, quiet: bool, checked: int | None = None) -> None:
 
     Exits with `INTERRUPTED` after an interruption.
     """
-    path, picture, drawn = found.path, picture_of(found.path), True
+    path = found.path
     try:
-        write(found.plot("summary"), picture)
+        picture = draw(lambda: found.plot("summary"), picture_of(path))
     except KeyboardInterrupt:
         click.echo(f"\nThe run is safe; kmc plot {quoted(path)} draws its picture.", err=True)
         raise
-    except (OSError, KmcError) as problem:  # the file is safe
-        click.echo(f"The picture {picture} was not drawn: {problem}", err=True)
-        drawn = False
     interrupted = found.stop_reason == "interrupted"
     if not quiet:
         print_panel(found, found.summary(), console())
@@ -353,7 +364,7 @@ def finish(found: Any, *, quiet: bool, checked: int | None = None) -> None:
             click.echo(f"\nSelf-check  every {checked} events and at the end: no difference")
         click.echo(f"\n{'Trajectory' if found.kind == 'electrode' else 'File':10}  {path}")
         # A picture that failed is reported above: its name here would look like success.
-        if drawn:
+        if picture:
             click.echo(f"Picture     {picture}")
         print_next(
             *[f"kmc resume {quoted(path)}"] * interrupted,

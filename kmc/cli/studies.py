@@ -156,9 +156,9 @@ def calibrate(
         ui.interrupted()
     # Where no input is left there is no posterior to draw; that is a result.
     if found.plausible:
-        ui.write(found.plot("corner"), folder / "corner.png")
+        ui.draw(lambda: found.plot("corner"), folder / "corner.png")
     if found.content["predictions"]:
-        ui.write(found.plot("predictions"), folder / "predictions.png")
+        ui.draw(lambda: found.plot("predictions"), folder / "predictions.png")
     if not quiet:
         click.echo("\n".join(["", *found.lines()]))
         click.echo(f"\nResult  {folder / 'calibration.json'}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -149,6 +150,11 @@ def sweep(
     warn_of_hidden_effects(plan.tables, combinations(plan.axes))
     # A folder of another sweep is refused before anything is written.
     existing = check_folder(path, plan)
+    if job_array and min(workers or 0, len(plan.points)) > _MAX_TASKS and not quiet:
+        text = (
+            f"{workers} tasks: many clusters take {_MAX_TASKS} at most (MaxArraySize in scontrol "
+        )
+        click.echo(text + f"show config). --workers {_MAX_TASKS} gives each several points.")
     if dry_run:
         print_costs(plan, existing, path, workers)
         if cluster["queue"] or job_array:
@@ -194,6 +200,13 @@ def _in_python(path: Path) -> str:
 def _job_options(options: tuple[str, ...]) -> dict[str, Any]:
     """Options of the jobs of a queueing system, by name; whole numbers as such."""
     pairs = [ui.key_and_value("--cluster-option", text, "queue=short") for text in options]
+    for key, value in pairs:
+        # Slurm reads 24 and 24:00 as minutes, other systems as seconds or hours.
+        if key in ("walltime", "time") and not re.fullmatch(r"\d+:\d\d:\d\d|\d+-\d.*", value):
+            raise InputError(
+                f"--cluster-option {key}={value} does not say whether these are hours",
+                advice=f"{key}=24:00:00 are 24 hours, {key}=0:24:00 are 24 minutes.",
+            )
     return {key: int(value) if value.isdecimal() else value for key, value in pairs}
 
 

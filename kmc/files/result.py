@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from kmc.common.drawing import registered
 from kmc.common.formatting import html_table
 from kmc.files.samples import Columns
@@ -13,6 +15,19 @@ from kmc.files.samples import Columns
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+
+
+def with_netcdf_encoding(dataset: xr.Dataset) -> xr.Dataset:
+    """The dataset, whose integers that netCDF 3 cannot hold are written as float64.
+
+    xarray writes netCDF 3 by scipy where no other library is installed, with integers of 32 bits.
+    Counts and seeds are below 2**53, up to which float64 is exact.
+    """
+    for variable in dataset.variables.values():
+        kind = variable.dtype.kind
+        if kind in "iu" and variable.size and np.abs(variable.values).max() > 2**31 - 1:
+            variable.encoding["dtype"] = "float64"
+    return dataset
 
 
 class Result:
@@ -91,7 +106,7 @@ class Result:
             "stop_reason": self.stop_reason,
             "run_file": self.run_file,
         }
-        dataset = xr.Dataset(variables, attrs=attrs)
+        dataset = with_netcdf_encoding(xr.Dataset(variables, attrs=attrs))
         # Times and charges, against which everything else is drawn.
         return dataset.set_coords([name for name in self._coordinates if name in variables])
 

@@ -238,9 +238,11 @@ def layers_of(slab: Any, settings: AseSettings, lattice_A: float) -> list[list[i
     layers = [list(map(int, part)) for part in np.split(mine, np.flatnonzero(gaps) + 1)]
     counts = [len(layer) for layer in layers]
     if len(layers) < _MIN_LAYERS or counts[0] != counts[1]:
+        z = [f"{slab.positions[layer, 2].mean():.1f}" for layer in layers[:8]]
+        heights_A = f" at z = {', '.join(z)} Å"
         raise InputError(
             f"the {settings.metal} of the slab beyond its electrolyte lies in layers of "
-            f"{', '.join(map(str, counts[:8]))} atoms",
+            f"{', '.join(map(str, counts[:8]))} atoms{heights_A}",
             advice=f"It needs at least {_MIN_LAYERS} layers, as many atoms in L1 as in L2, and the "
             "face that --lattice names; --metal-range gives the heights where the metal is.",
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
+import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import XAxis, YAxis
@@ -84,8 +85,8 @@ STYLE: dict[Any, Any] = {
 
 
 def styled():
-    """A context with the style of kmc for making and saving figures."""
-    return matplotlib.rc_context(STYLE)
+    """A context with the style of kmc for making and saving figures, whatever the user's is."""
+    return matplotlib.style.context(["default", STYLE])
 
 
 class Picture(Figure):

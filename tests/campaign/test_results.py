@@ -18,6 +18,7 @@ from kmc.campaign import scalars
 from kmc.campaign.folder import make_folder
 from kmc.campaign.plan import read_plan
 from kmc.errors import InputError
+from kmc.files.result import with_netcdf_encoding
 
 SWEEP = """
 run = "strip_li"
@@ -59,6 +60,18 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def ds(folder):
     return kmc.load_sweep(folder.path, at_monolayers=[0.5, 1.5])
+
+
+def test_netcdf_without_another_library(ds, tmp_path):
+    """netCDF 3 of scipy has integers of 32 bits: seeds and long counts stay exact as float64."""
+    ds.to_netcdf(tmp_path / "sweep.nc", engine="scipy")
+    back = xr.open_dataset(tmp_path / "sweep.nc", engine="scipy")
+    assert ds.seed.values.max() > 2**31
+    assert (back.seed.values.astype(np.uint64) == ds.seed.values).all()
+    counts = xr.Dataset({"hops": ("sample", np.array([1, 2**53 - 1]))})
+    with_netcdf_encoding(counts).to_netcdf(tmp_path / "counts.nc", engine="scipy")
+    back = xr.open_dataset(tmp_path / "counts.nc", engine="scipy").hops.values
+    assert back.astype(np.int64).tolist() == [1, 2**53 - 1]
 
 
 @pytest.mark.slow

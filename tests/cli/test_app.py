@@ -252,14 +252,17 @@ def test_picture_is_named_after_the_trajectory(folder, stand_ins, output, pictur
 
 
 def test_a_picture_that_cannot_be_drawn_does_not_hide_the_trajectory(folder, stand_ins):
-    def fail(trajectory, path):
-        raise OSError("no space left on device")
+    for number, problem in enumerate((KmcError("the disk is full"), RuntimeError("no latex"))):
 
-    stand_ins.modules.plotting.save = fail
-    result = call("run", "strip_li")
-    assert result.exit_code == 0
-    assert "strip_li.png was not drawn: no space left on device" in result.stderr
-    assert "kmc info strip_li.h5" in result.stdout
+        def fail(trajectory, path, problem=problem):
+            raise problem
+
+        stand_ins.modules.plotting.save = fail
+        result = call("run", "strip_li", "-o", f"{number}.h5")
+        assert result.exit_code == 0
+        reason = ("the disk is full", "RuntimeError('no latex')")[number]
+        assert f"{number}.png was not drawn: {reason}" in result.stderr
+    assert "kmc info 1.h5" in result.stdout
     assert "Picture" not in result.stdout
 
 

@@ -112,6 +112,27 @@ def test_refusals(study):
     assert not study.with_suffix("").exists()
 
 
+@pytest.mark.parametrize("value", ["24", "24:00", "24h", "0:24"])
+def test_a_wall_time_without_units_is_refused(study, value):
+    """24 and 24:00 are 24 minutes for Slurm."""
+    told = refused("study.toml", "--job-array", "--cluster-option", f"walltime={value}")
+    assert f"walltime={value} does not say whether these are hours" in told
+    assert "24:00:00" in told
+
+
+@pytest.mark.parametrize("value", ["24:00:00", "2-0", "1-12:00:00"])
+def test_wall_times_as_slurm_has_them(study, value):
+    arguments = ("study.toml", "--job-array", "--dry-run", "--cluster-option", f"walltime={value}")
+    assert f"walltime {value}" in call(*arguments).stdout
+
+
+def test_more_tasks_than_clusters_take_are_pointed_at(study):
+    study.write_text("replicas = 1001\n" + TINY, encoding="utf-8")
+    told = call("study.toml", "--job-array", "--workers", 2002, "--dry-run").stdout
+    assert "2002 tasks: many clusters take 1000 at most" in told.replace("\u00a0", " ")
+    assert "at most" not in call("study.toml", "--job-array", "--dry-run").stdout
+
+
 def test_a_wrong_option_of_the_queue_is_told(study):
     wrong = ("--dask-jobqueue", "slurm", "--workers", 1, "--cluster-option", "qeue=a")
     assert "a SLURMCluster cannot be made" in refused("study.toml", *wrong)

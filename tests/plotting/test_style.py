@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
 from kmc.plotting import maps, section_panels, style
+
+DATA = Path(__file__).parents[1] / "data"
 
 
 def table(times, capacities) -> pd.DataFrame:
@@ -52,3 +60,29 @@ def test_voids_of_sections_have_no_colour_of_a_gap():
     gaps = maps.scale_for(50, 0.35).colours(np.linspace(0, 1, 256))[:, :3]
     for colour in (section_panels.VOID, section_panels.LONE):
         assert np.abs(gaps - to_rgb(colour)).max(axis=1).min() > 0.15
+
+
+def test_settings_of_the_user_change_no_picture(tmp_path):
+    """A backend of a notebook, TeX, a damaged file of settings: the same bytes."""
+    (rc := tmp_path / "rc").mkdir()
+    (rc / "matplotlibrc").write_bytes(b"text.usetex: True\nbackend: nonsense\n\xff\xfe\n")
+    arguments = ["plot", str(DATA / "schema_1.h5"), "--what", "contact", "--force", "-o", "a.png"]
+    script = f"from kmc.cli import main; main({arguments})"
+    pictures = []
+    for settings in ({}, {"MPLBACKEND": "nonsense", "MATPLOTLIBRC": str(rc)}):
+        command = [sys.executable, "-c", script]
+        subprocess.run(command, check=True, cwd=tmp_path, env=os.environ | settings)
+        pictures.append((tmp_path / "a.png").read_bytes())
+    assert pictures[0] == pictures[1]
+
+
+def test_settings_in_python_change_no_picture(tmp_path):
+    pictures = []
+    for settings in ({}, {"text.usetex": True, "axes.grid": True, "lines.linestyle": ":"}):
+        with matplotlib.rc_context(settings), style.styled():
+            page = style.new_figure(3, 2)
+            page.subplots().plot([1, 2])
+        with matplotlib.rc_context(settings):
+            style.save(page, tmp_path / "a.png")
+        pictures.append((tmp_path / "a.png").read_bytes())
+    assert pictures[0] == pictures[1]
