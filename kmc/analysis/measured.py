@@ -1,4 +1,4 @@
-"""Measured data to lay beside runs: a CSV table with a row for each image or reading.
+"""Measured data to lay beside runs: a table with a row for each image or reading.
 
 A first line that begins with # is the title; further such lines are comments. Columns, of which
 those without a measurement are left out or left empty:
@@ -20,17 +20,18 @@ The numbers of the operando paper are such a file, ``kmc/analysis/zhao_2025.csv`
 
 from __future__ import annotations
 
-import io
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kmc.analysis.cycler import charge_and_overpotential, is_cycler
 from kmc.common import metals
 from kmc.common.catalogue import nearest
 from kmc.common.formatting import listed
-from kmc.common.json_files import read_text
+from kmc.common.tables import read_table
 from kmc.errors import InputError, KmcWarning
 
 if TYPE_CHECKING:
@@ -51,7 +52,6 @@ _ERRORS = [f"{column}_error" for column in (CAPACITY, *QUANTITIES.values())]
 _NUMBERS = [CAPACITY, *QUANTITIES.values(), *_ERRORS]
 _TEXTS = ["series", "metal", "panel", "note", "event"]
 _NOT_NEGATIVE = [name for name in _NUMBERS if name != QUANTITIES["overpotential"]]
-_MAX_BYTES = 10 * 2**20
 # A loss that never exceeds 1 but reaches this is rather a fraction than a percentage.
 _FRACTION = 0.2
 
@@ -86,7 +86,7 @@ def rows_of_pictures(
 
 
 def read_measured(path: str | Path) -> Measured:
-    """Read a CSV file of measured data; commas, or semicolons with decimal commas.
+    """Read a table of measured data, or the file of a cycler (`kmc.analysis.cycler`).
 
     Raises `InputError`: the file cannot be read, has no such columns, or a value is no number or
     out of range.
@@ -94,86 +94,38 @@ def read_measured(path: str | Path) -> Measured:
     import pandas as pd
 
     path = Path(path)
-    try:
-        text = read_text(path, max_bytes=_MAX_BYTES)
-    except OSError as problem:
-        raise InputError(
-            f"{path} cannot be read: {problem.strerror or problem}",
-            advice="Give a CSV file of measured data.",
-        ) from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is no UTF-8 text", advice="Save it as CSV in UTF-8.") from None
-    lines = text.splitlines()
-    head = next((line for line in lines if line.strip() and not line.startswith("#")), "")
-    title = lines[0].lstrip("# ").strip() if lines and lines[0].startswith("#") else ""
-    # Spreadsheets of languages with a decimal comma part fields by semicolons.
-    semicolons = head.count(";") > head.count(",")
-    # Emptied, not removed, so that the lines that pandas names are those of the file.
-    body = "\n".join("" if line.startswith("#") else line for line in lines)
-    try:
-        table = pd.read_csv(
-            io.StringIO(body),
-            sep=";" if semicolons else ",",
-            # As text: what is no number is reported with its row, and not read as NaN.
-            dtype=str,
-            keep_default_na=False,
-            skipinitialspace=True,
-            skip_blank_lines=True,
+    table = read_table(path)
+    if is_cycler(table):
+        charge, voltage = charge_and_overpotential(table)
+        columns = {CAPACITY: charge, QUANTITIES["overpotential"]: voltage}
+        frame = pd.DataFrame(
+            dict.fromkeys(_TEXTS, "") | dict.fromkeys(_NUMBERS, math.nan) | columns
         )
-    except (ValueError, pd.errors.ParserError) as problem:
-        raise InputError(
-            f"{path} is no CSV table: {str(problem).strip()}",
-            advice="Its first line names the columns, such as capacity_mAh_cm2,width_um.",
-        ) from None
-    # pandas takes the first field of rows that are too long for an index, without an error.
-    if not isinstance(table.index, pd.RangeIndex):
-        raise InputError(
-            f"{path} is no CSV table: a row has more fields than the first line names",
-            advice="A text with a comma in it needs quotes.",
-        )
-    table.columns = [str(name).strip() for name in table.columns]
+        return Measured(path.stem, frame.assign(series=path.stem))
     # A misspelt column would else count as one that was not measured.
     known = [*_TEXTS[:2], *_NUMBERS, *_TEXTS[2:]]
-    for name in table.columns:
+    for name in table.names:
         if name not in known:
             raise InputError(
                 f"{path}: there is no column {name!r}",
-                advice=f"{nearest(name, known)}Columns: {', '.join(known)}.",
+                advice=f"{nearest(name, known)}Columns: {', '.join(known)}; or those of a cycler "
+                "with their units, such as Voltage(V), Current(mA), Time(s).",
             )
-    if CAPACITY not in table or not set(table.columns) & set(QUANTITIES.values()):
+    if CAPACITY not in table.names or not set(table.names) & set(QUANTITIES.values()):
         raise InputError(
             f"{path} lacks the columns of measured data",
             advice=f"It needs {CAPACITY} and at least one of {', '.join(QUANTITIES.values())}.",
         )
-    found = pd.DataFrame(index=table.index)
-    for name in _TEXTS:
-        found[name] = table[name].str.strip() if name in table else ""
-    for name in _NUMBERS:
-        found[name] = [
-            _number(path, name, row, value, semicolons)
-            for row, value in enumerate(table[name] if name in table else [""] * len(table), 1)
-        ]
+    found = pd.DataFrame({name: table.column(name) for name in _TEXTS}, dtype=object)
+    for name, values in table.numbers(_NUMBERS).items():
+        found[name] = values
+        if name in _NOT_NEGATIVE and (found[name] < 0).any():
+            row = int((found[name] < 0).to_numpy().argmax())
+            text = f"{path}, row {row + 1}: {name} = {values[row]:g} is negative"
+            raise InputError(text, advice="Is it a typo?")
     found.loc[found["series"] == "", "series"] = path.stem
     _check_rows(path, found)
-    return Measured(title or path.stem, found)
-
-
-def _number(path: Path, name: str, row: int, text: str, decimal_comma: bool) -> float:
-    text = text.strip()
-    if not text:
-        return float("nan")
-    try:
-        value = float(text.replace(",", ".") if decimal_comma else text)
-    except ValueError:
-        value = float("nan")
-    if not abs(value) < float("inf"):
-        raise InputError(
-            f"{path}, row {row}: {name} = {text!r} is no number",
-            advice="Leave the field empty where nothing was measured.",
-        )
-    if name in _NOT_NEGATIVE and value < 0:
-        raise InputError(f"{path}, row {row}: {name} = {text} is negative", advice="Is it a typo?")
-    return value
+    return Measured(table.title or path.stem, found)
 
 
 def _check_rows(path: Path, table: pd.DataFrame) -> None:

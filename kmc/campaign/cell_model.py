@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kmc.common.json_files import read_json
 from kmc.common.metals import VALENCES
 from kmc.common.outputs import check_output, csv_of, replacing
+from kmc.common.tables import read_table
 from kmc.errors import InputError
 from kmc.model.electrochemistry import thermal_voltage_V
 from kmc.systems.run import load
@@ -99,13 +101,15 @@ def read_contact(path: str | Path) -> pd.DataFrame:
     import pandas as pd
 
     path = Path(path)
-    try:
-        if path.suffix.lower() == ".json":
-            table = pd.DataFrame(json.loads(path.read_text(encoding="utf-8")))
-        else:
-            table = pd.read_csv(path)
-    except (OSError, ValueError) as problem:
-        raise InputError(f"{path} cannot be read: {problem}") from None
+    if path.suffix.lower() == ".json":
+        try:
+            table = pd.DataFrame(read_json(path))
+        except ValueError as problem:
+            raise InputError(f"{path} cannot be read: {problem}") from None
+    else:
+        cells = read_table(path)
+        columns = cells.numbers(name for name in cells.names if name != "run")
+        table = pd.DataFrame(columns | {"run": cells.column("run")})
     if missing := [n for n in (*CONDITIONS, "capacity_mAh_cm2", *NUMBERS) if n not in table]:
         raise InputError(
             f"{path} lacks {', '.join(missing)}", advice="kmc export FOLDER --to pybamm writes it."

@@ -17,13 +17,11 @@ from kmc.errors import InputError
 MAX_BYTES = 2**30
 
 
-def read_text(path: Path, errors: str = "strict", *, max_bytes: int = MAX_BYTES) -> str:
-    """UTF-8 text of a regular file; `errors` is that of ``bytes.decode``.
+def read_bytes(path: Path, *, max_bytes: int = MAX_BYTES) -> bytes:
+    """Bytes of a regular file.
 
-    A byte-order mark at its beginning, as editors of Windows write it, is left out.
-
-    Raises `UnicodeDecodeError`, or `OSError`: there is none, it is too large, or something else, as
-    reading from a pipe could block for ever.
+    Raises `OSError`: there is none, it is too large, or something else, as reading from a pipe
+    could block for ever.
     """
     # Before it is opened: opening a pipe waits until somebody writes to it.
     status = os.stat(path)
@@ -31,7 +29,17 @@ def read_text(path: Path, errors: str = "strict", *, max_bytes: int = MAX_BYTES)
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     if status.st_size > max_bytes:
         raise OSError(errno.EFBIG, f"it is larger than {max_bytes // 2**20} MB", str(path))
-    return Path(path).read_bytes().decode("utf-8-sig", errors)
+    return Path(path).read_bytes()
+
+
+def read_text(path: Path, errors: str = "strict", *, max_bytes: int = MAX_BYTES) -> str:
+    """UTF-8 text of a regular file; `errors` is that of ``bytes.decode``.
+
+    A byte-order mark at its beginning, as editors of Windows write it, is left out.
+
+    Raises `UnicodeDecodeError`, and `OSError` as `read_bytes` does.
+    """
+    return read_bytes(path, max_bytes=max_bytes).decode("utf-8-sig", errors)
 
 
 def check_contents(folder: Path) -> None:

@@ -11,7 +11,6 @@ the sets that come with kmc (docs/model/energy.md).
 
 from __future__ import annotations
 
-import csv
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,8 +18,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kmc.common.catalogue import nearest, read_text, read_toml
+from kmc.common.catalogue import nearest, read_toml
 from kmc.common.metals import METALS
+from kmc.common.tables import read_table
 from kmc.errors import InputError
 from kmc.model.ase_files import check_bcc, check_converged, energy_keys, read_structure
 from kmc.model.parameter_file import write_parameters
@@ -223,8 +223,8 @@ def read_configurations(path: str | Path, allow_unconverged: bool = False) -> di
     if path.suffix.lower() == ".toml":
         rows = list(read_toml(path).get("configurations", {}).items())
     else:
-        table = csv.DictReader(read_text(path).splitlines())
-        rows = [(row.get("configuration"), row.get("file")) for row in table]
+        table = read_table(path)
+        rows = list(zip(table.column("configuration"), table.column("file"), strict=True))
     if not rows or not all(isinstance(text, str) and text for row in rows for text in row):
         raise InputError(
             f"{path} names no configurations",
