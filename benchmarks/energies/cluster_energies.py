@@ -86,14 +86,15 @@ class Relaxed:
             atoms.info["steps"] = before + steps.nsteps
             elapsed = time.monotonic() - begun
             text = f"{name}: {len(atoms)} atoms, step {atoms.info['steps']}, {force:.3f} eV/Å"
-            print(f"\r{text}, {elapsed:.0f} s   ", end="", flush=True)
+            energy = atoms.get_potential_energy()
+            print(f"\r{text}, {energy:.4f} eV, {elapsed:.0f} s   ", end="", flush=True)
             if time.monotonic() - saved > SAVE_s:
                 write(part, atoms, format="extxyz")
                 saved = time.monotonic()
 
         steps.attach(progress)
         steps.run(fmax=self.fmax_eV_A, steps=max(self.max_steps - before, 0))
-        print(f" {atoms.get_potential_energy():.4f} eV")
+        print()
         write(part, atoms, format="extxyz")
         part.rename(path)
         return read(path)
@@ -117,6 +118,21 @@ def lattice_parameter(
     return float(record.read_text(encoding="utf-8"))
 
 
+def solutes(bulk: Any, solute: str) -> list[ase_clusters.Structure]:
+    """A solute in the bulk, and vacancies in three shells of it."""
+    alone = bulk.copy()
+    alone.symbols[0] = solute
+    made = [ase_clusters.Structure("solute", alone, "", 0)]
+    edge_A = bulk.cell.array[0, 0] / round((len(bulk) / 2) ** (1 / 3))
+    away = bulk.get_distances(0, range(len(bulk)), mic=True) / edge_A
+    for shell, distance in (("111", 0.75**0.5), ("200", 1.0), ("220", 2**0.5)):
+        vacant = int(np.flatnonzero(np.abs(away - distance) < 0.01)[0])
+        atoms = alone.copy()
+        del atoms[vacant]
+        made.append(ase_clusters.Structure(f"vacancy_{shell}", atoms, "solute", 1))
+    return made
+
+
 def begin(kept: Relaxed, structure: ase_clusters.Structure) -> Any:
     """What a structure is relaxed from: as it is made, or its relaxed reference less some atoms."""
     if structure.atoms is not None:
@@ -137,7 +153,7 @@ def rows(
         energy = energies[s.name] = atoms.get_potential_energy()
         if s.reference:
             reference = sum(energies[part] for part in s.reference.split("+"))
-        elif s.name == "electrolyte":
+        elif s.name in ("electrolyte", "solute"):  # nothing to compare with
             reference = energy
         else:
             reference = len(atoms) * bulk_eV
@@ -163,6 +179,7 @@ def main() -> None:
     parser.add_argument("potential", help="chgnet, 7net-0, 7net-l3i5 or MODULE:OBJECT")
     parser.add_argument("--metal", default="Li")
     parser.add_argument("--lattice-A", type=float, default=3.45, help="to begin with")
+    parser.add_argument("--solute", help="such as Mg: beside vacancies of the bulk")
     parser.add_argument("--on", choices=interfaces.INTERFACES, help="at this electrolyte")
     parser.add_argument("--only", choices=("singles",), help="fewer structures at an electrolyte")
     parser.add_argument("--folder", type=Path, required=True, help="keeps relaxed structures")
@@ -188,6 +205,10 @@ def main() -> None:
         b = lattice_parameter(args.on, spec.crystal, calculator, args.folder, spec.guess_A)
         structures = interfaces.structures(spec, a, b, args.only or "")
         kept.folder = args.folder / args.on
+        kept.folder.mkdir(exist_ok=True)
+    elif args.solute:
+        structures = solutes(bulk, args.solute)
+        kept.folder = args.folder / args.solute
         kept.folder.mkdir(exist_ok=True)
     else:
         structures = ase_clusters.bulk_structures(args.metal, a)
