@@ -21,6 +21,8 @@ from typing import Any
 
 import interfaces
 import numpy as np
+from ase.constraints import FixAtoms
+from ase.geometry import get_distances
 from ase.io import read, write
 from scipy.optimize import minimize_scalar
 
@@ -29,8 +31,9 @@ from kmc.model.ase_calculator import load_calculator
 
 COLUMNS = (
     *("potential", "structure", "reference", "removed", "atoms", "cell_A", "area_A2"),
-    *("energy_eV", "excess_eV", "force_eV_A", "steps"),
+    *("energy_eV", "excess_eV", "free_atoms", "force_eV_A", "steps"),
 )
+FREE_A = 7.0  # from a vacancy at an interface to atoms that may move
 SAVE_s = 20.0  # between two copies of an unfinished structure
 
 
@@ -138,6 +141,12 @@ def begin(kept: Relaxed, structure: ase_clusters.Structure) -> Any:
     if structure.atoms is not None:
         return structure.atoms
     atoms = read(kept.folder / f"{structure.reference}.extxyz")
+    # An incoherent interface slides long before it is fully relaxed: what is far away is held, so
+    # that the energies of single vacancies and of groups refer to the same surroundings.
+    away = get_distances(
+        atoms.positions, atoms.positions[list(structure.vacant)], atoms.cell, atoms.pbc
+    )[1]
+    atoms.set_constraint(FixAtoms(np.flatnonzero(away.min(axis=1) > FREE_A)))
     del atoms[list(structure.vacant)]
     atoms.info.pop("steps", None)
     return atoms
@@ -167,6 +176,7 @@ def rows(
             "area_A2": f"{s.area_A2:.3f}",
             "energy_eV": f"{energy:.4f}",
             "excess_eV": f"{energy - reference + s.removed * bulk_eV:.4f}",
+            "free_atoms": len(atoms) - sum(len(c.index) for c in atoms.constraints),
             "force_eV_A": f"{np.linalg.norm(atoms.get_forces(), axis=1).max():.3f}",
             "steps": atoms.info.get("steps", 0),
         }

@@ -141,9 +141,9 @@ def energies(name: str) -> list[dict[str, Any]]:
     - `name`: `li` (bulk and surfaces), or an electrolyte such as `li2s_110`.
 
     Keys: `potential` with its version, `structure`, `reference`, `removed`, `atoms`, `cell_A`
-    (edges), `area_A2`, `energy_eV`, `excess_eV` (see `Structure`), `force_eV_A` (the largest one
-    left) and `steps`. Of a vacancy, `excess_eV` is its formation energy; of an interface, minus
-    the work of adhesion times its area.
+    (edges), `area_A2`, `energy_eV`, `excess_eV` (see `Structure`), `free_atoms` (that moved),
+    `force_eV_A` (the largest one left on them) and `steps`. Of a vacancy, `excess_eV` is its
+    formation energy; of an interface, minus the work of adhesion times its area.
 
     Raises `InputError`: there is no such table.
     """
@@ -155,7 +155,7 @@ def energies(name: str) -> list[dict[str, Any]]:
     with (FOLDER / f"{name}.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     text = ("potential", "structure", "reference", "cell_A")
-    whole = ("removed", "atoms", "steps")
+    whole = ("removed", "atoms", "free_atoms", "steps")
     return [
         {k: v if k in text else int(v) if k in whole else float(v) for k, v in row.items()}
         for row in rows
