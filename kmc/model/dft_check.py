@@ -16,7 +16,7 @@ import numpy as np
 
 from kmc.common.units import E_C, N_A, K_B_eV, MICRO_eV
 from kmc.model.adatoms import KINK, Adatoms, adatoms
-from kmc.model.hamiltonian import LI, MG, VACANCY, calibrate
+from kmc.model.hamiltonian import LI, MG, VACANCY, Hamiltonian, calibrate
 from kmc.model.lattice import Lattice
 from kmc.model.model import Model
 from kmc.model.parameters import ParameterSet
@@ -27,6 +27,8 @@ _CLOSE_eV = TOLERANCE_eV + 1e-5  # the calibration rounds each energy to whole �
 _F_BCC = 0.7272  # tracer correlation factor of vacancy diffusion in bcc
 _CELLS = (8, 8)
 _LAYERS = 18  # whole periods of every bcc face
+# Units of a, to the first five shells of neighbours.
+_PAIR_DISTANCES = (math.sqrt(3) / 2, 1.0, math.sqrt(2), math.sqrt(11) / 2, math.sqrt(3))
 _EDGE = 8  # of the periodic box of a substrate, simple cubic
 
 
@@ -87,7 +89,7 @@ def check_rows(parameters: ParameterSet, lattice_name: str = "bcc_100") -> list[
         note = "two atoms in a cube of the lattice parameter, which was rounded"
         given = ("molar volume", "molar_volume_cm3_mol", volume_cm3, note, "cm³/mol", 0.01)
         rows.append(row_of(parameters, *given))
-    rows += bench.wetting_rows()
+    rows += bench.pair_rows() + bench.surface_rows() + bench.wetting_rows()
     named = functools.partial(re.sub, r"\bLi\b", parameters.metal)
     return [replace(row, name=named(row.name), note=named(row.note)) for row in rows]
 
@@ -299,30 +301,67 @@ class _Bench:
             rows.append(CheckRow(f"D of Mg at {celsius} °C", "cm²/s", dft, value, ok, note))
         return rows
 
+    # --- vacancies beside each other, and surfaces ------------------------------------------------
+
+    def pair_rows(self) -> list[CheckRow]:
+        """Pairs of vacancies in the bulk, where the set has their energies."""
+        rows = []
+        for shell, distance_a in enumerate(_PAIR_DISTANCES, start=1):
+            key = f"formation_energy_pair_shell{shell}_eV"
+            if self.parameters.has(key):
+                other = self._neighbour_at(self.bulk, 0, distance_a)
+                both = self._energy(self.bulk, {0: VACANCY, other: VACANCY})
+                each = (both - self._energy(self.bulk, {})) / 2 + self.per_atom
+                note = "" if shell < 3 else "beyond the bonds: by the atoms beside both vacancies"
+                name = f"vacancy of a bulk pair, shell {shell}"
+                rows.append(self._row(name, key, each, note))
+        return rows
+
+    def surface_rows(self) -> list[CheckRow]:
+        """Surface energies of three faces, where the set has them."""
+        rows = []
+        for face in ("100", "110", "111"):
+            key = f"surface_energy_{face}_J_m2"
+            if self.parameters.has(key):
+                a = self.parameters.value("lattice_parameter_A")
+                box = Lattice(f"bcc_{face}", _CELLS, _LAYERS, "periodic", a)
+                energy = self._surface_eV(box, calibrate(self.parameters, box))
+                energy *= E_C / (box.site_area_A2 * 1e-20)
+                rows.append(self._row(f"surface ({face}) of Li", key, energy, unit="J/m²"))
+        return rows
+
+    @staticmethod
+    def _surface_eV(box: Lattice, h: Hamiltonian) -> float:
+        """Energy of a free surface per site of a layer: half of the periodic bulk taken away."""
+        half = np.where(box.layer <= _LAYERS // 2, LI, VACANCY)
+        two = h.energy_ueV(half, box) - h.perfect_energy_ueV(box) / 2
+        return two / MICRO_eV / 2 / box.sites_per_layer
+
+    def _film_eV(self) -> float:
+        """Energy per L1 site of a void as wide as the box and half as high."""
+        box, h, layers = self.interface, self.h_interface, _LAYERS // 2
+        film = np.where(box.layer <= layers, VACANCY, LI)
+        change = h.energy_ueV(film, box) - h.perfect_energy_ueV(box)
+        return (change / box.sites_per_layer - layers * h.kink_binding_ueV) / MICRO_eV
+
     # --- wetting ----------------------------------------------------------------------------------
 
     def wetting_rows(self) -> list[CheckRow]:
         """Work of adhesion and contact angle (Young-Dupré), W = γ (1 + cos θ).
 
-        γ: half of the bonds cut when the periodic bulk is opened along the interface plane.
-        W: what the electrolyte's site energies gain over that free surface.
+        γ: energy of a surface opened along the interface plane. W: energy of a wide void, whose
+        bare electrolyte and metal were the interface.
         """
-        box, h, p = self.bulk, self.h_bulk, self.parameters
-        cut = 0
-        for shell, bond in ((1, h.bond1), (2, h.bond2)):
-            table = box.neighbour_table(shell)
-            low = box.layer[:, None] <= _LAYERS // 2
-            # The short way round the periodic box: of its two cuts the bonds of one are counted.
-            step = (box.layer[table] - box.layer[:, None] + _LAYERS // 2) % _LAYERS - _LAYERS // 2
-            crosses = low & (box.layer[:, None] + step > _LAYERS // 2)
-            cut += int(crosses.sum()) * int(bond[LI, LI])
+        p = self.parameters
         joule = E_C / (self.interface.site_area_A2 * 1e-20)  # J/m² per eV and site
-        gamma = cut / MICRO_eV / 2 / self.interface.sites_per_layer
-        adhesion = -float(self.h_interface.phi[LI, 1:].sum()) / MICRO_eV
+        gamma = self._surface_eV(self.bulk, self.h_bulk)
+        adhesion = self._film_eV()
         note = (
             "from the site energies of L1 and L2 alone, which come from vacancies: the model was "
             f"not fitted to it. Bonds from vacancy energies make γ = {gamma * joule:.3f} J/m²"
         )
+        if not self.h_interface.is_pairwise:
+            note = "by input: bond_L1_vacancies_eV was chosen for it"
         if p.has("work_of_adhesion_J_m2") and p.has("contact_angle_deg"):
             # By the same equation, the γ with which both numbers of the set would be true.
             angle = math.radians(p.value("contact_angle_deg"))
@@ -344,6 +383,8 @@ class _Bench:
         name = f"contact angle of Li on {self.electrolyte}"
         key, unit, h = "contact_angle_deg", "°", self.h_interface
         reason = f"cos θ = W/γ − 1 = {cosine:.3f}, with γ from all bonds cut"
+        if not h.is_pairwise:
+            reason = "by input: W and γ were chosen for it"
         if abs(cosine) > 1:
             instead, why = "spreads", "W exceeds 2γ"
             # Site energies that repel Li come from bonds that are missing on this face.
@@ -363,7 +404,7 @@ class _Bench:
         # Without L2, for comparison with values that were computed that way.
         n1, n2 = h.n_neighbours[:, 1]
         bonds = (8 - n1) * h.bond1[LI, LI] + (6 - n2) * h.bond2[LI, LI]
-        alone = float(-2 * h.phi[LI, 1] / bonds - 1)
+        alone = float(-2 * h.phi[LI, 1] / bonds - 1) if h.is_pairwise else math.inf
         if abs(alone) <= 1:
             reason += (
                 ". With the missing bonds and the site energy of L1 alone it would be "

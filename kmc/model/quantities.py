@@ -117,6 +117,11 @@ _TARGETS: tuple[tuple[str, tuple, str], ...] = (
     ("formation_energy_Mg_shell3_eV", _ENERGY, "bulk vacancy near an Mg, third neighbour"),
     ("fill_Li_far_from_Mg_eV", _ENERGY,
      "change of energy when the metal of L2 fills an L1 vacancy far from the Mg"),
+    *((f"formation_energy_pair_shell{shell}_eV", _ENERGY,
+       f"per vacancy, of two bulk vacancies that are {shell}. neighbours")
+      for shell in range(1, 6)),
+    *((f"surface_energy_{face}_J_m2", (0, 100), f"of the free surface ({face})")
+      for face in ("100", "110", "111")),
     ("work_of_adhesion_J_m2", (0, 100), "work of adhesion to the electrolyte"),
     ("contact_angle_deg", (0, 180), "contact angle on the electrolyte"),
     ("contact_angle_alloy_deg", (0, 180), "contact angle of the alloy on the electrolyte"),

@@ -17,6 +17,7 @@ def test_names_of_what_is_shipped():
         "lattice_gas",
         "li_dilatometry",
         "li_li2s",
+        "li_li2s_clusters",
         "li_measured",
         "na_nasicon",
         *family,

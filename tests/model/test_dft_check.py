@@ -455,3 +455,50 @@ def test_the_last_sentence_counts_the_rows_of_the_table(name, lattice):
 )
 def test_digits(value, unit, signed, text):
     assert number(value, unit, signed=signed) == text
+
+
+def test_vacancies_beside_each_other_and_surfaces():
+    """The one set with such energies: what the potentials computed, and its only miss."""
+    rows = rows_of("li_li2s_clusters")
+    pairs = [rows[f"vacancy of a bulk pair, shell {shell}"] for shell in range(1, 6)]
+    surfaces = [rows[f"surface ({face}) of Li"] for face in ("100", "110", "111")]
+    assert [row.ok for row in pairs] == [True, True, True, False, True]
+    assert all(row.ok for row in surfaces)
+    assert [name for name, row in rows.items() if row.ok is False] == [pairs[3].name]
+    # By hand, per vacancy and in eV: what bonds and the atoms beside both vacancies add to E_f.
+    b2, beta, r = 0.1391, 0.00923, 0.4
+    expected = [
+        0.5 - beta + 6 * beta * r,
+        0.5 - b2 / 2 - beta * r**2 + 4 * beta,
+        0.5 + 2 * beta + 2 * beta * r**2,
+        0.5 + beta / 2 * 4 * r,
+        0.5 + beta,
+    ]
+    assert [row.model for row in pairs] == pytest.approx(expected, abs=1e-5)
+    joule = 1.602176634e-19 / 3.506e-10**2  # J/m² per eV and site of (100)
+    broken = [b2 + beta * ((4 + r) ** 2 + r**2), b2 + beta * (2 + 2 * r) ** 2]
+    assert surfaces[0].model == pytest.approx(broken[0] * joule, abs=1e-5)
+    assert surfaces[1].model == pytest.approx(broken[1] * math.sqrt(2) * joule, abs=1e-5)
+
+
+def test_wetting_by_input_notices_five_percent_of_the_curvature():
+    """W and angle are inputs of that set: met, and not with another β or bond in L1."""
+    parameters = load_parameters("li_li2s_clusters")
+
+    def wetting(**changes):
+        rows = {r.name: r for r in dft.check_rows(load_parameters("li_li2s_clusters", changes))}
+        return [rows[name] for name in WETTING]
+
+    plain = wetting()
+    assert plain[0].model == pytest.approx(0.39, abs=5e-4)
+    assert plain[1].model == pytest.approx(93.6, abs=0.1)
+    assert all("by input" in row.note for row in plain)
+    # By hand: atoms of the bare metal have β (4 + r)² and β r², the site energies of L1 and L2 take
+    # up 12 + 10 r² of it and what E_f leaves to ε1; a wide void loses two bonds b for each site.
+    r, joule = 0.4, 1.602176634e-19 / 3.506e-10**2
+    per_beta = (4 + r) ** 2 + r**2 - (12 + 10 * r**2) + (8 + 6 * r**2)
+    for key, per_key in (("coordination_curvature_eV", per_beta), ("bond_L1_vacancies_eV", -2)):
+        more = 0.05 * parameters.value(key)
+        change = wetting(**{key: parameters.value(key) + more})[0].model - plain[0].model
+        assert change == pytest.approx(per_key * more * joule, rel=0.02)
+        assert change > 0.005

@@ -222,3 +222,18 @@ def test_a_set_without_an_energy_is_refused():
 def test_the_event_loop_refuses_energies_that_are_not_of_pairs():
     with pytest.raises(InputError, match="with which the event loop makes no hops"):
         Setup("bcc_100", (4, 4), 9, values=naive.CURVED).model()
+
+
+@pytest.mark.parametrize("name", LATTICES)
+def test_without_curvature_everything_is_as_with_pairs(name):
+    """β = 0 and b = 0, whatever r: the same integers, so the same bytes of every run."""
+    none = {"coordination_curvature_eV": 0.0, "bond_L1_vacancies_eV": 0.0}
+    none["coordination_second_shell_weight"] = 0.7
+    lattice = Lattice(name, (4, 4), 9, "interface", 3.506)
+    plain, zero = (
+        calibrate(parameter_set(naive.LIMG_LI2S | extra), lattice) for extra in ({}, none)
+    )
+    assert zero.is_pairwise
+    for key in ("bond1", "bond2", "phi", "chi", "n_neighbours", "coordination_ueV", "bond_L1_ueV"):
+        np.testing.assert_array_equal(getattr(plain, key), getattr(zero, key))
+    Setup(name, (4, 4), 9, values=naive.LI_LI2S | none).model()  # the event loop takes it

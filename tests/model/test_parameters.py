@@ -482,9 +482,7 @@ def test_a_set_made_in_python_is_checked_the_same():
 
 def test_every_quantity_kmc_knows_is_used_by_a_shipped_set():
     used = {key for name in catalogue.names("params") for key in load_parameters(name).quantities}
-    # Energies of vacancies beside each other beyond pairs: sets of a user may have them.
-    beyond = {key for key in quantities.QUANTITIES if key.startswith(("coordination_", "bond_L1_"))}
-    assert used == set(quantities.QUANTITIES) - beyond - {"second_shell_bond_eV"}
+    assert used == set(quantities.QUANTITIES)
 
 
 @pytest.mark.parametrize("name", catalogue.names("params"))

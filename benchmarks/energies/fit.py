@@ -1,0 +1,188 @@
+"""Energies of vacancies beside each other, fitted: the table and the picture of the docs.
+
+    python benchmarks/energies/fit.py          # prints the table, says if the shipped one differs
+    python benchmarks/energies/fit.py --write  # writes fit.csv beside it and docs/energies.png
+
+The energy is E = Σ over atoms of ½ ε1 v1 + ½ ε2 v2 + β (v1 + r v2)², v1 and v2 the missing first
+and second neighbours, in units of the potential's own E_f. With r fixed and E_f = 1, ε1 and β are
+fitted by least squares, each structure per vacancy, surfaces per site of their layer. The row of
+the shipped set has no fitted number: its β is that of the DFT surface energy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+
+from kmc.model import ase_clusters
+from kmc.model.lattice import Lattice
+from kmc.model.parameters import load_parameters
+
+SHIPPED = Path(__file__).with_name("fit.csv")
+PICTURE = Path(__file__).parents[2] / "docs" / "energies.png"
+SET = "li_li2s_clusters"
+WEIGHT = 0.4  # r
+_LAYERS = 18  # of a periodic box that is cut in two
+_HEADER = (
+    *("energies", "epsilon1", "epsilon2", "beta", "rms", "leave_one_out_rms"),
+    *("worst", "worst_error", "gamma_100"),
+)
+
+
+def missing(structure: str) -> tuple[np.ndarray, np.ndarray, float]:
+    """Missing first and second neighbours of each atom, and vacancies or surface sites of it all.
+
+    Of a surface, atoms are those of one column, a site of its layer.
+    """
+    if structure.startswith("surface_"):
+        box = Lattice("bcc_" + structure.removeprefix("surface_"), (4, 4), _LAYERS, "periodic", 1.0)
+        vacant = box.layer > _LAYERS // 2
+        counts = [vacant[box.neighbour_table(shell)].sum(axis=1)[~vacant] for shell in (1, 2)]
+        return *counts, 2.0 * box.sites_per_layer
+    box = Lattice("bcc_100", (8, 8), 16, "periodic", 1.0)
+    places = np.rint(box.positions_A * 2).astype(int)
+    wanted = np.mod(np.array(ase_clusters.CLUSTERS[structure]) + 4, 16)
+    vacant = (places[:, None, :] == wanted).all(axis=2).any(axis=1)
+    assert vacant.sum() == len(wanted)
+    counts = [vacant[box.neighbour_table(shell)].sum(axis=1)[~vacant] for shell in (1, 2)]
+    return *counts, float(len(wanted))
+
+
+def terms(structure: str, weight: float = WEIGHT) -> np.ndarray:
+    """What ε1, ε2 and β are multiplied with, per vacancy or surface site; shape (3,)."""
+    v1, v2, number = missing(structure)
+    return np.array([v1.sum() / 2, v2.sum() / 2, ((v1 + weight * v2) ** 2).sum()]) / number
+
+
+def computed() -> dict[str, dict[str, float]]:
+    """Energies by potential and structure, per vacancy or surface site, in units of E_f."""
+    energies: dict[str, dict[str, float]] = {}
+    for row in ase_clusters.energies("li"):
+        energies.setdefault(row["potential"], {})[row["structure"]] = row
+    tables = {}
+    for potential, rows in energies.items():
+        formation = rows["vacancy"]["excess_eV"]
+        faces = [f"surface_{face}" for face in ("100", "110", "111")]
+        wanted = [name for name in (*ase_clusters.CLUSTERS, *faces) if name != "vacancy"]
+        if not set(wanted) <= set(rows):
+            continue  # not all computed yet
+        # The lattice parameter, from the supercell of four cells.
+        a = float(rows["vacancy"]["cell_A"].split()[0]) / 4
+        table = {}
+        for name in wanted:
+            number = missing(name)[2]
+            if name in faces:
+                box = Lattice("bcc_" + name[-3:], (4, 4), _LAYERS, "periodic", a)
+                number = rows[name]["area_A2"] / box.site_area_A2
+            table[name] = rows[name]["excess_eV"] / formation / number
+        tables[potential] = table
+    if len(tables) > 1:
+        names = next(iter(tables.values()))
+        tables["mean"] = {n: float(np.mean([t[n] for t in tables.values()])) for n in names}
+    return tables
+
+
+def fit(table: dict[str, float], without: str = "") -> np.ndarray:
+    """ε1, ε2, β in units of E_f."""
+    names = [name for name in table if name != without]
+    rows = np.array([terms(name) for name in names])
+    lone = terms("vacancy")  # ε2 follows from E_f = 1
+    free = rows[:, [0, 2]] - rows[:, [1]] * lone[[0, 2]] / lone[1]
+    energy = np.array([table[name] for name in names]) - rows[:, 1] / lone[1]
+    (epsilon1, beta), *_ = np.linalg.lstsq(free, energy, rcond=None)
+    return np.array([epsilon1, (1 - lone[0] * epsilon1 - lone[2] * beta) / lone[1], beta])
+
+
+def of_set(name: str = SET) -> np.ndarray:
+    """The same of a parameter set."""
+    parameters = load_parameters(name)
+    bulk, beta = (
+        parameters.value(key) for key in ("formation_energy_bulk_eV", "coordination_curvature_eV")
+    )
+    assert parameters.value("coordination_second_shell_weight") == WEIGHT
+    epsilon2, beta = parameters.value("second_shell_bond_eV") / bulk, beta / bulk
+    lone = terms("vacancy")
+    return np.array([(1 - lone[1] * epsilon2 - lone[2] * beta) / lone[0], epsilon2, beta])
+
+
+def rows() -> list[dict[str, str]]:
+    """The table: a fit to each potential and to their mean, and the set beside the last of them."""
+    tables, out = computed(), []
+    for name, table in tables.items():
+        fitted = fit(table)
+        left_out = {k: float(terms(k) @ fit(table, k) - e) for k, e in table.items()}
+        out.append(_row(name, fitted, table, left_out))
+    errors = {k: float(terms(k) @ of_set() - e) for k, e in table.items()}
+    return [*out, _row(f"{SET} beside {name}", of_set(), table, errors)]
+
+
+def _row(
+    name: str, energies: np.ndarray, table: dict[str, float], errors: dict[str, float]
+) -> dict[str, str]:
+    residuals = [terms(k) @ energies - e for k, e in table.items()]
+    worst = max(errors, key=lambda k: abs(errors[k]))
+    numbers = (*energies, _rms(residuals), _rms(list(errors.values())))
+    shown = [f"{x:.4f}" for x in numbers]
+    gamma = float(terms("surface_100") @ energies)
+    return dict(
+        zip(_HEADER, (name, *shown, worst, f"{errors[worst]:.3f}", f"{gamma:.3f}"), strict=True)
+    )
+
+
+def _rms(values: list[float]) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
+
+
+def draw(path: Path) -> None:
+    """All structures, computed against fitted, per vacancy or surface site."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    tables = computed()
+    figure, axes = plt.subplots(
+        1, 2, figsize=(9, 4.4), sharex=True, sharey=True, layout="constrained"
+    )
+    whole = load_parameters("li_li2s").value("second_shell_ratio")
+    pairs = np.array([1.0, whole, 0.0]) / (4 + 3 * whole)
+    for axis, (title, energies) in zip(
+        axes, (("pairs, ε2/ε1 = 0.5 (li_li2s)", pairs), (SET, of_set())), strict=True
+    ):
+        for marker, (name, table) in zip("osv^D", tables.items(), strict=False):
+            if name == "mean":
+                continue
+            x = [terms(k) @ energies for k in table]
+            axis.plot(x, list(table.values()), marker, ms=5, mfc="none", label=name)
+        axis.axline((0.5, 0.5), slope=1, color="0.6", lw=0.8, zorder=0)
+        axis.set(title=title, xlabel="energy of the set, E_f", xlim=(0.3, 1.6), ylim=(0.3, 1.6))
+        axis.set_aspect("equal")
+    axes[0].set_ylabel("computed, E_f per vacancy or surface site")
+    axes[0].legend(frameon=False, loc="lower right")
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--write", action="store_true", help="write fit.csv and docs/energies.png")
+    arguments = parser.parse_args()
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _HEADER, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows())
+    print(text.getvalue(), end="")
+    if arguments.write:
+        SHIPPED.write_text(text.getvalue(), encoding="utf-8")
+        draw(PICTURE)
+    elif not SHIPPED.exists() or SHIPPED.read_text(encoding="utf-8") != text.getvalue():
+        raise SystemExit(f"This is not the table of {SHIPPED}: --write replaces it.")
+    else:
+        print(f"As in {SHIPPED}.")
+
+
+if __name__ == "__main__":
+    main()
