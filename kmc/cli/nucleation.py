@@ -14,6 +14,7 @@ from kmc.cli import shared as ui
 from kmc.common.outputs import PICTURE_ENDINGS
 
 if TYPE_CHECKING:
+    from kmc.nuclei.equilibrium_voids import EquilibriumVoid, EquilibriumVoids
     from kmc.nuclei.report import Nucleation
 
 _EPILOG = """\
@@ -26,6 +27,7 @@ Examples:
   kmc nucleation li_li2s --temperatures 273.15,333.15
   kmc nucleation limg_li2s --mg-coverage 0.3
   kmc nucleation limg_li2s --coverages 0.2,0.4,0.6 --current 0.5
+  kmc nucleation li_li2s --voids 30,100,300,1000,3000
 \b
 In Python:
   r = kmc.nucleation("li_li2s")
@@ -95,9 +97,15 @@ def _numbers(ctx: click.Context, option: click.Parameter, text: str | None) -> t
 @ui.option(
     "--temperatures", callback=_numbers, metavar="K,K,...", help="Again at these temperatures."
 )
+@ui.option(
+    "--voids",
+    callback=_numbers,
+    metavar="N,N,...",
+    help="Instead, voids of so many vacancies in equilibrium: S, footprint, height, free energy.",
+)
 @ui.option("--seed", type=int, default=1, metavar="N")
 @ui.file_option("--json", "json_file", help="Also write JSON.")
-@ui.output_option("Picture (.png, .svg or .pdf); NAME_nucleation.png by default.")
+@ui.output_option("Picture (.png, .svg or .pdf); NAME_nucleation.png (or _voids) by default.")
 @ui.force_option("the picture and the JSON file")
 @ui.quiet_option
 def nucleation(
@@ -108,6 +116,7 @@ def nucleation(
     quiet: bool,
     coverages: tuple[float, ...],
     temperatures: tuple[float, ...],
+    voids: tuple[float, ...],
     **options: Any,
 ) -> None:
     """Nucleation of voids at the interface of RUN_OR_PARAMS, at the true rates.
@@ -124,11 +133,23 @@ def nucleation(
     from kmc.nuclei.nucleation_conditions import conditions_of
     from kmc.nuclei.study import nucleation as study
 
-    keys = ("current_mA_cm2", "thickness_um", "sink_length_um", "sink_depth_um")
-    name = conditions_of(run_or_params, **{key: options[key] for key in keys}).name
+    keys = ["current_mA_cm2", "thickness_um", "sink_length_um", "sink_depth_um"]
+    keys += ["lattice", "temperature_K", "mg_coverage", "mg_fraction"] if voids else []
+    conditions = conditions_of(run_or_params, **{key: options[key] for key in keys})
+    name = conditions.name
     # Checked before the minutes that the sampling takes.
-    picture = output or Path(f"{name}_nucleation.png")
+    picture = output or Path(f"{name}_{'voids' if voids else 'nucleation'}.png")
     ui.check_outputs(force, (picture, PICTURE_ENDINGS), (json_file, (".json",)))
+    if voids:
+        from kmc.nuclei.equilibrium_voids import equilibrium_voids
+
+        sampled = equilibrium_voids(conditions, voids, seed=options["seed"], progress=not quiet)
+        ui.write(sampled.plot(), picture)
+        ui.write(json.dumps(sampled.to_json(), indent=1), json_file)
+        if not quiet:
+            print_voids(sampled)
+            ui.say_written(picture, json_file)
+        return
     if not quiet:
         # Each state of the interface is sampled anew.
         states = 1 + len(coverages) + len(temperatures)
@@ -145,6 +166,33 @@ def nucleation(
 
 
 # --- what is printed ------------------------------------------------------------------------------
+
+
+def print_voids(found: EquilibriumVoids) -> None:
+    """Table of voids in equilibrium, and what must be known of it."""
+    from kmc.common.formatting import figure
+
+    columns: dict[str, Callable[[EquilibriumVoid], str]] = {
+        "n": lambda void: str(void.n),
+        "S": lambda void: figure(void.S),
+        "low": lambda void: figure(void.S_low),
+        "high": lambda void: figure(void.S_high),
+        "L1": lambda void: figure(void.footprint),
+        "nm": lambda void: f"{void.height_nm:.2f}",
+        "h/w": lambda void: f"{void.height_nm / (2 * void.radius_nm):.2f}",
+        "V/R³": lambda void: f"{void.volume_over_R3:.2f}",
+        "angle": lambda void: f"{void.angle_deg:.0f}°",
+        "ln Z": lambda void: figure(void.ln_Z, digits=5),
+    }
+    c, out = found.conditions, ui.console()
+    title = f"Voids in equilibrium: {c.name}, {c.lattice}, {c.temperature_K:g} K"
+    out.print(ui.table(columns, found.voids, title))
+    out.print(
+        "S, its lowest and highest of the window, vacant sites of L1, height, height over width, "
+        "volume over radius³ and contact angle of the metal above such a cap, ln Z per L1 site."
+    )
+    for line in found.statements():
+        out.print(f"• {line}")
 
 
 def print_nucleation(found: Nucleation) -> None:

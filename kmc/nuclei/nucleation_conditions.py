@@ -81,6 +81,12 @@ def conditions_of(source: str | Path, **given: Any) -> NucleationConditions:
             "of a TOML file.",
         )
     found = replace(found, **{key: value for key, value in given.items() if value is not None})
+    if found.parameters.has("pair_bond_eV"):
+        raise InputError(
+            f"the parameter set {found.parameters.name} is a plain lattice gas without an "
+            "interface",
+            advice="Use a set with interface energies, such as li_li2s.",
+        )
     if math.isnan(found.current_mA_cm2):
         raise InputError(
             f"{found.name} strips at no given current, and a burst needs one",

@@ -78,12 +78,6 @@ def nucleation(
         sink_length_um=sink_length_um,
         sink_depth_um=sink_depth_um,
     )
-    if conditions.parameters.has("pair_bond_eV"):
-        raise InputError(
-            f"the parameter set {conditions.parameters.name} is a plain lattice gas without an "
-            "interface",
-            advice="Use a set with interface energies, such as li_li2s.",
-        )
     for value in (conditions.current_mA_cm2, *currents_mA_cm2):
         if not (math.isfinite(value) and 0 < value <= 1e6):
             raise InputError(

@@ -20,6 +20,7 @@ from kmc.plotting.measured_panels import impedance_picture as impedance_picture
 from kmc.plotting.measured_panels import plan_picture as plan_picture
 from kmc.plotting.movie import save_movie as save_movie
 from kmc.plotting.nucleation_panels import nucleation_picture as nucleation_picture
+from kmc.plotting.nucleation_panels import voids_picture as voids_picture
 from kmc.plotting.pages import overview as overview
 from kmc.plotting.statistics import plot_voids as plot_voids
 from kmc.plotting.statistics import ripening_picture as ripening_picture

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MultipleLocator, NullFormatter
 
 from kmc.common.formatting import figure
+from kmc.nuclei.nucleation import CapLaw
 from kmc.plotting import style
 
 if TYPE_CHECKING:
+    from kmc.nuclei.equilibrium_voids import EquilibriumVoids
     from kmc.nuclei.report import Nucleation
 
 _S_DRAWN = (15, 20, 30, 50, 100)
@@ -127,6 +129,41 @@ def _coverage_panel(axes: Axes, found: Nucleation) -> None:
     other.set_ylabel(f"voids at {current} mA/cm² (1/µm²)", color=style.VERMILLION)
     other.spines["right"].set_visible(True)
     other.tick_params(axis="y", colors=style.VERMILLION)
+
+
+@style.styled()
+def voids_picture(found: EquilibriumVoids) -> Figure:
+    """S, shape and free energy of voids in equilibrium against their number of vacancies."""
+    page = style.new_figure(2.75 * style.COLUMN_IN, 2.6)
+    activity, shape, free = page.subplots(1, 3)
+    c, voids, clusters = found.conditions, found.voids, found.clusters
+    n, S = np.array([(void.n, void.S) for void in voids]).T
+    spread = np.array([(void.S - void.S_low, void.S_high - void.S) for void in voids]).T
+    activity.errorbar(n, S, spread, fmt="o", ms=3, lw=0.8, label="mean, and range in n ± 10 %")
+    law = CapLaw.fit(clusters)
+    sizes = np.geomspace(10, max(n.max(), clusters.n_max), 100)
+    label = f"cap law of clusters, n ≤ {clusters.n_max}"
+    activity.plot(sizes, np.exp(law.slope(sizes)), color=style.GREY, lw=1, label=label)
+    activity.set(yscale="log", ylabel="S in equilibrium with the void", ylim=(1, None))
+    style.plain_log_axis(activity.yaxis, *activity.get_ylim())
+    shape.plot(n, [void.angle_deg for void in voids], "o", ms=3, label="cap of its V/R³")
+    if c.parameters.has("contact_angle_deg"):
+        angle = c.parameters.value("contact_angle_deg")
+        label = "contact angle that the set quotes"
+        shape.axhline(angle, color=style.GREY, lw=1, ls="--", label=label)
+    shape.set(ylim=(0, 180), ylabel="contact angle of the metal (°)")
+    shape.yaxis.set_major_locator(MultipleLocator(45))
+    small = clusters.ln_Z[1:]
+    label = f"clusters, n ≤ {clusters.n_max}"
+    free.plot(np.arange(2, clusters.n_max + 1), -small, color=style.GREY, lw=1, label=label)
+    free.plot(n, [-void.ln_Z for void in voids], "o", ms=3, label="and on by −∫ ln S dn")
+    free.set(yscale="log", ylabel="free energy −ln Z$_n$ (kT)")
+    for axes in (activity, shape, free):
+        axes.set(xscale="log", xlabel="vacancies n")
+        axes.legend(fontsize=6)
+    face = c.lattice.replace("bcc_", "bcc (") + ")"
+    page.suptitle(f"{c.name}, {face}, {c.temperature_K:g} K", fontsize=7.5, x=0.02, ha="left")
+    return page
 
 
 @style.styled()
