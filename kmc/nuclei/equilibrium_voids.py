@@ -82,8 +82,8 @@ class EquilibriumVoids:
         stuck = ", ".join(str(void.n) for void in self.voids if void.metastable)
         if stuck:
             lines.append(
-                f"n = {stuck}: S depends on the start and the length of the chain: facets, or "
-                "pockets between Mg, hold metastable shapes."
+                f"n = {stuck}: S depends on the start and the length of the chain: facets hold "
+                "metastable shapes."
             )
         if min(surface.film_eV(layers) for layers in range(1, 9)) < 0:
             lines.append(
