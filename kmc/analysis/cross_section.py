@@ -26,7 +26,7 @@ from kmc.common.formatting import figure, plural
 from kmc.common.progress import FrameProgress
 from kmc.common.units import A_per_nm
 from kmc.errors import InputError
-from kmc.files.frame_selection import chosen_frames, each_frame, frame_columns
+from kmc.files.frame_selection import chosen_frames, each_frame, frame_columns, lattice_of
 from kmc.model.lattice import Lattice
 
 if TYPE_CHECKING:
@@ -88,7 +88,8 @@ def cross_section(
         columns = {"frame": np.zeros(1, dtype=int)}
         occupancies = iter([t])
     else:
-        lattice = t.lattice
+        advice = ".samples has what lines show, .gap_um(frame)[row] is the height along one."
+        lattice = lattice_of(t, "kmc.cross_section", advice)
         indices = chosen_frames(t, frames)
         columns = frame_columns(t, indices)
         occupancies = (frame.occupancy for frame in each_frame(t, indices, progress))

@@ -1,4 +1,4 @@
-"""Export of trajectories: extended XYZ of the atoms, CSV and Parquet of the tables."""
+"""Export: atoms as extended XYZ or LAMMPS dump, gaps as a surface, tables as CSV and Parquet."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ import numpy as np
 
 from kmc.analysis import voids
 from kmc.analysis.history import voids as void_history
-from kmc.common.outputs import ATOM_ENDINGS, TABLE_ENDINGS, check_output, csv_of, replacing
+from kmc.common.outputs import (
+    ATOM_ENDINGS,
+    SURFACE_ENDINGS,
+    TABLE_ENDINGS,
+    check_output,
+    csv_of,
+    replacing,
+)
 from kmc.common.progress import FrameProgress
 from kmc.errors import InputError
 from kmc.files.frame_selection import choose_frames
@@ -36,7 +43,7 @@ def export_xyz(
     overwrite: bool = False,
     progress: FrameProgress | None = None,
 ) -> int:
-    """Write frames as extended XYZ, which OVITO and ASE read.
+    """Write frames as extended XYZ or LAMMPS dump, which OVITO and ASE read.
 
     Each particle has a species, a position in Å, the atomic layer it is in (``layer``, 1 at the
     electrolyte), a void (``void``, 0 for none; 1 is the largest of its frame): the void a
@@ -44,7 +51,8 @@ def export_xyz(
     is not connected to that above the box. The header of a frame has the
     box (``Lattice``), the periodic directions (``pbc``), the time and the capacity.
 
-    - `path`: ends in ``.xyz`` or ``.extxyz``; with ``.gz`` behind it is compressed.
+    - `path`: ends in ``.xyz`` or ``.extxyz``, or in ``.dump`` or ``.lammpstrj``, whose time step
+      are the events; with ``.gz`` behind it is compressed.
     - `frames`: all by default; see `kmc.files.frame_selection.choose_frames`.
     - `vacancies`: write vacancies too, as particles of the species X.
     - `min_size`: smallest number of connected vacancies of a void.
@@ -58,23 +66,23 @@ def export_xyz(
     path = check_output(path, overwrite, ATOM_ENDINGS)
     chosen = choose_frames(frames, len(trajectory.frames))
     opened: Any = partial(gzip.open, compresslevel=6) if path.suffix.lower() == ".gz" else open
+    write = _dump if {".dump", ".lammpstrj"} & set(path.suffixes) else _xyz
     with replacing(path) as draft, opened(draft, "wt", encoding="utf-8") as file:
         for done, index in enumerate(chosen):
             if progress:
                 progress(done, len(chosen))
-            file.writelines(_xyz(trajectory, trajectory.frames[index], vacancies, min_size))
+            file.writelines(write(trajectory, trajectory.frames[index], vacancies, min_size))
         if progress:
             progress(len(chosen), len(chosen))
     return len(chosen)
 
 
-def _xyz(trajectory: Trajectory, frame: Frame, vacancies: bool, min_size: int) -> Iterable[str]:
+def _particles(
+    trajectory: Trajectory, frame: Frame, vacancies: bool, min_size: int
+) -> tuple[np.ndarray, list[Any]]:
+    """Sites that are shown, and columns of them: species, x, y, z, layer, void, dead."""
     lattice, occupancy = trajectory.lattice, frame.occupancy
     shown = np.arange(lattice.n_sites) if vacancies else np.flatnonzero(occupancy)
-    edges = lattice.box_A
-    # The metal above an interface is endless: the box is periodic along it alone.
-    closed = lattice.has_interface
-    box = " ".join(f"{edges[i] if i == j else 0:.6f}" for i in range(3) for j in range(3))
     # A vacancy has the number of its own void, an atom that of the largest void it lines.
     void = voids.find(occupancy, lattice, min_size).labels
     inside, none = np.flatnonzero(void), np.iinfo(void.dtype).max
@@ -82,14 +90,23 @@ def _xyz(trajectory: Trajectory, frame: Frame, vacancies: bool, min_size: int) -
     np.minimum.at(beside, lattice.neighbours(inside, 1), void[inside][:, None])
     # Atoms that line no void are of void 0.
     beside = np.where(beside[:-1] == none, 0, beside[:-1])
-    # X is ASE's and OVITO's name for what is no element.
-    columns = [
-        np.array(["X", trajectory.metal, "Mg"])[occupancy[shown]].tolist(),
+    return shown, [
+        occupancy[shown],
         *lattice.positions_A[shown].T.tolist(),
         lattice.layer[shown].tolist(),
         np.where(occupancy == 0, void, beside)[shown].tolist(),
         frame.dead[shown].tolist(),
     ]
+
+
+def _xyz(trajectory: Trajectory, frame: Frame, vacancies: bool, min_size: int) -> Iterable[str]:
+    shown, (species, *columns) = _particles(trajectory, frame, vacancies, min_size)
+    edges = trajectory.lattice.box_A
+    # The metal above an interface is endless: the box is periodic along it alone.
+    closed = trajectory.lattice.has_interface
+    box = " ".join(f"{edges[i] if i == j else 0:.6f}" for i in range(3) for j in range(3))
+    # X is ASE's and OVITO's name for what is no element.
+    names = np.array(["X", trajectory.metal, "Mg"])[species].tolist()
     yield f"{len(shown)}\n"
     yield (
         f'Lattice="{box}" Properties={_PROPERTIES} pbc="T T {"F" if closed else "T"}" '
@@ -97,8 +114,46 @@ def _xyz(trajectory: Trajectory, frame: Frame, vacancies: bool, min_size: int) -
         f"capacity_monolayers={frame.capacity_monolayers:.9g} "
         f"capacity_mAh_cm2={frame.capacity_mAh_cm2:.9g}\n"
     )
-    yield "\n".join(_ROW % values for values in zip(*columns, strict=True))
+    yield "\n".join(_ROW % values for values in zip(names, *columns, strict=True))
     yield "\n"
+
+
+def _dump(trajectory: Trajectory, frame: Frame, vacancies: bool, min_size: int) -> Iterable[str]:
+    shown, (species, *columns) = _particles(trajectory, frame, vacancies, min_size)
+    # Types count from 1: the metal, Mg, vacancies.
+    names = np.array(["3 X", f"1 {trajectory.metal}", "2 Mg"])[species].tolist()
+    ends = "ff" if trajectory.lattice.has_interface else "pp"
+    yield f"ITEM: TIMESTEP\n{frame.events}\nITEM: TIME\n{frame.time_s:.9g}\n"
+    yield f"ITEM: NUMBER OF ATOMS\n{len(shown)}\nITEM: BOX BOUNDS pp pp {ends}\n"
+    yield "".join(f"0 {edge:.6f}\n" for edge in trajectory.lattice.box_A)
+    yield "ITEM: ATOMS id type element x y z layer void dead\n"
+    rows = zip((shown + 1).tolist(), names, *columns, strict=True)
+    yield "".join(f"%d {_ROW}\n" % values for values in rows)
+
+
+def export_surface(gap_um: np.ndarray, edge_um: float, path: Path, overwrite: bool = False) -> None:
+    """Write the lower side of the metal over a gap as VTK PolyData, for ParaView and OVITO.
+
+    Lengths are in µm, the electrolyte is the plane z = 0, and ``gap_um`` is the colour.
+
+    - `gap_um` (ndarray, shape (n, n)): height of the gap in each cell, rows along y; periodic.
+    - `edge_um`: of the square.
+    """
+    check_output(path, overwrite, SURFACE_ENDINGS)
+    n = len(gap_um)
+    y, x = np.indices(gap_um.shape) * (edge_um / n)
+    # Triangles, two for each square of four neighbours.
+    site = np.arange(n * n).reshape(n, n)
+    a, b, c, d = (v.ravel() for v in (site[:-1, :-1], site[:-1, 1:], site[1:, :-1], site[1:, 1:]))
+    triangles = np.concatenate([np.stack([a, b, d], axis=1), np.stack([a, d, c], axis=1)])
+    with replacing(path) as draft, open(draft, "w", encoding="ascii") as file:
+        file.write("# vtk DataFile Version 3.0\ngap in um\nASCII\nDATASET POLYDATA\n")
+        file.write(f"POINTS {n * n} float\n")
+        np.savetxt(file, np.stack([x, y, gap_um], axis=-1).reshape(-1, 3), "%.6g")
+        file.write(f"POLYGONS {len(triangles)} {4 * len(triangles)}\n")
+        np.savetxt(file, np.insert(triangles, 0, 3, axis=1), "%d")
+        file.write(f"POINT_DATA {n * n}\nSCALARS gap_um float 1\nLOOKUP_TABLE default\n")
+        np.savetxt(file, gap_um.ravel(), "%.6g")
 
 
 def table_of(

@@ -21,7 +21,7 @@ from kmc.common.formatting import plural
 from kmc.common.progress import FrameProgress
 from kmc.common.units import A_per_nm
 from kmc.errors import InputError
-from kmc.files.frame_selection import chosen_frames, each_frame, frame_columns
+from kmc.files.frame_selection import chosen_frames, each_frame, frame_columns, lattice_of
 from kmc.model.lattice import Lattice
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ def voids(
     >>> voids = kmc.voids(kmc.load("strip_li.h5"))                           # doctest: +SKIP
     >>> voids.events[voids.events.kind == "coalescence"]                     # doctest: +SKIP
     """
+    advice = ".voids has those of each frame, .events what became of them."
+    lattice = lattice_of(t, "kmc.voids", advice)
     if min_size < 1:
         raise InputError(f"min_size = {min_size}: a void has at least one site")
     # A share of the smaller void, which cannot share more than all of its sites.
@@ -75,11 +77,9 @@ def voids(
     if not reach_nm >= 0:
         raise InputError(f"reach_nm = {reach_nm}: a distance is not negative")
     indices = chosen_frames(t, frames)
-    found = (
-        find(frame.occupancy, t.lattice, min_size) for frame in each_frame(t, indices, progress)
-    )
+    found = (find(frame.occupancy, lattice, min_size) for frame in each_frame(t, indices, progress))
     columns = frame_columns(t, indices)
-    return VoidHistory(found, columns, t.lattice, min_size, overlap=overlap, reach_nm=reach_nm)
+    return VoidHistory(found, columns, lattice, min_size, overlap=overlap, reach_nm=reach_nm)
 
 
 class VoidHistory:

@@ -20,7 +20,7 @@ from kmc.common.formatting import figure, plural
 from kmc.common.progress import FrameProgress
 from kmc.common.units import A_per_nm
 from kmc.errors import InputError
-from kmc.files.frame_selection import chosen_frames, each_frame, frame_columns
+from kmc.files.frame_selection import chosen_frames, each_frame, frame_columns, lattice_of
 from kmc.model.hamiltonian import LI, MG, VACANCY
 from kmc.model.lattice import Lattice
 
@@ -51,7 +51,7 @@ def profiles(
 
     Raises `InputError`: there are no such frames or layers.
     """
-    lattice = t.lattice
+    lattice = lattice_of(t, "kmc.profiles")
     if bulk_layers is None:
         # Far from the interface, where its enrichment has decayed.
         first = lattice.layers - lattice.layers // 3 + 1 if t.has_interface else 1

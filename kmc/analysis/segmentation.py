@@ -278,7 +278,8 @@ def _histogram(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if values.dtype.kind != "f":
         low, high = low - 0.5, high + 0.5
     counts, edges = np.histogram(values, bins, (low, max(high, low + 1e-9)))
-    smooth = ndimage.gaussian_filter1d(counts.astype(float), _SMOOTH_BINS, mode="constant")
+    width = max(0.8, _SMOOTH_BINS * bins / _BINS)
+    smooth = ndimage.gaussian_filter1d(counts.astype(float), width, mode="constant")
     return smooth, (edges[1:] + edges[:-1]) / 2
 
 

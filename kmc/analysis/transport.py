@@ -27,7 +27,7 @@ from kmc.analysis.displacements import BLOCKS, Estimate, block_ratio
 from kmc.common.formatting import figure, plural
 from kmc.common.units import A_per_nm
 from kmc.errors import InputError
-from kmc.files.frame_selection import chosen_frames
+from kmc.files.frame_selection import chosen_frames, lattice_of
 from kmc.model.hamiltonian import LI, MG, VACANCY
 from kmc.model.lattice import Lattice
 
@@ -320,7 +320,7 @@ def transport(
 
     Raises `InputError`: the box is open, has no vacancies, or fewer than three frames.
     """
-    lattice = t.lattice
+    lattice = lattice_of(t, "kmc.transport")
     if t.has_interface:
         raise InputError(
             f"{t.path} has an interface: atoms leave the box",

@@ -15,6 +15,7 @@ from kmc.common.outputs import (
     MOVIE_ENDINGS,
     PICTURE_ENDINGS,
     PICTURES,
+    SURFACE_ENDINGS,
     TABLE_ENDINGS,
     check_output,
 )
@@ -23,7 +24,7 @@ from kmc.errors import InputError
 
 _FOLLOW_S = 10.0
 _FEW_FRAMES = 20  # of a movie or a lifeline: fewer look coarse
-EXPORTS = ("atoms", "samples", "voids", "events")
+EXPORTS = ("atoms", "samples", "voids", "events", "surface")
 _OF_POPULATIONS = {"events": "of a population: voids that split, met or closed, by charge and size"}
 _PICTURE_LIST = "\n".join(
     f"  {name:<11} {text}" for name, text in (PICTURES | _OF_POPULATIONS).items()
@@ -53,6 +54,8 @@ _EXPORT = """\
 Examples:
   kmc export strip_li.h5                        atoms of all frames: strip_li.xyz
   kmc export strip_li.h5 --frames -1 --vacancies -o last.xyz
+  kmc export strip_li.h5 -o strip_li.dump       for LAMMPS tools
+  kmc export cell_li.h5 --what surface --frames -1 -o gap.vtk    for ParaView and OVITO
   kmc export strip_li.h5 -o samples.csv
   kmc export strip_li.h5 --what voids -o voids.parquet
   kmc export my_sweep --to pybamm -o contact.csv    for a cell model
@@ -64,7 +67,7 @@ Examples:
   kmc impedance upscale_li.h5 --frames ::4 --double-layer 20 -o spectra.csv
 
 Charge transfer and constriction follow from the map of contact and the parameter set; the
-capacitances are inputs. docs/upscaling.md has the formula.
+capacitances are inputs. docs/measured.md has the formula.
 """
 _REPORT = """\
 \b
@@ -175,12 +178,12 @@ def movie(
 @ui.option(
     "--what",
     type=click.Choice(EXPORTS),
-    help="atoms as extended XYZ; samples, voids or events as a table. By default atoms, or samples "
-    "where the output is a table.",
+    help="atoms as extended XYZ or LAMMPS dump; samples, voids or events as a table; surface: the "
+    "gap of a population. By default atoms, or samples where the output is a table.",
 )
 @ui.output_option(
-    "Its ending decides the format: .xyz, .extxyz, .xyz.gz (compressed); .csv, .parquet. By "
-    "default FILE.xyz or FILE_WHAT.csv beside the trajectory."
+    "Its ending decides the format: .xyz, .extxyz, .dump, .lammpstrj, with .gz compressed; .csv, "
+    ".parquet; .vtk. By default FILE.xyz or FILE_WHAT.csv beside the trajectory."
 )
 @ui.option(
     "--to",
@@ -203,7 +206,7 @@ def export(
     force: bool,
     quiet: bool,
 ) -> None:
-    """Write the trajectory FILE as extended XYZ (OVITO, ASE), or its tables as CSV or Parquet."""
+    """Write atoms (XYZ, LAMMPS), the gap (VTK) or tables (CSV, Parquet) of the run FILE."""
     if to is not None:
         from kmc.campaign.cell_model import write_contact
 
@@ -216,7 +219,7 @@ def export(
         table = output is not None and output.suffix.lower() in TABLE_ENDINGS
         # Who names a .csv wants a table: atoms have no such format.
         what = "samples" if table else "atoms"
-    endings = ATOM_ENDINGS if what == "atoms" else TABLE_ENDINGS
+    endings = {"atoms": ATOM_ENDINGS, "surface": SURFACE_ENDINGS}.get(what, TABLE_ENDINGS)
     path = output or _beside([file], "" if what == "atoms" else what, endings[0])
     check_output(path, force, endings)
     if what == "samples" and frames is not None:
@@ -228,6 +231,7 @@ def export(
 
     found = load(file)
     allowed = [*(["atoms"] if found.kind == "electrode" else []), *found.system.tables]
+    allowed += ["surface"] if hasattr(found, "gap_um") else []
     if what not in allowed:
         raise InputError(
             f"{found.path} is {found.system.noun}: it holds no {what}",
@@ -236,6 +240,15 @@ def export(
     # pyarrow may be missing: refused before the frames are analysed, not after.
     if path.suffix.lower() == ".parquet":
         exporting.check_parquet(path)
+    if what == "surface":
+        from kmc.files.frame_selection import choose_frames
+
+        chosen = choose_frames(frames or "last", len(found.frames))
+        message = f"a surface is of one frame, and {len(chosen)} are chosen"
+        ui.refuse((len(chosen) > 1, message, "Give one, such as --frames -1."))
+        exporting.export_surface(found.gap_um(chosen[0]), found.edge_um, path, overwrite=force)
+        ui.say_written(path, quiet=quiet)
+        return
     options: dict[str, Any] = {"frames": frames, "min_size": min_size}
     with frame_progress(path.name, not quiet) as options["progress"]:
         if what == "atoms":

@@ -33,7 +33,9 @@ PICTURES = {
 }
 PICTURE_ENDINGS = (".png", ".svg", ".pdf")
 MOVIE_ENDINGS = (".gif", ".mp4")
-ATOM_ENDINGS = (".xyz", ".extxyz", ".xyz.gz", ".extxyz.gz")
+_ATOMS = (".xyz", ".extxyz", ".dump", ".lammpstrj")
+ATOM_ENDINGS = (*_ATOMS, *(f"{ending}.gz" for ending in _ATOMS))
+SURFACE_ENDINGS = (".vtk",)
 TABLE_ENDINGS = (".csv", ".parquet")
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from kmc.files.reader import Trajectory
     from kmc.files.samples import Frame
+    from kmc.model.lattice import Lattice
 
 HELP = "all, last, a number (from 0; -1 is the last), a list 0,20,-1, or a range FROM:TO:STEP"
 _NUMBER = re.compile(r"[+-]?\d+")
@@ -82,6 +83,19 @@ def _index(i: int, n: int, name: str) -> int:
             advice=f"Frames count from 0 to {n - 1}; -1 is the last.",
         )
     return i % n
+
+
+def lattice_of(t: Trajectory, analysis: str, instead: str = "") -> Lattice:
+    """The lattice of a box of atoms.
+
+    Raises `InputError`: the run is of another kind; `instead` is said of a population.
+    """
+    if not hasattr(t, "lattice"):
+        raise InputError(
+            f"{t.path} is {t.system.noun}: {analysis} takes a box of atoms",
+            advice=f"Of a population {instead}" if instead and hasattr(t, "gap_um") else "",
+        )
+    return t.lattice
 
 
 def chosen_frames(t: Trajectory, frames: slice | Sequence[int] | None) -> list[int]:

@@ -74,7 +74,8 @@ def draw_measured(
                     _say(axes, end, value, row["note"], (0, -6), style.BLACK, ha)
                 elif logarithmic and at <= axes.get_xlim()[0]:
                     half = error if np.isfinite(error) and error > 0 else 0.01 * value
-                    band = value - half, value + half
+                    most = 100.0 if panel == "contact_loss" else np.inf
+                    band = max(value - half, 0.0), min(value + half, most)
                     axes.axhspan(*band, color=look["color"], alpha=0.16, lw=0)
                     left, right = axes.get_xlim()
                     at = left * (right / left) ** (0.01 + 0.27 * (rank % 2))
@@ -185,34 +186,42 @@ def plan_picture(table: pd.DataFrame, runs: Collection[str] = ()) -> Figure:
 # --- impedance spectra ----------------------------------------------------------------------------
 
 _SPECTRA = 6
-_SPREAD = 10.0  # largest resistance of a curve over the least
+_SPREAD = 10.0  # largest resistance of the curves in one panel over the least
+_DISTINCT = 1.05  # resistances of two curves
 
 
 @style.styled()
 def impedance_picture(table: pd.DataFrame) -> Figure:
     """Nyquist curves of some frames, dots at 1 MHz, 10 kHz and 100 Hz, and the resistances of all.
 
-    Frames of more than ten times the least resistance would hide the others, and have no curve.
+    Frames of more than ten times the least resistance, which would hide the others, have a panel of
+    their own, with the last one. Of equal curves one is drawn, the last or the first.
 
     - `table`: from `kmc.systems.population.impedance.impedances`.
     """
-    largest = table.groupby("frame")["Z_real_ohm_cm2"].transform("max")
-    shown = table[largest <= _SPREAD * largest.min()]
-    frames = [rows for _, rows in shown.groupby("frame")]
-    page = style.new_figure(style.COLUMN_IN, 5.2)
-    upper, lower = page.subplots(2, 1, height_ratios=(1.25, 1))
-    for index, at in enumerate(style.evenly(len(frames), _SPECTRA)):
-        rows = frames[at]
-        label, colour = f"{rows['capacity_mAh_cm2'].iloc[0]:.3g}", style.run_colour(index)
-        style.line(upper, rows["Z_real_ohm_cm2"], -rows["Z_imag_ohm_cm2"], colour, label=label)
-        decades = rows[rows["frequency_Hz"].isin((1e6, 1e4, 1e2))]
-        real, imaginary = decades["Z_real_ohm_cm2"], -decades["Z_imag_ohm_cm2"]
-        upper.plot(real, imaginary, "o", ms=3, color=colour)
-    # Equal scales on both axes: only so is a relaxation a half circle.
-    widest = 1.05 * float(shown["Z_real_ohm_cm2"].max())
-    upper.set(xlim=(0, widest), ylim=(0, 0.8 * widest), aspect="equal")
-    upper.set(xlabel="Re Z (Ω cm²)", ylabel="−Im Z (Ω cm²)")
-    upper.legend(title="mAh/cm²", loc="upper left", ncols=2)
+    ohm = table.groupby("frame")["Z_real_ohm_cm2"].max()
+    groups: list[list[Any]] = [[], []]
+    for frame in [ohm.index[-1], *ohm.index[:-1]]:
+        group = groups[int(ohm[frame] > _SPREAD * ohm.min())]
+        if all(abs(np.log(ohm[frame] / ohm[other])) > np.log(_DISTINCT) for other in group):
+            group.append(frame)
+    groups = [sorted(group) for group in groups if group]
+    groups = [[group[i] for i in style.evenly(len(group), _SPECTRA)] for group in groups]
+    page = style.new_figure(style.COLUMN_IN, 2.4 + 2.8 * len(groups))
+    *upper, lower = page.subplots(len(groups) + 1, 1, height_ratios=[1.25] * len(groups) + [1])
+    for axes, group in zip(upper, groups, strict=True):
+        for index, frame in enumerate(group):
+            rows = table[table["frame"] == frame]
+            label, colour = f"{rows['capacity_mAh_cm2'].iloc[0]:.3g}", style.run_colour(index)
+            style.line(axes, rows["Z_real_ohm_cm2"], -rows["Z_imag_ohm_cm2"], colour, label=label)
+            decades = rows[rows["frequency_Hz"].isin((1e6, 1e4, 1e2))]
+            real, imaginary = decades["Z_real_ohm_cm2"], -decades["Z_imag_ohm_cm2"]
+            axes.plot(real, imaginary, "o", ms=3, color=colour)
+        # Equal scales on both axes: only so is a relaxation a half circle.
+        widest = 1.05 * float(ohm[group].max())
+        axes.set(xlim=(0, widest), ylim=(0, 0.8 * widest), aspect="equal")
+        axes.set(xlabel="Re Z (Ω cm²)", ylabel="−Im Z (Ω cm²)")
+        axes.legend(title="mAh/cm²", loc="upper left", ncols=2)
     last = table.groupby("frame").first()
     marker = "o" if len(last) < 20 else ""
     for name, label, colour in (

@@ -115,8 +115,10 @@ def populations_picture(
     runs: Sequence[PopulationRun], names: Sequence[str], measured: Sequence[Measured]
 ) -> Figure:
     """The same of populations of voids, with measured data in the same axes."""
-    # Images at equal intervals, as those of a microscope, want an axis like theirs.
-    logarithmic = not all(run.run["upscale"].get("image_every_min") for run in runs)
+    # Images at equal intervals, as those of a microscope, want an axis like theirs; measured points
+    # would all stand at the right edge of a logarithmic one.
+    equal = all(run.run["upscale"].get("image_every_min") for run in runs)
+    logarithmic = not (equal or measured)
     seen = []
     for run, name in zip(runs, names, strict=True):
         s = stripping(run)

@@ -250,6 +250,8 @@ def _lines(
     page = style.new_figure(style.COLUMN_IN, 2.5)
     axes = page.subplots()
     x_name = names[-1]
+    if share := what.startswith("contact_fraction"):  # Student's t knows no bounds
+        table = table.assign(low=table["low"].clip(0.0, 1.0), high=table["high"].clip(0.0, 1.0))
     groups = [("", table)] if len(names) == 1 else list(table.groupby(names[0], sort=False))
     # Colours and dashes repeat beyond: two lines would look alike.
     if len(groups) > _MAX_LINES:
@@ -280,7 +282,7 @@ def _lines(
             ends = rows["low"][band], rows["high"][band]
             axes.fill_between(at[band], *ends, color=look["color"], alpha=0.18, lw=0)
         elif band.any():
-            half = (rows["high"] - rows["mean"])[band]
+            half = [abs(rows[end] - rows["mean"])[band] for end in ("low", "high")]
             bar: dict[str, Any] = {"ecolor": look["color"], "elinewidth": 0.8, "capsize": 2}
             axes.errorbar(at[band], rows["mean"][band], half, fmt="none", **bar)
     if numeric:
@@ -290,7 +292,7 @@ def _lines(
         some = list(dict.fromkeys(table[x_name]))
         axes.set_xticks(range(len(some)), [str(item) for item in some])
         axes.set_xlabel(", ".join(map(label, (x_name, *zipped))))
-    if what.startswith("contact_fraction"):
+    if share:
         axes.set_ylim(0, 1.05)
     elif table["mean"].min() >= 0:
         axes.set_ylim(0, None)

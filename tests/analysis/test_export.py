@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from kmc.analysis import voids
-from kmc.analysis.export import export_table, export_xyz, table_of
+from kmc.analysis.export import export_surface, export_table, export_xyz, table_of
 from kmc.errors import InputError
 from kmc.files.frame_selection import choose_frames
 from kmc.files.reader import load
@@ -218,3 +218,68 @@ def test_choices_refused(choice):
 def test_no_frames_yet():
     with pytest.raises(InputError, match="no frames yet"):
         choose_frames("all", 0)
+
+
+@pytest.mark.parametrize("name", BOXES)
+def test_a_lammps_dump_holds_what_extended_xyz_does(runs, name, tmp_path):
+    t = runs[name]
+    export_xyz(t, tmp_path / "out.xyz", vacancies=True)
+    export_xyz(t, tmp_path / "out.dump", vacancies=True)
+    blocks = (tmp_path / "out.dump").read_text().split("ITEM: TIMESTEP\n")[1:]
+    for frame, (_, table), block in zip(
+        t.frames, parsed(tmp_path / "out.xyz"), blocks, strict=True
+    ):
+        head, _, rows = block.partition("ITEM: ATOMS id type element x y z layer void dead\n")
+        step, _, time_s, _, n, bounds, *edges = head.splitlines()
+        assert (int(step), float(time_s)) == (frame.events, pytest.approx(frame.time_s, rel=1e-8))
+        assert bounds.endswith("pp pp ff" if t.has_interface else "pp pp pp")
+        assert [float(edge.split()[1]) for edge in edges] == pytest.approx(t.lattice.box_A)
+        columns = ["id", "type", "species", "x", "y", "z", "layer", "void", "dead"]
+        dump = pd.DataFrame([row.split() for row in rows.splitlines()], columns=columns)
+        assert len(dump) == int(n) == t.lattice.n_sites
+        assert (
+            dump["species"].map({"Li": 1, "Mg": 2, "X": 3}).tolist()
+            == dump["type"].map(int).tolist()
+        )
+        same = dump[table.columns].astype(dict.fromkeys(table.columns[1:], float))
+        pd.testing.assert_frame_equal(same, table)
+
+
+def test_ase_reads_the_dump(runs, tmp_path):
+    io = pytest.importorskip("ase.io")
+    export_xyz(runs["bcc_100"], tmp_path / "out.dump")
+    last = io.read(tmp_path / "out.dump", format="lammps-dump-text")
+    assert set(last.get_chemical_symbols()) <= {"Li", "Mg"}
+    assert last.pbc.tolist() == [True, True, False]
+
+
+def test_a_surface_has_the_volume_of_its_gap(tmp_path):
+    """Over each square of four neighbours the mean height of two triangles: a plane is exact."""
+    n, edge = 12, 6.0
+    y, x = np.indices((n, n)) * edge / n
+    plane = 0.3 + 0.1 * x + 0.05 * y
+    export_surface(plane, edge, tmp_path / "gap.vtk")
+    lines = (tmp_path / "gap.vtk").read_text().splitlines()
+    assert lines[3:5] == ["DATASET POLYDATA", f"POINTS {n * n} float"]
+    points = np.loadtxt(lines[5 : 5 + n * n])
+    faces = np.loadtxt(lines[6 + n * n : 6 + n * n + 2 * (n - 1) ** 2], dtype=int)
+    assert set(faces[:, 0]) == {3}
+    a, b, c = points[faces[:, 1:]].transpose(1, 0, 2)
+    twice = np.cross(b - a, c - a)[:, 2]
+    assert (twice > 0).all()  # all faces look the same way
+    volume = float((twice / 2 * (a + b + c)[:, 2] / 3).sum())
+    side = edge * (n - 1) / n
+    assert volume == pytest.approx(side**2 * (0.3 + 0.15 * side / 2), rel=1e-5)
+    assert np.loadtxt(lines[-n * n :]) == pytest.approx(plane.ravel(), rel=1e-5)
+
+
+def test_other_kinds_are_named():
+    """What takes a box of atoms says so of a population, and what there is instead."""
+    import kmc
+
+    population = SimpleNamespace(
+        path="cell.h5", gap_um=None, system=SimpleNamespace(noun="a population of voids")
+    )
+    for name in ("voids", "cross_section", "profiles", "transport"):
+        with pytest.raises(InputError, match=f"a population of voids: kmc.{name} takes a box"):
+            getattr(kmc, name)(population)

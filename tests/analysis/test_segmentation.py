@@ -64,6 +64,24 @@ def test_grey_images(greys, blur, noise):
     )
 
 
+@pytest.mark.parametrize(
+    "scaled",
+    [
+        lambda grey: grey.astype(np.uint16) * 100 + 3000,
+        lambda grey: grey.astype(np.float32) / 255,
+        lambda grey: np.rint(grey / 7.5 + 100).astype(np.uint8),  # 24 grey values in all
+        # Brighter from left to right by a third of the contrast.
+        lambda grey: np.clip(grey + np.linspace(-15, 15, 600), 0, 255).astype(np.uint8),
+    ],
+)
+def test_depths_contrasts_and_some_shade(scaled):
+    cut = micrographs.cut(np.random.default_rng(1))
+    electrolyte = float(scaled(np.full((1, 600), 120, np.uint8))[0, 300])
+    found = measure_image(scaled(cut.grey), 10.0, electrolyte=electrolyte, threshold="otsu")
+    assert found.row["voids"] == cut.n_voids
+    assert found.row["contact_loss"] == pytest.approx(cut.contact_loss, abs=16 / 600)
+
+
 def test_thresholds_of_ones_own_and_the_darkest_by_default():
     cut = micrographs.cut(np.random.default_rng(6))
     for threshold in ("75,165", "otsu"):

@@ -66,7 +66,9 @@ def test_own_images(tmp_path, monkeypatch):
     _, shown = run("own_images", tmp_path, monkeypatch)
     measured, known = shown[1]
     assert measured == pytest.approx(known, abs=0.02)
-    assert isinstance(shown[2], Figure)
+    seen, open_share = shown[2]
+    assert seen == pytest.approx(open_share)
+    assert isinstance(shown[3], Figure)
 
 
 @pytest.mark.slow

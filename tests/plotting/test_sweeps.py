@@ -142,6 +142,14 @@ def test_lines_and_bands():
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["280", "300", "320"]
 
 
+def test_no_band_goes_above_a_contact_of_one():
+    ds = dataset()
+    ds["contact_fraction"] = 0.9 + 0.1 * ds["contact_fraction"] / ds["contact_fraction"].max()
+    bands = sweep_picture(ds).axes[0].collections
+    heights = np.concatenate([path.vertices[:, 1] for band in bands for path in band.get_paths()])
+    assert 0.9 < heights.max() <= 1.0
+
+
 def test_names_as_values_stand_side_by_side():
     ds = dataset((2, 1, 3))
     names = ("current_density_mA_cm2", ["one", "two"], {"key": "system.params"})

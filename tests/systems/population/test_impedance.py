@@ -140,3 +140,19 @@ def test_the_command_writes_table_and_picture(tmp_path, monkeypatch):
 def test_refused(contact, options, part):
     with pytest.raises(InputError, match=part):
         impedance(contact, EDGE_UM, KINETICS, **options)
+
+
+def test_equal_curves_are_one_and_the_last_is_there():
+    from kmc import plotting
+
+    def frame(number: int, ohm: float) -> pd.DataFrame:
+        columns = {"frame": number, "capacity_mAh_cm2": 0.1 * number, "frequency_Hz": [1e6, 1.0]}
+        columns |= {"Z_real_ohm_cm2": [1.0, ohm], "Z_imag_ohm_cm2": [-0.1, 0.0]}
+        return pd.DataFrame(columns | {"transfer_ohm_cm2": ohm, "constriction_ohm_cm2": 0.1})
+
+    ohms = (25.0, 25.0, 25.1, 30.0, 60.0, 400.0, 3000.0)
+    page = plotting.impedance_picture(pd.concat([frame(i, r) for i, r in enumerate(ohms)]))
+    labels = [
+        [text.get_text() for text in axes.get_legend().get_texts()] for axes in page.axes[:-1]
+    ]
+    assert labels == [["0", "0.3", "0.4"], ["0.5", "0.6"]]

@@ -553,6 +553,11 @@ def test_the_paper_stands_beside_the_run(small, tmp_path):
     done = run("plot", str(small), "--what", "microscope", "--paper", "-o", str(picture))
     assert done.exit_code == 0
     assert "one gap" in picture.read_text(encoding="utf-8")
+    # Beside measured points the axis is linear: on a logarithmic one they stand at its right end.
+    for options, scale in (({}, "log"), ({"paper": True}, "linear")):
+        page = kmc.load(small).plot("microscope", **options)
+        panels = [axes for part in page.subfigs for axes in part.axes if axes.get_lines()]
+        assert {axes.get_xscale() for axes in panels} == {scale}
 
 
 @pytest.mark.slow
