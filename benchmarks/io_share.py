@@ -15,8 +15,8 @@ from common import arguments, show, write_json
 
 from kmc.common.interruption import Interruption
 from kmc.common.progress import Silent
-from kmc.files.writer import TrajectoryWriter
 from kmc.runfile.load import load_run
+from kmc.systems import SYSTEMS
 from kmc.systems.electrode.run import ElectrodeJob
 from kmc.systems.job import carry_out
 
@@ -54,13 +54,7 @@ def measure(name: str, overrides: dict[str, Any], folder: str) -> dict[str, Any]
     simulation = ElectrodeJob(run)
     simulation.engine.advance(events=1)  # compiles
     simulation.engine.sample()
-    writer = TrajectoryWriter(
-        Path(folder) / f"{name}.h5",
-        lattice=simulation.model.lattice,
-        run_text=run.text,
-        resolved=simulation.setup.resolved(),
-        seed=run.random.seed,
-    )
+    writer = SYSTEMS["electrode"].writer(Path(folder) / f"{name}.h5", run, simulation)
     sampling, writing = Stopwatch(), Stopwatch()
     sampling.watch(simulation.engine, "sample", "occupancy")
     writing.watch(writer, "append_sample", "append_frame", "flush", "close")

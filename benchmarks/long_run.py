@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 from common import arguments, draw, show, write_json
 
+from kmc import load
 from kmc.common.interruption import Interruption
 from kmc.common.progress import Silent
-from kmc.files.reader import load
-from kmc.files.writer import TrajectoryWriter
 from kmc.runfile.load import load_run
+from kmc.systems import SYSTEMS
 from kmc.systems.electrode.run import ElectrodeJob
 from kmc.systems.job import carry_out
 
@@ -88,13 +88,7 @@ def main() -> None:
     watch = Watch(simulation, events)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "long.h5"
-        writer = TrajectoryWriter(
-            path,
-            lattice=simulation.model.lattice,
-            run_text=run.text,
-            resolved=simulation.setup.resolved(),
-            seed=run.random.seed,
-        )
+        writer = SYSTEMS["electrode"].writer(path, run, simulation)
         with Interruption() as interruption:
             carry_out(simulation, writer, watch, interruption)
         samples = load(path).samples

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from kmc.files.schema import SAMPLE_COLUMNS
-from kmc.files.writer import TrajectoryWriter
+from kmc.files.schema import FRAME_COLUMNS, SAMPLE_COLUMNS, TABLES
+from kmc.files.table_file import TableWriter
 from kmc.model.lattice import Lattice
+from kmc.systems.electrode.run import of_lattice
 
 RUN_TEXT = (
     '[system]\nparams = "li_li2s"\nlattice = "bcc_100"\n\n[stop]\ncapacity_monolayers = 2.0\n'
@@ -175,27 +176,36 @@ def write(
         names = ("li_li2s", "li_philic_015", "li_neutral")[: chemistry.max() + 1]
         listed = [{"params": f"params/{n}.toml", "fraction": 1 / len(names)} for n in names]
         settings |= {"interface": {"chemistry": listed}}
-    with TrajectoryWriter(
-        path,
-        lattice=box,
-        run_text=RUN_TEXT,
-        resolved=settings,
-        seed=1,
-        chemistry=chemistry,
-    ) as writer:
-        for step in range(n_rows):
-            progress = step / max(1, n_rows - 1)
-            capacity = progress * monolayers
-            occupancy = stripped(box, progress, mg=0.05 if "Mg" in species else 0.0)
-            row = sample(box, occupancy, step, capacity)
-            if time_s is not None:
-                row["time_s"] = progress * time_s
-            if step == n_rows - 1:
-                row |= last or {}
-            writer.append_sample(row)
-            if step % samples_per_frame == 0:
-                keys = ("events", "time_s", "capacity_monolayers", "capacity_mAh_cm2")
-                writer.append_frame(occupancy, **{key: row[key] for key in keys})
-        if finished is not None:
-            writer.close(finished=finished, stop_reason=stop_reason)
+    writer = writer_of(path, box, settings, chemistry)
+    for step in range(n_rows):
+        progress = step / max(1, n_rows - 1)
+        capacity = progress * monolayers
+        occupancy = stripped(box, progress, mg=0.05 if "Mg" in species else 0.0)
+        row = sample(box, occupancy, step, capacity)
+        if time_s is not None:
+            row["time_s"] = progress * time_s
+        if step == n_rows - 1:
+            row |= last or {}
+        writer.append_sample(row)
+        if step % samples_per_frame == 0:
+            at = {key: row[key] for key in FRAME_COLUMNS}
+            writer.append_frame(occupancy=occupancy, **at)
+    writer.flush()
+    if finished is not None:
+        writer.close(finished=finished, stop_reason=stop_reason)
+    writer.release()
     return Path(path)
+
+
+def writer_of(
+    path: str | Path,
+    box: Lattice,
+    settings: dict | None = None,
+    chemistry: np.ndarray | None = None,
+    seed: int = 1,
+) -> TableWriter:
+    """A writer of a file of such a box."""
+    arrays, record = of_lattice(box, chemistry)
+    settings = {"name": "strip_li", **(settings or resolved(box))}
+    head = {"system": "electrode", "run_file": RUN_TEXT, "resolved": settings, "seed": seed}
+    return TableWriter(Path(path), {**record, **head}, TABLES, arrays)

@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 import traceback
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -249,14 +250,14 @@ JSON_ODD = st.one_of(
     st.text(max_size=5),
     st.integers(),
 )
-DATASETS = ("record", "samples/time_s", "samples/energy_eV", "samples/crc32", "frames/occupancy")
-DATASETS += ("frames/time_s", "frames/crc32", "lattice/positions_A", "lattice/layer", "samples")
+DATASETS = ("record", "samples/time_s", "samples/energy_eV", "frames/occupancy")
+DATASETS += ("frames/time_s", "frames/sample", "lattice/positions_A", "lattice/layer", "samples")
 CONTENT = st.lists(
     st.one_of(
         st.tuples(st.just("record"), st.lists(st.integers(0, 30), max_size=5), JSON_ODD),
         st.tuples(
             st.just("attribute"),
-            st.sampled_from(["schema_version", "finished", "seed"]),
+            st.sampled_from(["system_schema", "finished", "seed", "record_crc32"]),
             st.sampled_from([0, -1, 1, 2**62, 1.5, "text", b"bytes", [1, 2], [], True]),
         ),
         st.tuples(
@@ -328,14 +329,16 @@ def _change_record(file, keys: list[int], new: Any) -> None:
     replace_record(file, place[""])
 
 
-def replace_record(file, record: Any) -> None:
-    """Write another JSON into /record, its attributes kept."""
+def replace_record(file, record: Any, seal: bool = False) -> None:
+    """Write another JSON into /record, and its checksum too where it is to be a forger's."""
     data, attributes = json.dumps(record).encode(), file["record"].attrs
     kept = {name: (attributes[name], attributes.get_id(name).dtype) for name in attributes}
     del file["record"]
     file["record"] = np.frombuffer(data, np.uint8)
     for name, (value, kind) in kept.items():
         file["record"].attrs.create(name, value, dtype=kind)
+    if seal:
+        file.attrs["record_crc32"] = zlib.crc32(data)
 
 
 def _link(file, where: str, what: str) -> None:
@@ -370,13 +373,12 @@ def _replace(file, where: str, what: tuple) -> None:
 
 def read_everything(path: Path) -> str:
     """What the commands that open a trajectory read of it."""
+    from kmc import load, verify
     from kmc.analysis.summary import summary
-    from kmc.files import reader
-    from kmc.systems.electrode.verification.trajectory import verify
 
     outcome = "refused"
     with refusals():
-        t = reader.load(path)
+        t = load(path)
         summary(t)
         repr(t), t._repr_html_(), t.lattice.positions_A
         for frame in t.frames:

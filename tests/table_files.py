@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,12 @@ def rewrite(
 ) -> None:
     """Write the file again with edited arrays or record and with the checksums that belong."""
     found = kmc.load(source)
-    arrays = {path: values.copy() for path, values in found.arrays.items()}
+    arrays = {path: found.read(path).copy() for path in [*found.arrays, *found.datasets]}
+    if found.kind == "electrode" and "frames/occupancy" not in arrays:  # of an earlier version
+        arrays["frames/occupancy"] = np.stack([frame.occupancy for frame in found.frames])
     edit(arrays)
     head = {
-        "format": table_file.FORMAT,
+        "format": found.system.layout.format,
         "system": found.kind,
         "kmc_version": found.kmc_version,
         "finished": found.finished,
@@ -28,7 +31,23 @@ def rewrite(
         "run_file": found.run_file,
         "resolved": found.resolved,
     }
+    if found.kind == "electrode":
+        head |= {"lattice": found.box, "provenance": found.provenance}
     target.write_bytes(table_file.content(head | record, arrays, found.system.layout))
+
+
+@contextlib.contextmanager
+def edited(path: Path, **record) -> Iterator[dict[str, np.ndarray]]:
+    """The arrays of a file, which is written again with what is done to them, as a forger would."""
+    arrays: dict[str, np.ndarray] = {}
+    rewrite(path, path, arrays.update)
+    yield arrays
+
+    def put(found: dict[str, np.ndarray]) -> None:
+        found.clear()
+        found.update(arrays)
+
+    rewrite(path, path, put, **record)
 
 
 class Asked:

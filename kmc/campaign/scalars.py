@@ -20,9 +20,8 @@ from kmc.common.formatting import figure, monolayers
 from kmc.common.json_files import json_lines, read_text
 from kmc.common.version import __version__
 from kmc.errors import InputError, KmcError
-from kmc.files.table_run import read_samples
 from kmc.systems import SYSTEMS
-from kmc.systems.run import load
+from kmc.systems.run import system_of
 from kmc.systems.system import MONOLAYERS
 
 Run = Any
@@ -175,10 +174,8 @@ def entry_of(
 
 def opened(file: Path) -> Run:
     """A run to take numbers from: its samples alone, where its kind needs nothing else."""
-    found = read_samples(file)
-    if found is None or found.kind not in SYSTEMS or SYSTEMS[found.kind].derived is not None:
-        return load(file)
-    return found
+    system = system_of(file)
+    return system.load(file, "" if system.derived is not None else "samples/")
 
 
 def read_entries(

@@ -240,32 +240,21 @@ def verify(files: tuple[Path, ...], quiet: bool) -> None:
 
 
 @click.command(
-    short_help="Recover the undamaged part of a trajectory.",
-    epilog="\b\nExample:\n  kmc repair strip_li.h5 -o saved.h5",
+    short_help="Deprecated: kmc verify checks a file.",
+    epilog="\b\nExample:\n  kmc verify strip_li.h5",
 )
 @ui.file_argument
-@ui.output_option("The new trajectory; NAME.repaired.h5 beside FILE by default.", "NEW")
+@ui.output_option("Not used any more.", "NEW")
 @ui.force_option("NEW")
 def repair(file: Path, output: Path | None, force: bool) -> None:
-    """Write a new trajectory with all of FILE that passes its checksums.
+    """Deprecated, and does nothing: a file is replaced whole at each save.
 
-    FILE is not changed. Where its checkpoint and all rows before it are undamaged, kmc resume
-    recomputes what is lost after it.
+    After a kill or on a full disk it is the one of the last save, whole, and kmc resume goes on
+    with it. One that was damaged since is refused.
     """
-    from kmc.systems.run import needed
-
-    save = needed(file, "repair")
-    # The damaged file is the only copy: the repaired one never takes its name.
-    output = output or file.parent / f"{file.stem}.repaired{file.suffix}"
-    done = save(file, output, overwrite=force)
-    for problem in done.problems:
-        click.echo(f"Damaged: {problem}")
-    if done.whole:
-        click.echo("Nothing is damaged.")
-    click.echo(
-        f"Saved {done.samples[0]} of {done.samples[1]} samples and {done.frames[0]} of "
-        f"{done.frames[1]} frames in {output}"
+    raise InputError(
+        f"kmc repair is deprecated and wrote nothing: {file} is replaced whole at each save, so "
+        "that none is left half written",
+        advice=f"kmc verify {ui.quoted(file)} checks it, kmc resume goes on with a run that was "
+        "killed; of a damaged file take a copy, or run it again.",
     )
-    if not done.whole:
-        what = "from its checkpoint" if done.resumable else "from its beginning"
-        ui.print_next(f"kmc info {ui.quoted(output)}", f"kmc resume {ui.quoted(output)}   {what}")

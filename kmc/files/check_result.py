@@ -70,6 +70,15 @@ def falls(check: str, dataset: str, values: np.ndarray) -> Iterator[Breach]:
         yield Breach(check, dataset, row, values[row], expected)
 
 
+def _first(found: Iterable[Any], progress: Callable[[int, int], None] | None) -> Breach | None:
+    for item in found:
+        if isinstance(item, Breach):
+            return item
+        if progress is not None:
+            progress(*item)
+    return None
+
+
 @dataclass
 class Verification:
     """Result of `verify`: the checks that passed, and the first inconsistency.
@@ -86,16 +95,19 @@ class Verification:
 
     def after(
         self,
-        checks: Sequence[tuple[str, Callable[[], Iterable[Breach]]]],
+        checks: Sequence[tuple[str, Callable[[], Iterable[Any]]]],
         progress: Callable[[int, int], None] | None = None,
     ) -> Verification:
-        """Make checks, each a claim and what yields breaches of it, up to the first breach."""
+        """Make checks, each a claim and what yields breaches of it, up to the first breach.
+
+        A long one yields the number of parts that are done and to do between them, for `progress`.
+        """
         for done, (claim, check) in enumerate(checks, 1):
             try:
                 # NaN is found by the comparison, not by a warning.
                 with np.errstate(all="ignore"), warnings.catch_warnings():
                     warnings.simplefilter("ignore", RuntimeWarning)
-                    self.breach = next(iter(check()), None)
+                    self.breach = _first(check(), progress)
             except H5PY_ERRORS as problem:  # the record is not that of such a run
                 what = f"without what the check needs ({reason_of(problem)})"
                 self.breach = Breach(claim, "/record", None, what, "that of a run of this kind")

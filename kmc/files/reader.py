@@ -1,74 +1,41 @@
-"""Reads trajectories.
+"""The run of a box of atoms, as its file holds it.
 
-    t = load("strip_li.h5")
+    t = kmc.load("strip_li.h5")
     t.samples.contact_fraction          # named arrays, one value a row
     t.frames[-1].occupancy              # every site of a frame, read when asked for
     t.params["formation_energy_bulk_eV"], t.lattice, t.run["conditions"]
 
-The file may still be growing: `load` returns its state at that moment. The file is not kept open.
-`kmc.files.schema` documents it; `kmc.files.writer` writes it.
+The file may still be growing: `kmc.load` returns its state at that moment. It is not kept open.
 """
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from kmc.common.conditions import has_current
 from kmc.errors import FileFormatError, InputError
+from kmc.files import earlier
 from kmc.files import integrity as guard
-from kmc.files import schema
-from kmc.files.file import lattice_of
-from kmc.files.integrity import read, read_record, root_number
-from kmc.files.result import Result
 from kmc.files.samples import Columns, Frames, ParameterTable, Samples
+from kmc.files.schema import FRAME_COLUMNS
+from kmc.files.table_run import TableRun
 from kmc.model.connectivity import Collector, conductive_columns, conductive_flags
-from kmc.model.lattice import Lattice
+from kmc.model.lattice import MAX_SITES_A_CELL, Lattice
 
 if TYPE_CHECKING:
     import xarray as xr
 
-
-def load(path: str | Path) -> Trajectory:
-    """Open a trajectory, finished, interrupted or still being written.
-
-    Parameters
-    ----------
-    path : str or Path
-        A file written by ``kmc run``.
-
-    Raises `InputError`: there is no such file, or it cannot be read. `FileFormatError`: the file is
-    not a kmc trajectory, is damaged, or is of a newer schema.
-
-    Examples
-    --------
-    >>> t = kmc.load("strip_li.h5")                                          # doctest: +SKIP
-    >>> t.samples.capacity_monolayers[-1], t.frames[-1].occupancy.shape      # doctest: +SKIP
-    (2.0, (24576,))
-    """
-    path = Path(path)
-    stored = read(path, stored_in)
-    if not isinstance(stored.record["provenance"], dict):
-        raise FileFormatError(f"{path} is damaged: its record has no provenance")
-    # Before anything is computed from them: a damaged number would look like a result.
-    wrong = np.flatnonzero(schema.row_checksums(stored.rows) != stored.row_checksums)
-    if len(wrong):
-        raise FileFormatError(
-            f"{path} is damaged: {len(wrong)} of {len(stored.rows)} sample rows fail their "
-            f"checksum, the first is row {wrong[0]}"
-        )
-    return Trajectory(path, stored)
+_BOX_KEYS = ("name", "cells", "layers", "boundary", "lattice_parameter_A")
 
 
-class Trajectory(Result):
-    """A recorded run of a box of atoms; made by `load`.
+class Trajectory(TableRun):
+    """A recorded run of a box of atoms; made by `kmc.load`.
 
     For what single atoms and vacancies do; other kinds of run are a `TableRun` with the same
     methods.
@@ -92,26 +59,37 @@ class Trajectory(Result):
         As for a run of any kind (`kmc.files.result.Result`).
     """
 
-    kind = "electrode"
     samples: Samples
     _coordinates = (
         *("time_s", "capacity_monolayers", "frame_events", "frame_time_s"),
         *("frame_capacity_monolayers", "frame_capacity_mAh_cm2"),
     )
 
-    def __init__(self, path: Path, stored: Stored):
-        record = stored.record
-        super().__init__(path, record)
-        self.provenance: dict[str, str] = record["provenance"]
+    def __init__(
+        self, path: Path, system: Any, record: dict[str, Any], arrays: dict[str, np.ndarray]
+    ):
+        super().__init__(path, system, record, arrays)
+        self._record = record
+        self.provenance: dict[str, str] = dict(record["provenance"])
         self.acceleration: dict[str, Any] = self.resolved.get("acceleration", {})
         self.species: list[str] = self.resolved.get("species", [])
-        self.metal: str = self.species[0] if self.species else "Li"
-        self.params = ParameterTable(self.resolved.get("parameters", {}))
-        names = [name for name, _ in record["columns"]]
-        samples = {name: stored.rows[name].copy() for name in names}
-        self.samples = Samples(samples, dict(record["columns"]))
-        self.frames = Frames(self, stored.frames, stored.frame_checksums)
+        self.metal = self.species[0] if self.species else "Li"
+        self.params = ParameterTable(self.resolved["parameters"])
+        self.samples = Samples(dict(self.samples), self.samples.units)
+        self.replicas = [self.samples]
         self.box: dict[str, Any] = record["lattice"]
+        columns = {name: self.frame_columns.get(name, np.zeros(0)) for name in FRAME_COLUMNS}
+        self.frames = Frames(self, Columns(columns, self.frame_columns.units))
+        sites, cells = self._n_sites, math.prod(self.box["cells"]) * self.box["layers"]
+        # Before a lattice is built, whose memory a record that was changed could make anything.
+        if cells < 1 or sites % cells or not 0 < sites <= MAX_SITES_A_CELL * cells:
+            raise FileFormatError(f"{path} is damaged: a box of {cells} cells with {sites} sites")
+
+    @property
+    def _n_sites(self) -> int:
+        if "lattice/layer" in self.arrays:
+            return len(self.arrays["lattice/layer"])
+        return int(self.datasets["lattice/layer"][1][0])
 
     @cached_property
     def lattice(self) -> Lattice:
@@ -119,7 +97,7 @@ class Trajectory(Result):
 
         Raises `InputError`: the run used a lattice file that is missing now, or has changed.
         """
-        lattice = lattice_of(self.box)
+        lattice = Lattice(**{key: self.box[key] for key in _BOX_KEYS})
         # A lattice file of the user may have been edited since: its sites would be others.
         if not np.allclose(lattice.box_A, self.box["box_A"], rtol=1e-9):
             raise InputError(
@@ -145,10 +123,10 @@ class Trajectory(Result):
 
         0 is the run's parameter set; others are those of ``resolved["interface"]["chemistry"]``.
         """
-        stored = read(self.path, lambda file: guard.lattice(file, self.box))
+        if "lattice/chemistry" in {*self.arrays, *self.datasets}:
+            return self.read("lattice/chemistry")
         # Older files have one chemistry, and no map of it.
-        one = np.zeros(self.lattice.sites_per_layer, dtype=np.uint8)
-        return stored.get(schema.CHEMISTRY.name, one)
+        return np.zeros(self.lattice.sites_per_layer, dtype=np.uint8)
 
     @cached_property
     def collector(self) -> Collector:
@@ -184,7 +162,7 @@ class Trajectory(Result):
         return float((values[1:] + values[:-1]) @ np.diff(time_s) / (2 * span))
 
     def _tables(self) -> Iterator[tuple[str, str, Columns]]:
-        yield from super()._tables()
+        yield "", "sample", self.samples
         yield "frame_", "frame", self.frames.columns
 
     def to_xarray(self, *, occupancy: bool = False) -> xr.Dataset:
@@ -203,68 +181,28 @@ class Trajectory(Result):
 
     def read_occupancy(self, index: int) -> np.ndarray:
         """Occupancy of one frame, uint8 of shape (n_sites,); its checksum is compared."""
+        return self.frame_array("occupancy", index)
 
+    def frame_array(self, name: str, index: int) -> np.ndarray:
+        """An array of one frame, read and compared with its checksum if it was not yet."""
         # With its checksum at each reading: the disk may fail after the file was opened.
-        def read_one(file: h5py.File) -> np.ndarray:
-            occupancy = guard.occupancy(file, self.box, index)
-            row = np.empty((), schema.row_dtype(schema.FRAME_COLUMNS))
-            for name in row.dtype.names:
-                row[name] = guard.dataset(file, f"frames/{name}", sized=False)[index]
-            stored = int(guard.dataset(file, schema.FRAME_CHECKSUM.path, sized=False)[index])
-            if schema.frame_checksum(occupancy, row) != stored:
-                raise FileFormatError(f"{self.path} is damaged: frame {index} fails its checksum")
-            return occupancy
+        if name == "occupancy" and not self.datasets:
+            moment = {"index": index, **{n: v[index] for n, v in self.frames.columns.items()}}
+            sites = guard.read(
+                self.path, lambda file: earlier.occupancy(file, self._record, moment)
+            )
+        else:
+            sites = super().frame_array(name, index)
+        if name == "occupancy" and sites.shape != (self._n_sites,):
+            raise FileFormatError(
+                f"{self.path} is damaged: a frame of {sites.shape} for {self._n_sites} sites"
+            )
+        return sites
 
-        return read(self.path, read_one)
+    def to_json(self) -> dict[str, Any]:
+        """The run in numbers, as `kmc info --json` prints it; NaN and infinity are null."""
+        facts: dict[str, Any] = self.system.facts(self)
+        return facts
 
-
-# --- reading --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Stored:
-    """Content of a file but for its occupancies, as it is stored, consistent or not.
-
-    No text is read from HDF5's heap, see the schema.
-    """
-
-    # JSON of `/record`, with ``schema_version``, ``finished``, ``stop_reason``, ``provenance``.
-    record: dict[str, Any]
-    seed: int | None  # attribute of the root; `record` has it too
-    # `/samples` and the columns of `/frames`, structured, cut to the rows that every column has.
-    rows: np.ndarray
-    row_checksums: np.ndarray
-    frames: np.ndarray
-    frame_checksums: np.ndarray
-    lengths: dict[str, int]  # of each column, by its path
-    totals: schema.Totals | None  # counts and running checksums; None in an older file
-
-
-def stored_in(file: h5py.File) -> Stored:
-    """Rows, checksums and record of an open file; nothing is compared."""
-    version, record = read_record(file)
-    # Schema 1 had it in the record.
-    text = guard.fixed_text(file, schema.RECORD_PROVENANCE) if version > 1 else None
-    record |= {
-        "provenance": record.get("provenance") if text is None else json.loads(text),
-        "schema_version": version,
-        "finished": bool(root_number(file, "finished")),
-        "stop_reason": guard.fixed_text(file, schema.RECORD_STOP_REASON),
-    }
-    guard.check_box(file, record["lattice"])  # before its sites take memory
-    # Cut to the rows that every column has: another program may have left some longer.
-    rows, row_checksums, lengths = guard.rows(file, "samples", [n for n, _ in record["columns"]])
-    names = [entry.name for entry in schema.FRAME_COLUMNS]
-    frames, frame_checksums, more = guard.rows(file, "frames", names)
-    n_frames = len(guard.occupancies(file, record["lattice"]))
-    totals = guard.totals(file)
-    return Stored(
-        record=record,
-        seed=root_number(file, "seed"),
-        rows=rows,
-        row_checksums=row_checksums,
-        frames=frames[:n_frames],
-        frame_checksums=frame_checksums[:n_frames],
-        lengths={**lengths, **more, schema.FRAME_OCCUPANCY.path: n_frames},
-        totals=totals[0] if totals else None,
-    )
+    def __repr__(self) -> str:
+        return super(TableRun, self).__repr__()

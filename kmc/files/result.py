@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kmc.common.drawing import registered
 from kmc.common.formatting import html_table
 from kmc.files.samples import Columns
 
@@ -38,6 +37,8 @@ class Result:
     path : Path
     kind : str
         "electrode", "population", "deposition", "cathode" …
+    system : System
+        What its kind is and does (`kmc.systems.system`).
     samples : Columns
         `/samples` as named arrays, one value a row.
     run, resolved : dict
@@ -51,13 +52,12 @@ class Result:
     """
 
     path: Path
-    kind: str
     samples: Columns
 
     _coordinates: tuple[str, ...] = ("time_s",)
 
-    def __init__(self, path: Path, record: dict[str, Any]):
-        self.path = path
+    def __init__(self, path: Path, system: Any, record: dict[str, Any]):
+        self.path, self.system, self.kind = path, system, system.name
         self.finished: bool = record["finished"]
         self.stop_reason: str = record["stop_reason"]
         self.schema_version: int = record["schema_version"]
@@ -66,11 +66,6 @@ class Result:
         self.run_file: str = record["run_file"]
         self.resolved: dict[str, Any] = record["resolved"]
         self.run: dict[str, Any] = self.resolved.get("run", {})
-
-    @property
-    def system(self) -> Any:
-        """What its kind is and does (`kmc.systems.system`)."""
-        return registered(self.kind)
 
     def to_dataframe(self) -> pd.DataFrame:
         """The samples as a pandas table, units in ``attrs["units"]``."""

@@ -90,13 +90,6 @@ class Samples(Columns):
         """Names of the columns."""
         return list(self)
 
-    def rows(self, n: int) -> np.ndarray:
-        """The first n rows as a structured array."""
-        table = np.empty(n, [(name, values.dtype) for name, values in self.items()])
-        for name, values in self.items():
-            table[name] = values[:n]
-        return table
-
     def _lines(self) -> list[tuple[str, ...]]:
         """Name and unit of each column, its first and its last value."""
         return [
@@ -204,10 +197,8 @@ class Frames(Sequence):
     capacity_monolayers: np.ndarray
     capacity_mAh_cm2: np.ndarray
 
-    def __init__(self, run: Any, rows: np.ndarray, checksums: np.ndarray):
-        self._run, self.checksums = run, checksums
-        units = {entry.name: entry.unit for entry in FRAME_COLUMNS}
-        self.columns = Columns({name: rows[name].copy() for name in units}, units)
+    def __init__(self, run: Any, columns: Columns):
+        self._run, self.columns = run, columns
         for values in self.columns.values():
             values.flags.writeable = False
         vars(self).update(self.columns)
@@ -222,7 +213,7 @@ class Frames(Sequence):
         place = index + len(self) if index < 0 else index
         if not 0 <= place < len(self):
             raise IndexError(f"frame {index}: {self._run.path} holds {len(self)} frames")
-        row = {name: values[place].item() for name, values in self.columns.items()}
+        row = {name: self.columns[name][place].item() for name in FRAME_COLUMNS}
         return Frame(index=int(place), **row, _run=self._run)
 
     def __repr__(self) -> str:

@@ -29,7 +29,7 @@ class SavedWhole:
     def __init__(self, path: str | Path):
         self.path = Path(path)
         self.target = Path(os.path.realpath(path))  # a link stays one
-        self._saved = "No sample"
+        self._saved: str | None = None
         self._lock: WriteLock | None = None
         self._identity: os.stat_result | None = None
         # Of writers that were killed: a draft is as large as the file.
@@ -42,28 +42,12 @@ class SavedWhole:
         """
         self._lock, self._identity = WriteLock(self.target), os.stat(self.target)
 
-    def begin(self, content: memoryview, until_s: float | None = None) -> None:
-        """Save for the first time, in the place of a file that may be there; as `save`.
-
-        Raises `OutputError`: the place cannot be written; a file that was there is what it was.
-        """
-        try:
-            self._put(content, until_s)
-        except OSError as problem:
-            free = shutil.disk_usage(self.target.parent).free
-            kept = f" {self.path} is what it was before." if self.target.exists() else ""
-            raise OutputError(
-                f"output {self.path} cannot be written: {problem.strerror or problem}",
-                advice=f"It needs {content.nbytes / 1e6:.3g} MB or more to begin with; "
-                f"{free / 1e6:.3g} MB are free. Give another place, or free space on the "
-                f"disk.{kept}",
-            ) from None
-
     def save(self, content: memoryview, until_s: float | None = None) -> None:
-        """Save again; `until_s` is the time of the last row, for messages.
+        """Save; `until_s` is the time of the last row, for messages.
 
         Raises `KmcError`: the disk is full or fails, or the file was moved, removed or replaced
-        meanwhile. What was saved before is safe in the file; this can be tried again.
+        meanwhile. What was saved before is safe in the file; this can be tried again. `OutputError`
+        at the first time: a file that was there is what it was.
         """
         try:
             # Two runs with one output would replace each other's file at each save.
@@ -79,6 +63,15 @@ class SavedWhole:
                 advice="Leave the output in place until the run has ended.",
             ) from None
         except OSError as problem:
+            if self._saved is None:
+                free = shutil.disk_usage(self.target.parent).free
+                kept = f" {self.path} is what it was before." if self.target.exists() else ""
+                raise OutputError(
+                    f"output {self.path} cannot be written: {problem.strerror or problem}",
+                    advice=f"It needs {content.nbytes / 1e6:.3g} MB or more to begin with; "
+                    f"{free / 1e6:.3g} MB are free. Give another place, or free space on the "
+                    f"disk.{kept}",
+                ) from None
             raise KmcError(
                 f"{self.path} cannot be written further: {problem}",
                 advice=f"Is the disk full? {self._saved} is safe in the file.",
@@ -102,8 +95,7 @@ class SavedWhole:
         # The old file's lock goes only now that the new one, under its own lock, has the name.
         self.release()
         self._lock, self._identity = lock, os.stat(self.target)
-        if until_s is not None:
-            self._saved = f"Everything up to t = {until_s:.6g} s"
+        self._saved = "No sample" if until_s is None else f"Everything up to t = {until_s:.6g} s"
 
     def release(self) -> None:
         """Let other processes write the file."""

@@ -9,17 +9,20 @@ The groups are::
     /constants/NAME      arrays that do not change
     /checkpoint          state of an unfinished run (`kmc.files.checkpoint`)
     /record              JSON: what the file is, from which run, how it ended, and every dataset
-                         with its type, shape and CRC-32
+                         with its type and shape, the CRC-32 of each of its pieces (a frame, or
+                         some rows of a column) and the length of these
 
 The attributes at the root repeat some of the record for whoever opens the file with h5py; a reader
 compares them, and ``record_crc32`` with the record, so that nothing can change unseen. The file is
 replaced whole each time, so that it is complete at every moment; equal runs give equal bytes.
+Frames and long columns are packed as they come, once, so that a save writes them and packs nothing.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,18 +33,23 @@ import h5py
 import numpy as np
 
 from kmc.common.version import __version__
-from kmc.files import file as layout
 from kmc.files.saving import SavedWhole
 
 FORMAT = "kmc system"
-SCHEMA_VERSION = 2  # 1 had the record as attributes, without a checksum over them
+# 1 had the record as attributes, without a checksum over them; 2 one checksum a dataset, and boxes
+# of atoms had files of their own.
+SCHEMA_VERSION = 3
 MARKER = "system_schema"
 RECORD, CHECKPOINT = "record", "checkpoint"
-ROOT = ("format", "system", "kmc_version", "finished", "stop_reason", "seed")
+ROOT = ("format", "system", MARKER, "kmc_version", "finished", "stop_reason", "seed")
 """Attributes at the root that repeat the record."""
 
 Table = Mapping[str, tuple[str, str]]
+# HDF5 1.10 of 2016 and later read the file; older formats lack the chunk index used here.
+_OPTIONS: Any = {"libver": ("v110", "v110")}
 _FEW = 64  # numbers that are not worth packing
+_ROWS = 4096  # of a column that are packed as one piece
+_LEVEL = 4  # of gzip: 1 M sites in 10 ms; level 1 takes half the time and a third more space
 _TEXT_BYTES = 2000  # of an attribute, fixed: HDF5 keeps others in heaps without a checksum
 
 
@@ -56,19 +64,114 @@ class Tables:
     #: Name of a list → its columns; ``frame`` is among them where its rows belong to frames.
     lists: Mapping[str, Table] = field(default_factory=dict)
     format: str = FORMAT  #: what the file calls itself
+    counts: frozenset[str] = frozenset()  #: columns of `/samples` that are whole numbers, int64
+    group: str = "constants"  #: of the arrays that do not change
+    #: Datasets that are read when they are asked for, as they are most of a file.
+    late: frozenset[str] = frozenset()
 
     def of(self, path: str) -> tuple[str, str]:
         """Unit and meaning of a dataset; of one that an earlier version wrote nothing is known."""
         group, _, name = path.rpartition("/")
         if group.startswith("replicas/"):
             group = "samples"
-        known = {"samples": self.samples, "frames": self.frames, "constants": self.constants}
+        known = {"samples": self.samples, "frames": self.frames, self.group: self.constants}
         return {**known, **self.lists}.get(group, {}).get(name, ("1", ""))
 
 
 def checksum(values: np.ndarray) -> int:
     """CRC-32 of the bytes of an array."""
-    return zlib.crc32(np.ascontiguousarray(values).tobytes())
+    return zlib.crc32(np.ascontiguousarray(values).data)
+
+
+class Pieces:
+    """A dataset that grows along its first axis; each full piece of it is packed once.
+
+    - `dtype`, `shape`: of one row.
+    - `rows`: rows of a piece.
+    """
+
+    def __init__(self, dtype: Any, shape: tuple[int, ...] = (), rows: int = _ROWS):
+        self.dtype, self.shape, self.rows = stored_type(dtype), shape, rows
+        self._packed: list[bytes] = []
+        self._checksums: list[int] = []
+        self._open = bytearray()  # rows of the piece that is not full yet
+        self._n = 0
+
+    @classmethod
+    def of(cls, values: np.ndarray, rows: int = _ROWS) -> Pieces:
+        """The pieces of an array."""
+        made = cls(values.dtype, values.shape[1:], rows)
+        made.extend(values)
+        return made
+
+    def append(self, row: Any) -> None:
+        """Add one row."""
+        self.extend(np.asarray(row)[np.newaxis])
+
+    def extend(self, rows: np.ndarray) -> None:
+        """Add rows."""
+        if rows.shape[1:] != self.shape:
+            raise ValueError(f"a row has shape {rows.shape[1:]}, and the first had {self.shape}")
+        while len(rows):
+            part = rows[: self.rows - self._n % self.rows]
+            self._open += np.ascontiguousarray(part, self.dtype).tobytes()
+            self._n += len(part)
+            rows = rows[len(part) :]
+            if self._n % self.rows == 0:
+                self._checksums.append(zlib.crc32(self._open))
+                self._packed.append(_packed(self._open, self.dtype.itemsize))
+                self._open = bytearray()
+
+    def __len__(self) -> int:
+        return self._n
+
+    @property
+    def values(self) -> np.ndarray:
+        """All rows as one array."""
+        data = [_unpacked(piece, self.dtype.itemsize) for piece in self._packed]
+        return np.frombuffer(b"".join([*data, self._open]), self.dtype).reshape(-1, *self.shape)
+
+    def described(self) -> list[Any]:
+        """Type, shape, checksums and rows of the pieces, for the record."""
+        checksums = [*self._checksums, *([zlib.crc32(self._open)] if self._open else [])]
+        return [self.dtype.str, [self._n, *self.shape], checksums, self.rows]
+
+    def put(self, file: h5py.File, path: str) -> h5py.Dataset:
+        """Write the dataset."""
+        rows, size = min(self.rows, self._n), self.dtype.itemsize
+        made = file.create_dataset(
+            path,
+            (self._n, *self.shape),
+            self.dtype,
+            chunks=(rows, *self.shape),
+            compression="gzip",
+            compression_opts=_LEVEL,
+            shuffle=True,
+            track_times=False,
+        )
+        pieces = list(self._packed)
+        if self._open:
+            # HDF5 stores whole chunks: what a long column lacks in the last one are zeros.
+            chunk = rows * size * math.prod(self.shape)
+            pieces.append(_packed(self._open.ljust(chunk, b"\0"), size))
+        for i, piece in enumerate(pieces):
+            made.id.write_direct_chunk((i * rows, *(0 for _ in self.shape)), piece)
+        return made
+
+
+def _packed(data: bytearray, size: int) -> bytes:
+    """What HDF5's filters make of a chunk of numbers of so many bytes: shuffle, then gzip."""
+    # Their first bytes together, then their second ones: those of near numbers are alike.
+    return zlib.compress(np.frombuffer(data, np.uint8).reshape(-1, size).T.tobytes(), _LEVEL)
+
+
+def _unpacked(data: bytes, size: int) -> bytes:
+    return np.frombuffer(zlib.decompress(data), np.uint8).reshape(size, -1).T.tobytes()
+
+
+def stored_type(dtype: Any) -> np.dtype:
+    """The type in a file: bool as a byte, and little-endian, as every machine writes it."""
+    return np.dtype(np.uint8 if np.dtype(dtype) == np.bool_ else dtype).newbyteorder("<")
 
 
 class TableWriter:
@@ -84,24 +187,32 @@ class TableWriter:
         self, path: Path, head: Mapping[str, Any], tables: Tables, constants: Mapping[str, Any]
     ):
         self.path, self.head, self.tables = Path(path), head, tables
-        self.constants = dict(constants)
+        known = (name for name in tables.constants if name in constants)
+        self._constants = {
+            f"{tables.group}/{name}": _in_pieces(np.asarray(constants[name])) for name in known
+        }
         self._place = SavedWhole(path)
         if self.path.is_file():
             self._place.hold()
         self._flushed = False
-        self._rows: list[dict[str, list[float]]] = [self._empty()]
-        self._frames: dict[str, list[np.ndarray]] = {name: [] for name in tables.frames}
+        self._last_s: float | None = None  # time of the last row, for messages
+        self._rows: list[dict[str, Pieces]] = [self._empty()]
+        # Numbers of the frames as lists, arrays packed as they come.
+        self._frames: dict[str, list[np.ndarray] | Pieces] = {name: [] for name in tables.frames}
         self._lists: dict[str, dict[str, list[np.ndarray]]] = {
             group: {name: [] for name in columns} for group, columns in tables.lists.items()
         }
 
-    def _empty(self) -> dict[str, list[float]]:
-        return {name: [] for name in self.tables.samples}
+    def _empty(self) -> dict[str, Pieces]:
+        counts = self.tables.counts
+        return {
+            name: Pieces(np.int64 if name in counts else np.float64) for name in self.tables.samples
+        }
 
     @property
     def position(self) -> dict[str, int]:
-        """Nothing: the file is read whole, so that a state is never of other rows."""
-        return {}
+        """Rows and frames so far, as a checkpoint records them: what follows is not of its past."""
+        return {"n_samples": self.n_samples, "n_frames": self.n_frames}
 
     @property
     def n_samples(self) -> int:
@@ -112,20 +223,26 @@ class TableWriter:
     def n_frames(self) -> int:
         return len(next(iter(self._frames.values()), ()))
 
-    def go_on_after(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Take up the rows and frames of an earlier file, by dataset."""
-        # Replicas are kept as rows each; /samples, their mean, is made again from them.
-        replicas = sorted({int(p.split("/")[1]) for p in arrays if p.startswith("replicas/")})
-        groups = [f"replicas/{i}" for i in replicas] or ["samples"]
-        self._rows = [
-            {name: arrays[f"{group}/{name}"].tolist() for name in self.tables.samples}
-            for group in groups
-        ]
-        for name in self._frames:
-            self._frames[name] = list(arrays[f"frames/{name}"])
+    def go_on_after(self, run: Any, state: Mapping[str, Any]) -> None:
+        """Take up the rows and frames of a `kmc.files.table_run.TableRun` up to its checkpoint."""
+        # Rows that were written only because the run paused there are not of a longer run.
+        last = len(run.replicas) - 1
+        n_frames = state.get("n_frames", len(run.frames))
+        for i, columns in enumerate(run.replicas):
+            n_rows = state.get("n_samples") if i == last else None
+            self._rows.append(self._empty())
+            for name, pieces in self._rows[-1].items():
+                pieces.extend(columns[name][:n_rows])
+        del self._rows[0]
+        times = run.replicas[-1]["time_s"][: state.get("n_samples")]
+        self._last_s = float(times[-1]) if len(times) else None
+        for index in range(n_frames):
+            self._append_arrays({name: run.frame_array(name, index) for name in self._frames})
         for group, columns in self._lists.items():
+            found = run.lists[group]
+            kept = found["frame"] < n_frames if "frame" in columns else slice(None)
             for name in columns:
-                values = arrays[f"{group}/{name}"]
+                values = found[name][kept]
                 columns[name] = [values] if len(values) else []  # an empty one has no type
 
     def append_sample(self, row: Mapping[str, float]) -> None:
@@ -134,19 +251,26 @@ class TableWriter:
             wrong = sorted(row.keys() ^ self.tables.samples.keys())
             raise ValueError(f"the sample and its columns differ in {wrong}")
         # Columns, not rows: each is written as one array, and a mean needs no transposition.
-        for name, values in self._rows[-1].items():
-            values.append(float(row[name]))
+        for name, pieces in self._rows[-1].items():
+            pieces.append(row[name])
+        self._last_s = float(row["time_s"])
 
     def append_frame(self, **arrays: Any) -> None:
         """Add a frame of the last sample; lists are mappings of columns among the arrays."""
         index = self.n_frames
         given = {**arrays, "sample": self.n_samples - 1, "replica": len(self._rows) - 1}
-        for name, frames in self._frames.items():
-            frames.append(np.array(given[name]))  # a copy: the run goes on in its own
+        self._append_arrays(given)
         for group, columns in self._lists.items():
             if "frame" in columns:
                 length = len(next(iter(given[group].values())))
                 self.append_listed(group, {**given[group], "frame": np.full(length, index)})
+
+    def _append_arrays(self, arrays: Mapping[str, Any]) -> None:
+        for name, frames in self._frames.items():
+            values = np.array(arrays[name])  # a copy: the run goes on in its own
+            if values.ndim and not len(frames):
+                frames = self._frames[name] = Pieces(values.dtype, values.shape, rows=1)
+            frames.append(values)
 
     def append_listed(self, name: str, columns: Mapping[str, Any]) -> None:
         """Add rows to a list."""
@@ -180,82 +304,86 @@ class TableWriter:
 
     # --- the file ---------------------------------------------------------------------------------
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def _datasets(self) -> dict[str, np.ndarray | Pieces]:
         """Every dataset of numbers by its path."""
-        replicas = [
-            {name: np.array(values, dtype=float) for name, values in rows.items()}
-            for rows in self._rows
-        ]
-        out = {f"samples/{name}": values for name, values in mean_of(replicas).items()}
-        if len(replicas) > 1:
-            for i, rows in enumerate(replicas):
-                out |= {f"replicas/{i}/{name}": values for name, values in rows.items()}
-        out |= {f"frames/{name}": np.array(frames) for name, frames in self._frames.items()}
+        rows = self._rows
+        means: Mapping[str, Any] = rows[0]
+        if len(rows) > 1:
+            means = mean_of([{name: pieces.values for name, pieces in r.items()} for r in rows])
+        out: dict[str, np.ndarray | Pieces] = {f"samples/{n}": v for n, v in means.items()}
+        for i, replica in enumerate(rows if len(rows) > 1 else ()):
+            out |= {f"replicas/{i}/{name}": pieces for name, pieces in replica.items()}
+        for name, frames in self._frames.items():
+            out[f"frames/{name}"] = frames if isinstance(frames, Pieces) else np.array(frames)
         for group, columns in self._lists.items():
             for name, parts in columns.items():
                 out[f"{group}/{name}"] = np.concatenate(parts) if parts else np.zeros(0)
-        known = (name for name in self.tables.constants if name in self.constants)
-        return out | {f"constants/{name}": np.asarray(self.constants[name]) for name in known}
+        return out | self._constants
 
     def _write(self, finished: bool, stop_reason: str, checkpoint: bytes | None) -> None:
-        arrays = self.arrays()
+        datasets = self._datasets()
         if checkpoint is not None:
-            arrays[CHECKPOINT] = np.frombuffer(checkpoint, np.uint8)
+            datasets[CHECKPOINT] = np.frombuffer(checkpoint, np.uint8)
         record = {
+            "kmc_version": __version__,
             **self.head,
             "format": self.tables.format,
-            "kmc_version": __version__,
             "finished": bool(finished),
             "stop_reason": stop_reason,
         }
-        times = arrays["samples/time_s"]
-        memory = content(record, arrays, self.tables)
-        self._place.save(memory, times[-1] if len(times) else None)
+        self._place.save(content(record, datasets, self.tables), self._last_s)
 
 
 def content(
-    record: Mapping[str, Any], arrays: Mapping[str, np.ndarray], tables: Tables
+    record: Mapping[str, Any], arrays: Mapping[str, np.ndarray | Pieces], tables: Tables
 ) -> memoryview:
     """Bytes of a file with these arrays, by path.
 
     The record has `ROOT`, ``run_file`` and ``resolved``, and gets the list of the arrays.
     """
-    # Bool as a byte, and little-endian, so that every machine writes the same bytes.
-    types = {path: np.dtype(np.uint8) if a.dtype == bool else a.dtype for path, a in arrays.items()}
-    arrays = {p: a.astype(types[p].newbyteorder("<"), copy=False) for p, a in arrays.items()}
-    datasets = {
-        path: [values.dtype.str, list(values.shape), checksum(values)]
-        for path, values in arrays.items()
-    }
-    labels = {RECORD: ("UTF-8", "What the file is, as JSON"), CHECKPOINT: ("1", "State of the run")}
-    labels = {path: labels.get(path) or tables.of(path) for path in (RECORD, *arrays)}
-    given = {
-        "datasets": datasets,
-        "labels_crc32": layout.schema.labels_checksum((p, *label) for p, label in labels.items()),
+    datasets = {path: _in_pieces(values, path) for path, values in arrays.items()}
+    labels = {CHECKPOINT: ("1", "State of the run")}
+    listed = {
+        path: [*_described(values), *labels.get(path, tables.of(path))]
+        for path, values in datasets.items()
     }
     # Sorted keys: the bytes must not depend on the order in which a run filled its dictionaries.
-    text = json.dumps({**record, **given}, ensure_ascii=False, sort_keys=True)
-    data = text.encode("utf-8", "replace")
+    record = {**record, MARKER: SCHEMA_VERSION}
+    text = json.dumps({**record, "datasets": listed}, ensure_ascii=False, sort_keys=True)
+    data = text.encode("utf-8", "backslashreplace")
     memory = io.BytesIO()  # HDF5 aborts the process where a disk is full
-    with h5py.File(memory, "w", **layout.OPTIONS) as file:
+    with h5py.File(memory, "w", **_OPTIONS) as file:
         for name in ROOT:
             _put_attribute(file, name, record[name])
-        file.attrs[MARKER] = SCHEMA_VERSION
         file.attrs["record_crc32"] = zlib.crc32(data)
-        _put(file, RECORD, np.frombuffer(data, np.uint8), *labels[RECORD])
-        for path, values in arrays.items():
-            _put(file, path, values, *labels[path])
+        _put(file, RECORD, _in_pieces(np.frombuffer(data, np.uint8)), "UTF-8", "This file, as JSON")
+        for path, values in datasets.items():
+            _put(file, path, values, *listed[path][-2:])
     return memory.getbuffer()
 
 
-def _put(file: h5py.File, path: str, values: np.ndarray, unit: str, meaning: str) -> None:
-    options: dict[str, Any] = {}
-    if values.size > _FEW:
-        options = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
-        # A frame, or a part of a long column, is a piece: it can be read by itself.
-        of_frames = path.startswith("frames/") and values.ndim > 1
-        options["chunks"] = (1, *values.shape[1:]) if of_frames else True
-    made = file.create_dataset(path, data=values, track_times=False, **options)
+def _in_pieces(values: np.ndarray | Pieces, path: str = "") -> np.ndarray | Pieces:
+    """A dataset as it is stored: in packed pieces where that is worth it."""
+    if isinstance(values, Pieces):
+        return values if len(values) * math.prod(values.shape) > _FEW else values.values
+    values = values.astype(stored_type(values.dtype), copy=False)
+    # A state has been packed already.
+    if values.size <= _FEW or path == CHECKPOINT:
+        return values
+    return Pieces.of(values, 1 if path.startswith("frames/") and values.ndim > 1 else _ROWS)
+
+
+def _described(values: np.ndarray | Pieces) -> list[Any]:
+    if isinstance(values, Pieces):
+        return values.described()
+    return [values.dtype.str, list(values.shape), [checksum(values)], len(np.atleast_1d(values))]
+
+
+def _put(file: h5py.File, path: str, values: np.ndarray | Pieces, unit: str, meaning: str) -> None:
+    if isinstance(values, Pieces):
+        made = values.put(file, path)
+    else:
+        made = file.create_dataset(path, data=values, track_times=False)
     _put_attribute(made, "unit", unit)
     _put_attribute(made, "description", meaning)
 
@@ -264,8 +392,14 @@ def _put_attribute(place: Any, name: str, value: Any) -> None:
     if not isinstance(value, str):
         place.attrs[name] = value
         return
-    text = layout.truncated(value, _TEXT_BYTES)
+    text = short_text(value).encode()
     place.attrs.create(name, text, dtype=h5py.string_dtype("utf-8", max(1, len(text))))
+
+
+def short_text(text: str) -> str:
+    """What an attribute holds of a text: no zero byte, no half character, and a limited length."""
+    printable = text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "backslashreplace")
+    return printable[:_TEXT_BYTES].decode(errors="ignore")
 
 
 def mean_of(replicas: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -25,8 +25,6 @@ class Process(NamedTuple):
     description: str  # of the column
     vacancies: int = 0  # change of their number in the box by one event; of atoms the opposite
     electrons: int = 0  # that leave through the outer circuit: 1 for an oxidation
-    since_schema: int = 1  # first schema of trajectories with the columns
-    optional: bool = False  # columns without a new schema: a file may lack them
     column_Mg: str = ""
     counter_Mg: int = -1
     description_Mg: str = ""
@@ -43,17 +41,15 @@ _ROWS = (
     Process("emission", "emissions", t.EMISSION, "emitted", t.EMITTED,
             "Vacancies emitted by the reservoir into the top layer, so far", 1),
     Process("closure", "closures", t.CLOSURE, "closures", t.CLOSURES,
-            "Void vacancies closed by creep, so far", -1, since_schema=2),
+            "Void vacancies closed by creep, so far", -1),
     Process("plate", "plates", t.PLATE, "plates", t.PLATES,
-            "Li ions plated from the electrolyte onto the metal, so far", -1, -1, optional=True),
+            "Li ions plated from the electrolyte onto the metal, so far", -1, -1),
     Process("mg_exchange", "mg_exchanges", t.MG_EXCHANGE, "mg_exchanges", t.MG_EXCHANGES,
-            "Exchanges of an Mg with a Li beside it by vacancies not followed, so far",
-            optional=True),
+            "Exchanges of an Mg with a Li beside it by vacancies not followed, so far"),
     Process("push", "pushes", t.PUSH, "pushes", t.PUSHES,
-            "Ions plated where no site was vacant: each pushed a column up by one layer",
-            optional=True),
+            "Ions plated where no site was vacant: each pushed a column up by one layer"),
     Process("push_out", "atoms pushed out", t.PUSH_OUT, "pushed_out", t.PUSHED_OUT,
-            "Atoms that such columns pushed into the reservoir, so far", 1, optional=True),
+            "Atoms that such columns pushed into the reservoir, so far", 1),
 )
 _WITH_MG = {
     "absorption": (t.ABSORBED_MG, "Absorptions that filled the vacancy with Mg, so far"),

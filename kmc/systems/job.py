@@ -85,6 +85,7 @@ class Job:
         self.parameters: dict[str, Any] = {}
         self.constants: dict[str, Any] = {}  # arrays that the file holds once
         self.resolved: dict[str, Any] = {}  # more of what the run used; JSON-able
+        self.record: dict[str, Any] = {}  # more of what the file says of itself; JSON-able
         # Time on the wall after which the run pauses; `resume` goes on.
         self.wall_time_s: float | None = None
         self.check_every: int | None = None  # events between two self-checks, where there are some
@@ -119,6 +120,14 @@ class Job:
         Raises `LookupError`, `TypeError`, `ValueError`: it does not fit.
         """
         raise NotImplementedError
+
+    def compare(self, run: Any) -> None:
+        """Compare what this job computes from with what a run to be continued was computed from.
+
+        - `run`: a `kmc.files.table_run.TableRun`.
+
+        Raises `InputError`: they differ.
+        """
 
     def closing(self, reason: str) -> Iterable[Item]:
         """Rows that exist only because the run pauses or ends here; a resumed run drops them."""
@@ -166,8 +175,8 @@ def carry_out(
     reported only; the caller shows and ends it. The observer is called with every row and the job,
     and ends the run there where it returns True.
     """
-    began = saved = time.monotonic()
-    every_s = _SAVE_EVERY_S
+    began, every_s = time.monotonic(), _SAVE_EVERY_S
+    saved = -math.inf  # the beginning is saved at once: a file that cannot be written is noticed
     reason, last = "", None
     asked = False
 

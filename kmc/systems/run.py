@@ -13,7 +13,7 @@ from kmc.common.progress import Progress
 from kmc.errors import FileFormatError, InputError, KmcError, KmcWarning
 from kmc.files import integrity, table_run
 from kmc.files.check_result import Verification
-from kmc.runfile.kinds import BOX, find_more
+from kmc.runfile.kinds import find_more
 from kmc.runfile.load import dotted, load_run
 from kmc.runfile.run_file import RunFile
 from kmc.systems import SYSTEMS
@@ -120,13 +120,19 @@ def run_to_file(
 
 
 def system_of(path: str | Path) -> System:
-    """The kind of run that a file is of; what is not known is left to the reader of boxes.
+    """The kind of run that a file is of.
 
     Raises `InputError`, `FileFormatError`: there is no such file, or it cannot be read.
     """
     # Kinds of other packages are found with the first question, not at import.
     find_more()
-    return SYSTEMS[integrity.read(Path(path), table_run.kind_of) or BOX]
+    name = integrity.read(Path(path), table_run.kind_of)
+    if name not in SYSTEMS:
+        raise FileFormatError(
+            f"{path} is of a kind {name!r} that this kmc does not know",
+            advice=f"It knows {', '.join(SYSTEMS)}: update kmc, or register the kind first.",
+        )
+    return SYSTEMS[name]
 
 
 def load(path: str | Path) -> Any:
@@ -172,7 +178,8 @@ def resume(
     Raises `InputError`: the file cannot be read or written, the run is finished or still going on,
     or its parameters have changed.
     """
-    return system_of(path).resume(path, progress=progress, check_every=check_every)
+    run = load(path)
+    return run.system.resume(run, progress=progress, check_every=check_every)
 
 
 def extend(path: str | Path, overrides: Mapping[str, Any], **options: Any) -> Any:
@@ -195,28 +202,14 @@ def extend(path: str | Path, overrides: Mapping[str, Any], **options: Any) -> An
 
     Raises `InputError`: as for `resume`; also for other keys, and for an end already reached.
     """
-    return needed(path, "extend")(path, dotted(overrides), **options)
-
-
-def needed(path: str | Path, command: str) -> Any:
-    """What a kind of run does for ``kmc COMMAND``, by the file.
-
-    Raises `InputError`: it has no such command; the message says what to do instead.
-    """
-    try:
-        system = system_of(path)
-    except FileFormatError:
-        if command != "repair":
-            raise
-        system = SYSTEMS[BOX]  # damaged so that its kind cannot be read
-    found = getattr(system, command)
-    if found is None:
-        name = system.load(Path(path)).resolved.get("name", "RUN")
+    run = load(path)
+    system, name = run.system, run.resolved.get("name", "RUN")
+    if system.extend is None:
         raise InputError(
-            f"{path} is {system.noun}, of which there is no kmc {command}",
-            advice=system.advice.get(command, "").format(name=name, path=path),
+            f"{path} is {system.noun}, of which there is no kmc extend",
+            advice=system.advice["extend"].format(name=name, path=path),
         )
-    return found
+    return system.extend(run, dotted(overrides), **options)
 
 
 def verify(path: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Verification:

@@ -47,14 +47,11 @@ class System:
     """
 
     rules: RunKind
-    #: Attribute at the root of its files that states their schema; kinds whose files are tables
-    #: share one, and may have another in files of earlier versions.
-    marker: str
     samples: Table
     prepare: Callable[[RunFile, Progress], Job]  #: the run as a job
     #: ``writer(path, run_file, job)`` records it in a file, in the place of one that is there.
     writer: Callable[[Path, RunFile, Any], Any]
-    load: Callable[[Path], Any]
+    load: Callable[..., Any]  #: of a path, or its datasets alone whose path begins so
     resume: Callable[..., Any]
     verify: Callable[..., Verification]
     #: Pairs of label and text of a run, for `kmc info --all`; JSON-able data, for `--json`.
@@ -76,7 +73,6 @@ class System:
     #: What `kmc export` writes, name → function of a run that gives a pandas table.
     tables: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     extend: Callable[..., Any] | None = None
-    repair: Callable[..., Any] | None = None
     #: ``movie(run, path, frames=…, per_second=…, progress=…)`` saves one; returns its frames.
     movie: Callable[..., int] | None = None
     #: At most eight pairs of the summary, for `kmc info` and after a run.
@@ -86,7 +82,7 @@ class System:
     file_bytes: Callable[[Mapping[str, Any]], float] = lambda tables: math.nan
     more_frames: str = ""  #: which key gives a run more frames, "a larger upscale.frames"
     next: tuple[str, ...] = ()  #: options of ``kmc plot`` to suggest after a run
-    #: "extend" and "repair" → what to do instead where a kind has no such command.
+    #: "extend" → what to do instead where a kind has no such command.
     advice: Mapping[str, str] = field(default_factory=dict)
     checks_itself: bool = False
     #: What its files hold, where they are tables (`kmc.files.table_file`).

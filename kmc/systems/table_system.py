@@ -14,10 +14,9 @@ import numpy as np
 
 import kmc.systems.job as loop
 from kmc.common.catalogue import nearest
-from kmc.common.drawing import drawn
+from kmc.common.formatting import plural
 from kmc.common.progress import Progress, progress_for
-from kmc.errors import InputError
-from kmc.files import table_file
+from kmc.errors import InputError, KmcError
 from kmc.files.check_result import Breach, Verification, falls
 from kmc.files.integrity import H5PY_ERRORS
 from kmc.files.table_file import Tables, TableWriter
@@ -32,7 +31,6 @@ from kmc.systems.system import MONOLAYERS, System
 Checks = Sequence[tuple[str, Callable[[Any], Iterator[Breach]]]]
 _ADVICE = {
     "extend": "Change its run file and run it again: kmc run {name} --force.",
-    "repair": "kmc verify {path} checks it; one that fails is run again: kmc run {name} --force.",
 }
 
 
@@ -64,18 +62,21 @@ def table_system(
     def verify(
         path: str | Path, *, progress: Callable[[int, int], None] | None = None
     ) -> Verification:
-        run = load(Path(path))
+        run = load(Path(path), system)
         n_rows = sum(len(columns["time_s"]) for columns in run.replicas)
-        found = Verification(run.path, run.finished, n_rows, len(run.frames["sample"]))
-        found.checks.append("record, and checksums of all datasets")
+        found = Verification(run.path, run.finished, n_rows, len(run.frame_columns["sample"]))
+        for name in sorted(layout.late & run.datasets.keys()):
+            _read_all(run, name)
+        parts = f"{plural(n_rows, 'sample')} and {plural(found.n_frames, 'frame')}"
+        found.checks.append(f"record, {parts}: checksums of all datasets")
         # A file of an earlier kmc may lack what the checks need; its checksums were compared.
         recomputed = checks if run.is_complete else ()
         return found.after([(claim, partial(check, run)) for claim, check in recomputed], progress)
 
     made: dict[str, Any] = {
-        "marker": table_file.MARKER,
+        "facts": lambda run: run.to_json(),
+        "extend": partial(_extend, ends) if ends else None,
         "samples": layout.samples,
-        "movie": None if drawings else partial(drawn, "save_movie"),
         "tables": {
             "samples": lambda run, **_: run.samples.table,
             **{name: lambda run, _of=name, **_: run.lists[_of].table for name in layout.lists},
@@ -85,23 +86,29 @@ def table_system(
         "headline": next((n for n in layout.samples if n != "time_s"), "time_s"),
         "next": tuple(f"--what {name}" for name in pictures if name == "map"),
     }
-    return System(
+    system: System = System(
         rules=rules,
         layout=layout,
         prepare=prepare,
-        load=load,
+        load=lambda path, only="": load(path, system, only),
         writer=partial(_writer, rules.name, layout),
-        resume=_resume,
-        extend=partial(_extend, ends) if ends else None,
+        resume=go_on,
         verify=verify,
         summary=summary,
-        facts=lambda run: run.to_json(),
         pictures=pictures,
         drawings=drawings,
         advice=_ADVICE | more.pop("advice", {}),
         result=run_class,
         **{**made, **more},
     )
+    return system
+
+
+def _read_all(run: TableRun, path: str) -> None:
+    """Compare a dataset with its checksums, by parts: it may be more than fits into the memory."""
+    step = 1 if path.startswith("frames/") else 2**20
+    for start in range(0, run.datasets[path][1][0], step):
+        run.read(path, slice(start, start + step))
 
 
 # --- what several kinds recompute -----------------------------------------------------------------
@@ -148,53 +155,83 @@ def frames_give(
 # --- running --------------------------------------------------------------------------------------
 
 
-def _resume(
-    path: str | Path,
+def go_on(
+    found: TableRun,
+    run: RunFile | None = None,
+    state: Mapping[str, Any] | None = None,
     *,
     progress: bool | Progress = True,
     check_every: int | None = None,
+    check: Callable[[Any], None] = lambda job: None,
 ) -> Any:
-    """Go on with a run that was interrupted or killed, in place."""
-    path = Path(path)
-    found = load(path)
-    system = found.system
+    """Go on with a run that was interrupted or killed, in place.
+
+    - `run`, `state`: those of the file by default, which must not be at its end then.
+    - `check`: called with the job in that state; may refuse it.
+    """
+    path, system = found.path, found.system
     system.refuse_check(check_every)
-    if found.finished and not found.stop_reason.startswith(BY_THE_CLOCK):
+    name = found.resolved.get("name", "RUN")
+    if run is None and found.finished and not found.stop_reason.startswith(BY_THE_CLOCK):
+        raise InputError(f"{path} is finished: {found.stop_reason}", advice=_beyond(system, found))
+    if set(found.replicas[0]) != set(system.layout.samples):
         raise InputError(
-            f"{path} is finished: {found.stop_reason}", advice="Nothing is left to do."
+            f"{path} was written by kmc {found.kmc_version} with another set of columns, and "
+            "cannot be continued by this version",
+            advice=f"Continue it with that version, or start it again: kmc run {name} --force.",
         )
-    state = found.checkpoint
-    name = found.resolved["name"]
+    state = found.checkpoint if state is None else state
     if state is None:
         raise InputError(
             f"{path} keeps no checkpoint from which this version could go on",
             advice=f"Run it again from its beginning: kmc run {name} --force.",
         )
-    run = restored_run(found.run, path, found.run_file)
+    if run is None:
+        run = restored_run(found.run, path, found.run_file)
     run._name = name  # of the run file, not of this one, which may have been renamed
     bar = progress_for(name, progress)
     with loop.Interruption() as interruption, bar:
         job = system.prepare(run, bar)
-        writer = system.writer(path, run, job)
+        job.check_every = check_every
         # The state is that of another version of the job, or of a file that someone edited: all
-        # that can go wrong in taking it up and going on is refused in words.
+        # that can go wrong in taking it up is refused in words.
         try:
             job.restore(state)
-            writer.go_on_after(found.arrays)
+        except (*H5PY_ERRORS, AssertionError, KmcError) as problem:
+            job.compare(found)  # other settings are the likely reason
+            raise _misfit(found, problem) from problem
+        job.compare(found)
+        check(job)
+        writer = system.writer(path, run, job)
+        try:
+            writer.go_on_after(found, state)
             loop.carry_out(job, writer, bar, interruption)
         except H5PY_ERRORS as problem:
             writer.release()
-            raise InputError(
-                f"{path} cannot be continued: its checkpoint does not fit the run ({problem})",
-                advice=f"Go on with kmc {found.kmc_version}, which wrote it, or start it again: "
-                f"kmc run {name} --force.",
-            ) from problem
-    return load(path)
+            raise _misfit(found, problem) from problem
+    return load(path, system)
+
+
+def _beyond(system: System, found: TableRun) -> str:
+    if system.extend is None:
+        return "Nothing is left to do."
+    return (
+        f"To go on beyond that: kmc extend {found.path} --set KEY=VALUE with a later end, or "
+        "--cycles N for N more passes of the last entry of its protocol."
+    )
+
+
+def _misfit(found: TableRun, problem: Exception) -> InputError:
+    return InputError(
+        f"{found.path} cannot be continued: its checkpoint does not fit the run ({problem})",
+        advice=f"Go on with kmc {found.kmc_version}, which wrote it, or start it again: "
+        f"kmc run {found.resolved.get('name', 'RUN')} --force.",
+    )
 
 
 def _extend(
     ends: Sequence[str],
-    path: str | Path,
+    found: TableRun,
     overrides: Mapping[str, Any],
     *,
     cycles: int = 0,
@@ -207,8 +244,7 @@ def _extend(
     From its beginning, as where its rows and frames stand follows from its end: the file is that of
     a run with the new end, and up to the old one the run is the same.
     """
-    path, origins = Path(path), dict(origins or {})
-    found = load(path)
+    path, origins = found.path, dict(origins or {})
     system, settings = found.system, found.run
     system.refuse_check(check_every)
     for key, value in overrides.items():
@@ -241,4 +277,4 @@ def _writer(kind: str, tables: Tables, path: Path, run: RunFile, job: Job) -> Ta
     resolved = {"run": run.resolved(), "name": run.name, "parameters": job.parameters}
     resolved |= {"facts": job.facts, **job.resolved}
     head = {"system": kind, "run_file": run.text, "resolved": resolved, "seed": run.random.seed}
-    return TableWriter(path, head, tables, job.constants)
+    return TableWriter(path, {**job.record, **head}, tables, job.constants)

@@ -8,9 +8,9 @@ import fake
 import pytest
 
 import kmc
+from kmc import load
 from kmc.analysis.balance import Exchange, exchanges
 from kmc.analysis.summary import summary
-from kmc.files.reader import load
 
 SMALL = {"system.size": [8, 8, 10], "acceleration.max_hops_per_strip_per_site": 3e3}
 

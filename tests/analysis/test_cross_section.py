@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import kmc
+from kmc import load
 from kmc.analysis.cross_section import voids_on_lines
 from kmc.errors import InputError
-from kmc.files.reader import load
 
 BOX = fake.lattice("bcc_100", (20, 12), 10)
 CELL_nm = 0.3506

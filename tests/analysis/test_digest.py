@@ -5,9 +5,9 @@ from __future__ import annotations
 import fake
 import pytest
 
+from kmc import load
 from kmc.analysis.summary import digest
 from kmc.common.conditions import ending
-from kmc.files.reader import load
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kmc import load
 from kmc.analysis import voids
 from kmc.analysis.export import export_surface, export_table, export_xyz, table_of
 from kmc.errors import InputError
 from kmc.files.frame_selection import choose_frames
-from kmc.files.reader import load
 from kmc.files.samples import Frame
 from kmc.model.connectivity import Collector
 

@@ -14,13 +14,12 @@ import pytest
 from cli_calls import call
 from PIL import Image
 
-from kmc import plotting
+from kmc import load, plotting
 from kmc.analysis import segmented_image
 from kmc.analysis.image_files import read_image
 from kmc.analysis.measured import read_measured
 from kmc.analysis.segmented_image import measure_image
 from kmc.errors import InputError, KmcWarning
-from kmc.files.reader import load
 
 pytest.importorskip("skimage")
 

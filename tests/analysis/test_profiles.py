@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import kmc
+from kmc import load
 from kmc.analysis.profiles import vacancies_around_mg
 from kmc.errors import InputError
-from kmc.files.reader import load
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 import kmc
+from kmc import load
 from kmc.analysis.summary import summary
 from kmc.cli.shared import print_panel
-from kmc.files.reader import load
 from kmc.model.parameters import load_parameters
 
 QUIET = {"current": 0.0, "ratio": None, "floor_eV": 0.0}
@@ -66,9 +66,9 @@ def test_inputs_without_a_source_are_named_where_they_act(tmp_path):
 
     text = inputs("a.h5")
     assert text.startswith("from memory, not looked up: exchange_current_density_mA_cm2; assumed:")
-    assert "formation_energy_bulk_eV, formation_energy_L1_eV" in text
+    assert "formation_energy_L1_eV, formation_energy_bulk_eV" in text
     settings["run"]["conditions"]["stack_pressure_MPa"] = 1.0
-    assert "creep_reference_rate_per_s, creep_exponent and creep_activation" in inputs("b.h5")
+    assert "creep_activation_energy_kJ_mol, creep_exponent and creep_reference" in inputs("b.h5")
     settings["run"]["conditions"]["current_density_mA_cm2"] = 0.0
     assert "exchange_current" not in inputs("c.h5")
 

@@ -6,11 +6,11 @@ import fake
 import numpy as np
 import pytest
 
+from kmc import load
 from kmc.analysis import tracking, voids
 from kmc.analysis.history import VoidHistory
 from kmc.analysis.history import voids as history_of
 from kmc.errors import InputError
-from kmc.files.reader import load
 
 CELLS = 20
 BOX = fake.lattice("bcc_100", (CELLS, CELLS), 10)

@@ -12,12 +12,11 @@ from checks import agrees, li_box
 from paired_engines import Setup, random_occupancy
 
 import kmc
+from kmc import load
 from kmc.analysis import displacements as hops
 from kmc.analysis.displacements import Estimate, block_ratio
 from kmc.analysis.transport import diffusion
 from kmc.errors import InputError
-from kmc.files.reader import load
-from kmc.files.writer import TrajectoryWriter
 
 D_VACANCY = 3.506e-8**2 * 2.6e12 * math.exp(-0.055 / (naive.K_B_EV * 298.15))
 
@@ -122,22 +121,18 @@ def at_rest(path, every, *, frames=400, magnesium=0):
     lattice = setup.kmc_lattice()
     occupancy = random_occupancy(lattice.n_sites, np.random.default_rng(2), 1, magnesium)
     site_from, site_to, species, time_s = logged(setup, occupancy, 5, every * frames)
-    with TrajectoryWriter(
-        path,
-        lattice=lattice,
-        run_text=fake.RUN_TEXT,
-        resolved=fake.resolved(lattice, species=("Li", "Mg")),
-        seed=1,
-    ) as writer:
-        now = occupancy.copy()
-        for k in range(every * frames + 1):
-            if k % every == 0:
-                clock = float(time_s[k - 1]) if k else 0.0
-                zero = {"capacity_monolayers": 0.0, "capacity_mAh_cm2": 0.0}
-                writer.append_frame(now, events=k, time_s=clock, **zero)
-            if k < every * frames:
-                now[site_to[k]], now[site_from[k]] = species[k], 0
-        writer.close(finished=True, stop_reason="")
+    writer = fake.writer_of(path, lattice, fake.resolved(lattice, species=("Li", "Mg")))
+    now = occupancy.copy()
+    for k in range(every * frames + 1):
+        if k % every == 0:
+            clock = float(time_s[k - 1]) if k else 0.0
+            at = {"events": k, "time_s": clock}
+            at |= {"capacity_monolayers": 0.0, "capacity_mAh_cm2": 0.0}
+            writer.append_sample(dict.fromkeys(writer.tables.samples, 0) | at)
+            writer.append_frame(occupancy=now, **at)
+        if k < every * frames:
+            now[site_to[k]], now[site_from[k]] = species[k], 0
+    writer.close(finished=True, stop_reason="done")
     return (site_from, site_to, species, time_s), lattice
 
 

@@ -18,7 +18,6 @@ import kmc
 from kmc.campaign.folder import make_folder, open_folder
 from kmc.campaign.plan import read_plan
 from kmc.errors import InputError, KmcError
-from kmc.files.repair import repair
 from kmc.runfile.load import load_run
 from kmc.systems.run import run_to_file
 
@@ -68,7 +67,7 @@ def run_file(tmp_path_factory):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("use", ["verify", "repair", "extend"])
+@pytest.mark.parametrize("use", ["verify", "extend"])
 def test_files_of_a_run(run_file, tmp_path, use):
     chance, content = random.Random(use), run_file.read_bytes()
     path, outcomes = tmp_path / "bad.h5", {"used": 0, "refused": 0}
@@ -77,9 +76,6 @@ def test_files_of_a_run(run_file, tmp_path, use):
         try:
             if use == "verify":
                 kmc.verify(path)
-            elif use == "repair":
-                repair(path, tmp_path / "new.h5", overwrite=True)
-                kmc.load(tmp_path / "new.h5")
             else:
                 changes = {"stop.capacity_monolayers": 0.41, "stop.events": None}
                 kmc.extend(path, changes, progress=False)

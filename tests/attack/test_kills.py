@@ -17,9 +17,9 @@ from killing import KINDS, ROOT, drafts, kill_soon, start
 from same_files import assert_same
 
 import kmc
+from kmc import verify
 from kmc.campaign.folder import open_folder
 from kmc.errors import InputError
-from kmc.systems.electrode.verification.trajectory import verify
 
 pytestmark = pytest.mark.slow
 TIMES = int(os.environ.get("KMC_ATTACK", "1"))

@@ -82,7 +82,7 @@ def killed_while_saving(path: Path, content: bytes, step: str, size: int) -> Non
             outputs.os.replace = end
         else:  # the name is there, and not yet on the disk
             outputs.os.replace = lambda draft, target: (rename(draft, target), end())
-        saving.SavedWhole(path).begin(memoryview(content))
+        saving.SavedWhole(path).save(memoryview(content))
     finally:
         os._exit(8)
 

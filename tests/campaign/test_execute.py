@@ -552,20 +552,16 @@ def interrupt(folder, point, monkeypatch) -> Path:
     """The file of a point whose run was interrupted after its first chunk."""
     from kmc.common.progress import Silent as NoProgress
     from kmc.runfile.load import load_run
+    from kmc.systems import SYSTEMS
     from kmc.systems.electrode import run as simulation
     from kmc.systems.job import Goal, carry_out
 
     part = folder.path / "points" / f"{point.name}.part.h5"
     with monkeypatch.context() as patch:
         patch.setattr(simulation, "_FIRST_CHUNK", 500)
-        begun = simulation.ElectrodeJob(load_run(folder.run_file_path(point)))
-        writer = simulation.TrajectoryWriter(
-            part,
-            lattice=begun.model.lattice,
-            run_text="",
-            resolved=begun.setup.resolved(),
-            seed=point.seed,
-        )
+        run = load_run(folder.run_file_path(point))
+        begun = simulation.ElectrodeJob(run)
+        writer = SYSTEMS["electrode"].writer(part, run, begun)
         after = Goal(lambda: begun.engine.events > 0)
         assert carry_out(begun, writer, NoProgress(), after) == "interrupted"
     return part

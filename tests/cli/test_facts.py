@@ -11,8 +11,8 @@ import fake
 import pytest
 from click.testing import CliRunner
 
+from kmc import load
 from kmc.cli.app import main
-from kmc.files.reader import load
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "trajectory.md").read_text(encoding="utf-8")
 

@@ -11,7 +11,7 @@ import pytest
 from cli_calls import call
 from marks import slow
 
-from kmc.files.reader import load
+from kmc import load
 
 SMALL = ["--set", "system.size=[8, 8, 10]", "--set", "acceleration.max_hops_per_strip_per_site=1e3"]
 
@@ -28,7 +28,7 @@ def test_extend_and_what_it_refuses(folder):
     result = call("resume", "run.h5")
     assert result.exit_code == 2
     assert "run.h5 is finished" in result.output
-    assert "kmc extend FILE --set stop.KEY=VALUE" in result.output
+    assert "kmc extend run.h5 --set KEY=VALUE" in result.output
     result = call("extend", "run.h5")
     assert result.exit_code == 2
     assert "no new end" in result.output

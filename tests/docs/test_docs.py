@@ -18,7 +18,8 @@ from PIL import Image
 
 import kmc
 from kmc.cli import main
-from kmc.files.schema import SCHEMA, SCHEMA_VERSION
+from kmc.files.schema import SCHEMA
+from kmc.files.table_file import SCHEMA_VERSION
 from kmc.model.dft_check import check_rows
 from kmc.model.hamiltonian import LI, MG, calibrate
 from kmc.model.lattice import Lattice
@@ -39,8 +40,6 @@ TITLES = {
     "lattice": "Lattice",
     "record": "Record",
     "checkpoint": "Checkpoint",
-    "totals": "Totals",
-    "": "Attributes of the file",
 }
 
 
@@ -59,7 +58,7 @@ def schema_tables() -> str:
     """The schema as Markdown, one table a group."""
     groups: dict[str, list] = {}
     for entry in SCHEMA:
-        groups.setdefault(re.split(r"[/@]", entry.path)[1], []).append(entry)
+        groups.setdefault(entry.path.split("/")[1], []).append(entry)
     parts = []
     for group, entries in groups.items():
         parts += [f"## {TITLES[group]}", ""]
@@ -71,11 +70,9 @@ def schema_tables() -> str:
                     parts.append(CLASSES)
                 grouped.add(entry.path)
                 continue
-            name = entry.path if "@" not in entry.path else entry.path.replace("@", " @")
-            kind = TYPES.get(entry.dtype, entry.dtype.replace("|S", "bytes "))
-            kind += f"[{entry.shape}]" if entry.shape else ""
+            kind = f"{TYPES[entry.dtype]}[{entry.shape}]"
             kind += f", {entry.unit}" if entry.unit != "1" else ""
-            parts.append(f"| `{name}` | {kind} | {entry.description} |")
+            parts.append(f"| `{entry.path}` | {kind} | {entry.description} |")
         parts.append("")
     return "\n".join(parts)
 
@@ -83,10 +80,7 @@ def schema_tables() -> str:
 def page_with_tables() -> str:
     head, mark, _ = (DOCS / "trajectory.md").read_text(encoding="utf-8").partition(MARK)
     assert mark
-    note = (
-        "Types with shapes and units; counts and shares have the unit 1. A name behind @ is an "
-        "attribute of the group before it."
-    )
+    note = "Types with shapes and units; counts and shares have the unit 1."
     return f"{head}{mark}\n\n{note}\n\n{schema_tables()}"
 
 

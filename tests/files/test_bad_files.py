@@ -24,7 +24,7 @@ from click.testing import CliRunner
 import kmc
 from kmc.cli.app import main
 from kmc.errors import FileFormatError, InputError
-from kmc.files.schema import SCHEMA_VERSION
+from kmc.files.table_file import MARKER, SCHEMA_VERSION
 
 PACKAGE = Path(kmc.__file__).parent
 
@@ -92,7 +92,7 @@ def foreign_hdf5(path, whole):
 def newer(path, whole):
     path.write_bytes(whole)
     with h5py.File(path, "r+") as file:
-        file.attrs["schema_version"] = SCHEMA_VERSION + 1
+        file.attrs[MARKER] = SCHEMA_VERSION + 1
 
 
 def folder(path, whole):
@@ -127,7 +127,8 @@ def sparse(path, whole):
     with path.open("r+b") as file:
         file.write(data)
     with h5py.File(path, "r+") as file:
-        file["samples/time_s"].resize(10**11, axis=0)
+        del file["samples/time_s"]
+        file.create_dataset("samples/time_s", (10**11,), "f8", chunks=(512,))
 
 
 def giant_frames(path, whole):
@@ -217,14 +218,14 @@ BAD = {
     zeros: "not a regular file",
     name_too_long: "File name too long",
     sparse: "states 800000000000 bytes",
-    giant_frames: "states 3000000000000 bytes",
+    giant_frames: "states 1000000000000 bytes",
     external: "is a link",
     external_group: "is a link",
     raw_storage: "in another file",
     virtual: "in another file",
     other_filter: "packed in a way",
     nested: "damaged",
-    wrong_record: "barrier_eV is not a number",
+    wrong_record: "/record fails its checksum",
 }
 
 
@@ -255,22 +256,6 @@ def test_every_command_says_what_is_wrong(bad, kind):
         assert len(done.stderr.splitlines()) <= 2, where
         assert len(done.stderr.replace(path.stem, "")) < 400, where
         assert sorted(path.parent.iterdir()) == before
-
-
-@pytest.mark.parametrize("kind", BAD, ids=lambda kind: kind.__name__)
-def test_repair_saves_or_says_what_is_wrong(bad, kind):
-    path = bad(kind)
-    new = path.parent / "new.h5"
-    done = CliRunner().invoke(main, ["repair", str(path), "-o", str(new)])
-    assert "Traceback" not in done.output
-    if done.exit_code:
-        assert done.exit_code == 2
-        assert BAD[kind] in done.stderr
-        assert len(done.stderr.splitlines()) <= 2
-        assert not new.exists()
-    else:
-        assert "Damaged: " in done.stdout
-        assert CliRunner().invoke(main, ["info", str(new)]).exit_code == 0
 
 
 def test_no_permission(tmp_path, whole, monkeypatch):

@@ -31,7 +31,7 @@ HANGS_S = 300
 _CHILD = """
 import json, os, resource, sys
 import numpy, h5py, kmc
-import kmc.files.checkpoint, kmc.files.repair, kmc.systems.electrode.verification.trajectory
+import kmc.files.checkpoint, kmc.systems.electrode.verification.trajectory
 import kmc.analysis.summary
 from kmc.errors import KmcError
 
@@ -45,19 +45,16 @@ def read():
         frame.occupancy.sum()
 
 def checkpoint():
-    kmc.files.checkpoint.checkpoint_of(kmc.load(path))
+    kmc.load(path).checkpoint
 
 def verify():
     found = kmc.verify(path)
     if not found.passed:
         raise KmcError(str(found.breach))
 
-def repair():
-    kmc.files.repair.repair(path, path + ".new")
-
 for line in sys.stdin:
     path, outcomes = line.rstrip("\\n"), {}
-    for reader in (read, checkpoint, verify, repair):
+    for reader in (read, checkpoint, verify):
         listen, tell = os.pipe()
         child = os.fork()
         if not child:
@@ -111,16 +108,43 @@ def packed(
     return dataset
 
 
+def forged(file, edit):
+    """Change the record, and its checksum with it."""
+    record = json.loads(file["record"][:].tobytes())
+    edit(record)
+    data = json.dumps(record).encode()
+    del file["record"]
+    file["record"] = np.frombuffer(data, np.uint8)
+    file.attrs["record_crc32"] = zlib.crc32(data)
+
+
+def described(file):
+    """Change the record to what the file has now, but for the checksums."""
+
+    def edit(record):
+        for path, entry in record["datasets"].items():
+            entry[:2] = [file[path].dtype.str, list(file[path].shape)]
+            for label in ("unit", "description"):
+                if label not in file[path].attrs:
+                    file[path].attrs.create(label, b"1")
+            entry[4:] = [file[path].attrs[label].decode() for label in ("unit", "description")]
+
+    forged(file, edit)
+
+
 def checkpoint_in_zlib(file):
     body = zeros(4 * 10**9)
     data = struct.pack("<8sQI", b"kmcstate", len(body), zlib.crc32(body)) + body
-    slot = file["checkpoint/end"]
-    slot.resize(len(data), axis=0)
-    slot[:] = np.frombuffer(data, np.uint8)
+    values = np.frombuffer(data, np.uint8)
+    file["checkpoint"] = values
+    entry = ["|u1", [len(data)], [zlib.crc32(data)], len(data)]
+    forged(file, lambda record: record["datasets"].update(checkpoint=entry))
 
 
 def checkpoint_in_gzip(file):
-    packed(file, "checkpoint/end", (4 * 10**9,), "u1", (2**24,))
+    packed(file, "checkpoint", (4 * 10**9,), "u1", (2**24,))
+    entry = ["|u1", [4 * 10**9], [0] * 239, 2**24]
+    forged(file, lambda record: record["datasets"].update(checkpoint=entry))
 
 
 def one_column_under_every_name(file):
@@ -132,25 +156,29 @@ def one_column_under_every_name(file):
     for name in floats[1:]:
         del file[f"samples/{name}"]
         file[f"samples/{name}"] = file[f"samples/{floats[0]}"]
+    described(file)
 
 
 def columns_of_zeros(file):
     for name in list(file["samples"]):
         packed(file, f"samples/{name}", (10**7,), file[f"samples/{name}"].dtype.str, (2**20,))
+    described(file)
 
 
 def as_many_rows_as_there_can_be(file):
     """Just below what is refused by their number."""
     file["padding"] = np.random.default_rng(1).integers(0, 256, 8_000_000, np.uint8)
-    n = (16 * 8_000_000 + 2**25) // (8 * len(file["samples"]))
+    n = (64 * 8_000_000 + 2**28) // (8 * len(file["samples"]))
     for name in list(file["samples"]):
         packed(file, f"samples/{name}", (n,), file[f"samples/{name}"].dtype.str, (n // 4 + 1,))
+    described(file)
 
 
 def record_of_many_objects(file):
     del file["record"]
     text = b'{"kmc_version":' + b"[" + b"[]," * (2**24 // 3 - 20) + b"[]]}"
     file.create_dataset("record", data=np.frombuffer(text, np.uint8), compression="gzip")
+    file.attrs["record_crc32"] = zlib.crc32(text)
 
 
 def record_of_gigabytes(file):
@@ -187,35 +215,33 @@ def packed_twice(file):
 
 def giant_box(file):
     """A box of a billion sites, in a record that says so too."""
-    import fuzz
-
-    record = json.loads(file["record"][:].tobytes())
-    record["lattice"]["cells"], record["lattice"]["layers"] = [10**4, 10**4], 10
-    fuzz.replace_record(file, record)
     n = 10**9
     packed(file, "lattice/layer", (n,), "i4", (2**22,))
     del file["frames/occupancy"]
     file.create_dataset("frames/occupancy", (3, n), "u1", chunks=(1, n), compression="gzip")
+    described(file)
+    forged(file, lambda record: record["lattice"].update(cells=[10**4, 10**4], layers=10))
 
 
 def lattice_of_gigabytes(file):
     packed(file, "lattice/positions_A", (10**8, 3), "f8", (2**18, 3))
+    described(file)
 
 
 BOMBS = {
     checkpoint_in_zlib: "",
     checkpoint_in_gzip: "",
-    one_column_under_every_name: "gives one column several names",
-    columns_of_zeros: "/samples states",
-    as_many_rows_as_there_can_be: "fail their checksum",
-    record_of_many_objects: "is damaged: record.kmc_version is not text",
+    one_column_under_every_name: "it states",
+    columns_of_zeros: "it states",
+    as_many_rows_as_there_can_be: "",
+    record_of_many_objects: "",
     record_of_gigabytes: "/record states 2400000000 bytes",
     record_in_one_piece: "packed in pieces",
-    piece_that_holds_more: "a piece of /record holds more than",
+    piece_that_holds_more: "a piece of record holds more than",
     frame_that_holds_more: "holds more than",
     packed_twice: "is packed in a way",
-    giant_box: "more than a file of its size can hold",
-    lattice_of_gigabytes: "has shape",
+    giant_box: "",
+    lattice_of_gigabytes: "",
 }
 
 

@@ -1,4 +1,4 @@
-"""The samples of a file of tables alone: the same numbers as a whole reading, and the same care."""
+"""The samples of a file alone: the same numbers as a whole reading, and the same care."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ import pytest
 
 import kmc
 from kmc.errors import FileFormatError, InputError
-from kmc.files.table_run import read_samples
+from kmc.systems.run import system_of
+
+
+def read_samples(path):
+    return system_of(path).load(path, "samples/")
 
 
 def test_samples_are_those_of_a_whole_reading(tmp_path):
@@ -27,8 +31,9 @@ def test_samples_are_those_of_a_whole_reading(tmp_path):
         assert np.array_equal(found.samples[name], values, equal_nan=True)
 
 
-def test_a_box_of_atoms_has_another_layout(tmp_path):
-    assert read_samples(fake.write(tmp_path / "box.h5")) is None
+def test_samples_of_a_box(tmp_path):
+    path = fake.write(tmp_path / "box.h5")
+    assert read_samples(path).to_dataframe().equals(kmc.load(path).to_dataframe())
 
 
 @pytest.mark.parametrize("damage", ["value", "link", "length"])

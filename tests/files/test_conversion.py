@@ -8,9 +8,9 @@ import fake
 import numpy as np
 import pytest
 
+from kmc import load
 from kmc.errors import InputError
 from kmc.files.check_result import Verification
-from kmc.files.reader import load
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,12 @@ import sys
 import pytest
 from power import Disk
 
+from kmc import load, verify
 from kmc.campaign.folder import make_folder
 from kmc.campaign.plan import read_plan
 from kmc.common.outputs import replacing
-from kmc.files.reader import load
 from kmc.runfile.load import load_run
-from kmc.systems.electrode import resume
-from kmc.systems.electrode.verification.trajectory import verify
+from kmc.systems import run as resume
 from kmc.systems.run import run_to_file
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")

@@ -8,10 +8,9 @@ import types
 import fake
 import pytest
 
-from kmc import plotting
+from kmc import load, plotting
 from kmc.common import progress
 from kmc.errors import InputError
-from kmc.files.reader import load
 
 pytest.importorskip("ipywidgets")
 

@@ -19,10 +19,9 @@ from matplotlib.text import Text
 from PIL import Image
 
 import kmc
-from kmc import plotting
+from kmc import load, plotting
 from kmc.analysis import voids
 from kmc.errors import InputError, KmcError
-from kmc.files.reader import load
 from kmc.plotting import maps, save_movie, section_panels, style
 
 BULK = fake.lattice(cells=(6, 6), layers=12, boundary="periodic")

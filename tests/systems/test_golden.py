@@ -90,6 +90,7 @@ def numbers(path: Path) -> dict[str, np.ndarray]:
 
     def take(name, place):
         left_out = name in ("record", "resolved", "run_file") or name.startswith("checkpoint")
+        left_out |= name.endswith("/crc32")  # of the rows and frames of boxes of earlier versions
         if isinstance(place, h5py.Dataset) and not left_out:
             found[name] = place[()]
 
@@ -149,7 +150,10 @@ def settings_and_state(path: Path) -> dict:
     """
     with h5py.File(path, "r") as file:
         resolved = json.loads(file["record"][()].tobytes())["resolved"]
-        state = unpack(file["checkpoint/end"][()].tobytes())
+        old = isinstance(file["checkpoint"], h5py.Group)
+        state = unpack(file["checkpoint/end" if old else "checkpoint"][()].tobytes())
+        state = {key: value for key, value in state.items() if not key.startswith("crc_")}
+        state["recorded"] = state["recorded"][:2]  # observations at rest came later
     values = {k: v["value"] for k, v in resolved["parameters"].items() if k not in RETIRED}
     return {"hamiltonian": resolved["hamiltonian"], "values": values, "state": json_safe(state)}
 

@@ -23,7 +23,7 @@ from kmc.common.json_files import json_safe
 from kmc.common.threads import cores
 from kmc.common.units import A_per_um
 from kmc.errors import KmcError
-from kmc.files.reader import load
+from kmc.systems.run import load
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,15 +14,14 @@ from kmc.common.drawing import drawn
 from kmc.common.json_files import json_safe
 from kmc.common.outputs import PICTURES
 from kmc.common.units import A_per_nm
-from kmc.files import reader, schema
-from kmc.files import repair as saving
 from kmc.files.reader import Trajectory
+from kmc.files.schema import TABLES
 from kmc.runfile.kinds import BOX, KINDS
 from kmc.systems.electrode import cost
-from kmc.systems.electrode import resume as resuming
-from kmc.systems.electrode import run as running
-from kmc.systems.electrode.verification import trajectory as verification
-from kmc.systems.system import System
+from kmc.systems.electrode.resume import extend
+from kmc.systems.electrode.run import ElectrodeJob
+from kmc.systems.electrode.verification.trajectory import CHECKS
+from kmc.systems.table_system import table_system
 
 DERIVED = {
     "hops_per_strip": ("1", "Hops per stripped atom, so far"),
@@ -116,22 +115,19 @@ def facts(trajectory: Trajectory) -> dict[str, Any]:
     )
 
 
-ELECTRODE = System(
-    rules=KINDS[BOX],
-    marker="schema_version",
-    samples={entry.name: (entry.unit, entry.description) for entry in schema.SAMPLE_COLUMNS},
-    prepare=lambda run, progress: running.ElectrodeJob(run),
-    writer=running.writer,
+ELECTRODE = table_system(
+    KINDS[BOX],
+    TABLES,
+    lambda run, progress: ElectrodeJob(run),
+    CHECKS,
+    summary,
+    PICTURES,
+    run_class=Trajectory,
     checks_itself=True,
-    load=reader.load,
-    resume=resuming.resume,
-    extend=resuming.extend,
-    repair=saving.repair,
-    verify=verification.verify,
-    summary=summary,
+    extend=extend,
     digest=digest,
     facts=facts,
-    pictures=PICTURES,
+    headline="contact_fraction",
     derived=derived,
     derived_columns=DERIVED,
     tables={name: partial(export.table_of, what=name) for name in ("samples", "voids", "events")},

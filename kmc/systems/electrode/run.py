@@ -1,23 +1,29 @@
-"""A run: from a checked run file to a trajectory on disk."""
+"""The run of a box of atoms as a job: what it records, and when."""
 
 from __future__ import annotations
 
+import json
 import math
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from pathlib import Path
+from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from kmc.errors import KmcError
-from kmc.files import checkpoint, schema
+from kmc.common.provenance import collect, numerical_versions
+from kmc.common.version import __version__
+from kmc.errors import InputError, KmcError, KmcWarning
 from kmc.files.record import check_layout
-from kmc.files.writer import TrajectoryWriter
+from kmc.files.schema import FRAME_COLUMNS
 from kmc.kernels import loop, tables
 from kmc.kernels.jit import reported_compilation
 from kmc.model.initial.composition import initial_occupancy
+from kmc.model.lattice import Lattice
+from kmc.model.quantities import RETIRED
 from kmc.runfile.load import RunFile
 from kmc.systems.electrode import snapshot
 from kmc.systems.electrode.engine import UNLIMITED, Engine
@@ -42,24 +48,18 @@ class ElectrodeJob(Job):
     """One run: the model, the running configuration, and when to record and to stop.
 
     - `run`: a checked run file (`kmc.runfile.load.load_run`).
-    - `state`: earlier result of `state`: the run continues from it, or ends at once where it had
-      ended.
     - `check_every`: interval in events at which the state is compared with one rebuilt from
       scratch.
-
-    Raises `KmcError`: the state does not fit the run.
     """
 
     goes_on_after_its_end = True
 
-    def __init__(
-        self, run: RunFile, *, state: checkpoint.Table | None = None, check_every: int | None = None
-    ):
+    def __init__(self, run: RunFile, *, check_every: int | None = None):
         super().__init__()
         self.run_file = run
         self.check_every = check_every
         self.wall_time_s = run.stop.wall_time_s
-        self.restored = state
+        self._restored: Mapping[str, Any] | None = None  # the state that was taken up
         self._began: float | None = None
         self._loaded: tuple[float, int] | None = None  # time and events after the first chunk
         self._chunk = _FIRST_CHUNK
@@ -69,38 +69,54 @@ class ElectrodeJob(Job):
         self._next_check: int = UNLIMITED
         self._check_s = math.inf  # duration of the last check
         # A stream each: more flaws, or another map, must not change the events' random numbers.
-        start, events, for_flaws, for_map = np.random.SeedSequence(run.random.seed).spawn(4)
+        seeds = np.random.SeedSequence(run.random.seed).spawn(4)
+        self._start_seed, self._events_seed, for_flaws, for_map = seeds
         self.setup = set_up(run, for_flaws, for_map)
         self.model = self.setup.model
-        if state is None:
-            system = run.system
-            occupancy = initial_occupancy(
-                self.model,
-                np.random.default_rng(start),
-                vacancy_fraction=system.vacancy_fraction,
-                mg_fraction=system.mg_fraction,
-                mg_coverage_L1=system.mg_coverage_L1,
-                flaws=self.setup.flaws.sites,
-            )
-            self.engine = Engine(self.model, occupancy, np.random.default_rng(events))
-            self._enter(first_beginning(run))
-            self._start_vacant_L1 = self.engine.count(tables.VACANT_L1)
-        else:
-            # Rebuilt from the run file and compared with the state, so that an edited file or
-            # another parameter set is refused instead of continued.
-            check_layout(state, _STATE, "state")
-            check_layout([*(state["ended"] or ())][:1], [(str,)], "state.ended")
-            self.phase = Phase(run, self.model, Beginning(**state["phase"]))
-            self.engine = snapshot.restore(self.setup.models[self.phase.temperature_K], state)
-            self.phase.label(self.engine)
-            recorders, passed = self.phase.recorders, state["recorded"]
-            if len(passed) not in (2, len(recorders)):  # earlier versions know of no observations
-                raise KmcError("the checkpoint does not fit the run: state.recorded")
-            for recorder, number in zip(recorders, passed, strict=False):
-                recorder.passed = number
-            self._start_vacant_L1 = state["start_vacant_L1"]
+        self.resolved = self.setup.resolved()
+        self.parameters = self.resolved["parameters"]
+        interphase = self.setup.interphase
+        chemistry = None if interphase is None else interphase.chemistry
+        self.constants, self.record = of_lattice(self.model.lattice, chemistry)
 
-    def state(self) -> checkpoint.Table:
+    @cached_property
+    def engine(self) -> Engine:
+        """The running configuration; at the beginning the initial one."""
+        system = self.run_file.system
+        occupancy = initial_occupancy(
+            self.model,
+            np.random.default_rng(self._start_seed),
+            vacancy_fraction=system.vacancy_fraction,
+            mg_fraction=system.mg_fraction,
+            mg_coverage_L1=system.mg_coverage_L1,
+            flaws=self.setup.flaws.sites,
+        )
+        return Engine(self.model, occupancy, np.random.default_rng(self._events_seed))
+
+    @cached_property
+    def phase(self) -> Phase:
+        """The phase of the run that is going on."""
+        phase = self._phase_of(first_beginning(self.run_file))
+        self._start_vacant_L1 = self.engine.count(tables.VACANT_L1)
+        return phase
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        # Rebuilt from the run file and compared with the state, so that an edited file or
+        # another parameter set is refused instead of continued.
+        check_layout(state, _STATE, "state")
+        check_layout([*(state["ended"] or ())][:1], [(str,)], "state.ended")
+        self._restored = state
+        self.phase = Phase(self.run_file, self.model, Beginning(**state["phase"]))
+        self.engine = snapshot.restore(self.setup.models[self.phase.temperature_K], dict(state))
+        self.phase.label(self.engine)
+        recorders, passed = self.phase.recorders, state["recorded"]
+        if len(passed) not in (2, len(recorders)):  # earlier versions know of no observations
+            raise KmcError("state.recorded is of another run")
+        for recorder, number in zip(recorders, passed, strict=False):
+            recorder.passed = number
+        self._start_vacant_L1 = state["start_vacant_L1"]
+
+    def state(self) -> dict[str, Any]:
         """Everything needed to continue from here; at the end of a run also why it ended, whether a
         sample and a frame were due there, and why its last phase ended."""
         return {
@@ -115,13 +131,13 @@ class ElectrodeJob(Job):
     def advance(self) -> Iterator[Item]:
         """A chunk of events, or up to the next sample, frame, stop or self-check."""
         if self._began is None:
-            self._began = time.monotonic()
+            self._began, _ = time.monotonic(), self.phase  # its current flows from the first row on
             self._next_check = self.engine.count(tables.EVENTS) + (self.check_every or UNLIMITED)
-            if self.restored is None:
+            if self._restored is None:
                 yield from self._record(sample=True, frame=True)
                 return
-            if self.restored["ended"]:
-                ended = self.restored["ended"]
+            if self._restored["ended"]:
+                ended = self._restored["ended"]
                 _, self._sample, self._frame, *reached = ended
                 following = self.phase.next(self.engine, reached[0]) if any(reached) else None
                 if following is None:  # killed between the last checkpoint and the end of the file
@@ -196,6 +212,27 @@ class ElectrodeJob(Job):
         due = self.engine.count(tables.EVENTS) >= self._next_check
         return self._check_s if due else 0.0
 
+    def compare(self, run: Any) -> None:
+        if np.any(self.constants["chemistry"] != run.chemistry):
+            raise InputError(
+                f"{run.path} cannot be continued: its map of interface chemistries has changed "
+                "since the run began",
+                advice="Restore the mask.",
+            )
+        now, then = (
+            {**settings, "parameters": _numbers(settings.get("parameters", {}), self.run_file)}
+            for settings in (self.resolved, run.resolved)
+        )
+        # The end of a run may have changed; what its events are computed from may not.
+        for key in sorted((now.keys() | then.keys()) - {"run", "name", "facts"}):
+            if difference := _difference(now.get(key), then.get(key), key):
+                raise InputError(
+                    f"{run.path} cannot be continued: {difference}",
+                    advice="Restore the parameter file, or use the version of kmc that wrote the "
+                    f"trajectory ({run.kmc_version}).",
+                )
+        self.record["provenance"] = _continued(run)
+
     def _limits(self) -> dict[str, Any]:
         """Limits of the event loop, to stop or to record."""
         limits: dict[str, Any] = dict(self.phase.ends.limits)
@@ -223,9 +260,13 @@ class ElectrodeJob(Job):
 
     def _enter(self, beginning: Beginning) -> None:
         """Begin a phase."""
-        self.phase = Phase(self.run_file, self.model, beginning)
-        self.engine.set_model(self.setup.models[self.phase.temperature_K])
-        self.phase.enter(self.engine)
+        self.phase = self._phase_of(beginning)
+
+    def _phase_of(self, beginning: Beginning) -> Phase:
+        phase = Phase(self.run_file, self.model, beginning)
+        self.engine.set_model(self.setup.models[phase.temperature_K])
+        phase.enter(self.engine)
+        return phase
 
     def _record(self, *, sample: bool, frame: bool) -> Iterator[Item]:
         """A sample and a frame of the present state, as wanted."""
@@ -239,7 +280,8 @@ class ElectrodeJob(Job):
             self.engine.begin_row()
             yield Row(row)
         if frame:
-            at = {entry.name: row[entry.name] for entry in schema.FRAME_COLUMNS}
+            at: dict[str, Any] = {name: np.float64(row[name]) for name in FRAME_COLUMNS}
+            at["events"] = np.int64(row["events"])
             yield Frame({"occupancy": self.engine.occupancy(), **at})
 
     def progress(self) -> tuple[float, str] | None:
@@ -270,15 +312,70 @@ def _next_chunk(chunk: int, seconds: float) -> int:
     return max(1000, int(chunk * min(4.0, max(0.25, _CHUNK_S / max(seconds, 1e-6)))))
 
 
-def writer(path: Path, run: RunFile, simulation: ElectrodeJob) -> TrajectoryWriter:
-    """The file of a run, in the place of one that is there."""
-    interphase = simulation.setup.interphase
-    return TrajectoryWriter(
-        path,
-        lattice=simulation.model.lattice,
-        chemistry=None if interphase is None else interphase.chemistry,
-        run_text=run.text,
-        resolved=simulation.setup.resolved(),
-        seed=run.random.seed,
-        overwrite=True,
-    )
+def of_lattice(
+    lattice: Lattice, chemistry: np.ndarray | None = None
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Arrays and the part of the record that a file has of its box, and where it came from.
+
+    - `chemistry`: that of each L1 site, shape (sites_per_layer,); None where there is one, 0.
+    """
+    one = np.zeros(lattice.sites_per_layer, np.uint8)
+    arrays = {
+        "positions_A": lattice.positions_A,
+        "layer": lattice.layer.astype(np.int32),
+        "chemistry": one if chemistry is None else chemistry.astype(np.uint8),
+    }
+    box = {
+        "name": lattice.name,
+        "boundary": lattice.boundary,
+        "cells": list(lattice.cells),
+        "layers": lattice.layers,
+        "lattice_parameter_A": lattice.lattice_parameter_A,
+        "box_A": lattice.box_A.tolist(),
+    }
+    return arrays, {"provenance": collect(), "lattice": box}
+
+
+def _continued(run: Any) -> dict[str, str]:
+    """Provenance of a run that goes on; warns where it may differ in the last bits."""
+    provenance = dict(run.provenance)
+    times = int(provenance.get("continued", "0").split()[0]) + 1
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    provenance["continued"] = f"{times} times, last by kmc {__version__} at {now}"
+    before = provenance.get("continued_with", numerical_versions(provenance))
+    versions = numerical_versions(collect())
+    if versions != before:
+        provenance["continued_with"] = versions
+        warnings.warn(
+            f"{run.path} was written with {before} and is continued with {versions}: it may differ "
+            "in the last bits from an uninterrupted run",
+            KmcWarning,
+            stacklevel=2,
+        )
+    return provenance
+
+
+def _numbers(parameters: dict[str, dict], run: RunFile) -> dict[str, dict]:
+    """Values and units of parameters: a note that is reworded leaves a run what it is.
+
+    Only creep asked for the quantities that are gone; without pressure nothing creeps.
+    """
+    steps = (planned.step.stack_pressure_MPa for planned in run.protocol.plan)
+    pressed = bool(run.conditions.stack_pressure_MPa or any(steps))
+    return {
+        key: {part: table.get(part) for part in ("value", "unit")}
+        for key, table in parameters.items()
+        if pressed or key not in RETIRED
+    }
+
+
+def _difference(now: Any, then: Any, name: str) -> str:
+    """The first value that has changed since the run began; empty if there is none."""
+    if isinstance(now, dict) and isinstance(then, dict):
+        for key in sorted(now.keys() | then.keys()):
+            if found := _difference(now.get(key), then.get(key), f"{name}.{key}"):
+                return found
+        return ""
+    # As JSON, in which the file has it: tuples are lists there, and NaN equals itself.
+    same = json.dumps(now, sort_keys=True) == json.dumps(then, sort_keys=True)
+    return "" if same else f"{name} was {then} when the run began and is {now} now"

@@ -19,7 +19,6 @@ import numpy as np
 from kmc.analysis import voids
 from kmc.common.progress import Silent
 from kmc.errors import InputError
-from kmc.files.checkpoint import Table
 from kmc.files.samples import Named, Samples
 from kmc.files.schema import SAMPLE_COLUMNS
 from kmc.kernels import tables
@@ -134,7 +133,7 @@ class Simulation(runs.ElectrodeJob, BoxView):
     overrides : mapping, optional
         ``{"section.key": value}`` as for `kmc.run`.
     state : optional
-        Earlier state of the run, see `kmc.systems.electrode.run.ElectrodeJob`.
+        Earlier state of the run, as ``state()`` returned it.
     check_every : int, optional
         Interval in events at which the state is compared with one rebuilt from scratch.
 
@@ -171,10 +170,13 @@ class Simulation(runs.ElectrodeJob, BoxView):
         run: Runnable,
         overrides: Mapping[str, Any] | None = None,
         *,
-        state: Table | None = None,
+        state: Mapping[str, Any] | None = None,
         check_every: int | None = None,
     ):
-        super().__init__(_run_file(run, overrides), state=state, check_every=check_every)
+        super().__init__(_run_file(run, overrides), check_every=check_every)
+        if state is not None:
+            self.restore(state)
+        _ = self.phase  # so that the box can be looked at before the first step
         self.stop_reason = ""
         self._memory = Memory()
 

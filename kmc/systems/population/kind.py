@@ -88,7 +88,6 @@ POPULATION = table_system(
     PICTURES,
     digest=PopulationRun.digest,
     run_class=PopulationRun,
-    marker="population_schema",  # of files of earlier versions
     complete=complete,
     samples={**TABLES.samples, "capacity_monolayers": ("1", "Charge in layers of atoms")},
     columns=columns,

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kmc import load
 from kmc.analysis.summary import summary
 from kmc.errors import InputError
-from kmc.files.reader import load
 from kmc.model.interphase import INTERFACE_KEYS
 from kmc.runfile.load import load_run
 from kmc.systems.electrode.run import ElectrodeJob

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from kmc import load
 from kmc.cli.app import main
 from kmc.common import provenance
 from kmc.errors import KmcError, KmcWarning
-from kmc.files.checkpoint import checkpoint_of
-from kmc.files.reader import load
+from kmc.files.table_file import TableWriter
 from kmc.runfile.load import load_run
-from kmc.systems.electrode import resume, run, snapshot
+from kmc.systems import run as resume
+from kmc.systems.electrode import run, snapshot
 from kmc.systems.run import run_to_file
 
 SMALL = {
@@ -66,7 +67,7 @@ def test_all_is_on_the_disk_before_a_check(tmp_path, monkeypatch):
     differences = snapshot.differences
 
     def look(engine):
-        state = checkpoint_of(load(path))
+        state = load(path).checkpoint
         at = None if state is None else state["attempts"]
         behind.append(at == engine.count(run.tables.ATTEMPTS))
         return differences(engine)
@@ -86,7 +87,7 @@ def test_a_long_check_is_expected_after_the_first(tmp_path, monkeypatch):
     """Clock and checks are simulated: chunks take 1 s and checks 26 s."""
     now, flushes, lost = [0.0], [0.0], []
     monkeypatch.setattr(run.time, "monotonic", lambda: now[0])
-    advance, flush = run.Engine.advance, run.TrajectoryWriter.flush
+    advance, flush = run.Engine.advance, TableWriter.flush
 
     def slow_advance(self, **limits):
         now[0] += 1.0
@@ -104,7 +105,7 @@ def test_a_long_check_is_expected_after_the_first(tmp_path, monkeypatch):
         return []
 
     monkeypatch.setattr(run.Engine, "advance", slow_advance)
-    monkeypatch.setattr(run.TrajectoryWriter, "flush", noted_flush)
+    monkeypatch.setattr(TableWriter, "flush", noted_flush)
     monkeypatch.setattr(snapshot, "differences", slow_check)
     monkeypatch.setattr(run, "_FIRST_CHUNK", 100)
     monkeypatch.setattr(run, "_next_chunk", lambda *_: 100)
@@ -130,7 +131,7 @@ def of_yesterday(tmp_path, monkeypatch):
     """A run begun under another numpy."""
     path = tmp_path / "run.h5"
     collect = provenance.collect
-    for module in ("kmc.common.provenance", "kmc.files.file.provenance"):
+    for module in ("kmc.common.provenance", "kmc.systems.electrode.run"):
         monkeypatch.setattr(f"{module}.collect", lambda: collect() | {"numpy": "1.0.0"})
     run_to_file(load_run("strip_li", {**SMALL, "stop.wall_time_s": 1e-9}), path, progress=False)
     monkeypatch.undo()

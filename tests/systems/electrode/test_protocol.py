@@ -20,10 +20,9 @@ from kmc.model.electrochemistry import Drive
 from kmc.runfile.load import checked_run, load_run, restored_run
 from kmc.runfile.protocol import blocks_of, plan_of
 from kmc.systems.electrode.engine import Engine
-from kmc.systems.electrode.resume import extend, resume
 from kmc.systems.electrode.run import ElectrodeJob
 from kmc.systems.electrode.snapshot import differences
-from kmc.systems.run import run_to_file
+from kmc.systems.run import extend, resume, run_to_file
 
 TEXT = """
 [system]

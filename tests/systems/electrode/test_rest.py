@@ -119,7 +119,7 @@ def test_impossible_rests_are_refused(overrides, said):
 
 
 def test_ripening_needs_a_rest(tmp_path):
-    from kmc.files.reader import load
+    from kmc import load
 
     with pytest.raises(InputError, match="no rest with two frames"):
         ripening.measure(load(fake.write(tmp_path / "t.h5")))

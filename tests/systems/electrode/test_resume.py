@@ -8,23 +8,22 @@ import signal
 import sys
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 from marks import slow, slow_but
 from same_files import assert_same
+from table_files import edited
 
+from kmc import load
 from kmc.common.progress import Silent
 from kmc.errors import InputError
 from kmc.files import checkpoint
-from kmc.files.checkpoint import checkpoint_of
-from kmc.files.reader import load
-from kmc.files.saving import SavedWhole
-from kmc.files.writer import TrajectoryWriter
+from kmc.files.saving import SavedWhole, WriteLock
+from kmc.files.table_file import TableWriter
 from kmc.runfile.load import load_run
-from kmc.systems import job, system
-from kmc.systems.electrode import resume, run
-from kmc.systems.electrode.run import ElectrodeJob
+from kmc.systems import job, system, table_system
+from kmc.systems import run as resume
+from kmc.systems.electrode import run
 from kmc.systems.run import run_to_file
 
 BASE = {
@@ -110,7 +109,7 @@ def run_in_pieces(monkeypatch, kind, path, chance) -> int:
 
     interruption = None
     monkeypatch.setattr(job, "Interruption", Captured)
-    for module in (system, resume):
+    for module in (system, table_system):
         monkeypatch.setattr(module, "progress_for", progress_for)
     trajectory = run_to_file(load_run(*KINDS[kind]), path)
     while not trajectory.finished:
@@ -167,9 +166,7 @@ def test_killed_between_the_end_and_saying_so(whole, tmp_path, monkeypatch):
     """The end is on the disk as a checkpoint before the file is marked as finished."""
     base, overrides = KINDS["li"]
     path = tmp_path / "killed.h5"
-    monkeypatch.setattr(
-        run.TrajectoryWriter, "close", lambda self, checkpoint, **_: self.flush(checkpoint)
-    )
+    monkeypatch.setattr(TableWriter, "close", lambda self, checkpoint, **_: self.flush(checkpoint))
     run_to_file(load_run(base, overrides), path, progress=False)
     monkeypatch.undo()
     assert not load(path).finished
@@ -178,36 +175,14 @@ def test_killed_between_the_end_and_saying_so(whole, tmp_path, monkeypatch):
     assert_same(path, whole("li"))
 
 
-def test_killed_before_the_first_checkpoint(whole, tmp_path):
-    """Then the run begins again, from the settings and the seed in the file."""
+def test_two_processes_do_not_write_one_file(whole, tmp_path, monkeypatch):
     run_file = load_run(*KINDS["li"])
-    begun = ElectrodeJob(run_file)
-    path = tmp_path / "early.h5"
-    TrajectoryWriter(
-        path,
-        lattice=begun.model.lattice,
-        run_text=run_file.text,
-        resolved=begun.setup.resolved(),
-        seed=run_file.random.seed,
-    )._release()
-    resume.resume(path, progress=False)
-    assert_same(path, whole("li"))
-
-
-def test_two_processes_do_not_write_one_file(whole, tmp_path):
-    run_file = load_run(*KINDS["li"])
-    begun = ElectrodeJob(run_file)
     path = tmp_path / "busy.h5"
-    writer = TrajectoryWriter(
-        path,
-        lattice=begun.model.lattice,
-        run_text=run_file.text,
-        resolved=begun.setup.resolved(),
-        seed=run_file.random.seed,
-    )
+    run_to_file(run_file, path, progress=False, observer=lambda *_: True)
+    lock = WriteLock(path)
     with pytest.raises(InputError, match="being written by another process"):
         resume.resume(path)
-    writer.close(finished=False, stop_reason="interrupted")
+    lock.release()
     resume.resume(path, progress=False)
     assert_same(path, whole("li"))
 
@@ -248,12 +223,9 @@ def test_another_parameter_set_is_not_mixed_in(tmp_path):
 def test_a_checkpoint_that_makes_no_sense_is_refused(whole, tmp_path, change):
     path = tmp_path / "odd.h5"
     path.write_bytes(whole("li").read_bytes())
-    with h5py.File(path, "r+") as file:
-        slot = file["checkpoint/end"]
-        state = checkpoint.unpack(slot[:].tobytes())
-        data = np.frombuffer(checkpoint.pack(state | change), np.uint8)
-        slot.resize(data.size, axis=0)
-        slot[:] = data
+    with edited(path) as file:
+        state = checkpoint.unpack(file["checkpoint"].tobytes())
+        file["checkpoint"] = np.frombuffer(checkpoint.pack(state | change), np.uint8)
     before = path.read_bytes()
     with pytest.raises(InputError, match="checkpoint does not fit the run"):
         resume.extend(path, {"stop.capacity_monolayers": 2.0}, progress=False)
@@ -320,7 +292,7 @@ def until_killed(path, kill_after: int, calls: int) -> int:
 
 def _run_and_die(path, kill_after: int, calls: int) -> None:
     left = {"checkpoints": kill_after, "calls": calls}
-    flush = TrajectoryWriter.flush
+    flush = TableWriter.flush
 
     def die(frame, event, argument):
         left["calls"] -= 1
@@ -333,7 +305,7 @@ def _run_and_die(path, kill_after: int, calls: int) -> None:
         if left["checkpoints"] == 0:
             sys.setprofile(die)
 
-    TrajectoryWriter.flush = counted
+    TableWriter.flush = counted
     job._SAVE_EVERY_S, job._SAVING_SHARE = 0.0, 1e9
     run._next_chunk = lambda *_: 20_000
     if path.exists():
@@ -344,7 +316,7 @@ def _run_and_die(path, kill_after: int, calls: int) -> None:
 
 def position(path) -> int:
     """How far the run is that would go on from this file, in attempts; 0 for its beginning."""
-    state = checkpoint_of(load(path))
+    state = load(path).checkpoint
     return state["attempts"] if state else 0
 
 

@@ -21,7 +21,7 @@ import kmc
 from kmc.cli.app import main
 from kmc.common.units import E_C, K_B_eV
 from kmc.errors import InputError
-from kmc.files.writer import TrajectoryWriter
+from kmc.files.table_file import TableWriter
 from kmc.kernels import tables
 from kmc.runfile.load import load_run, restored_run
 from kmc.systems.electrode.engine import Engine
@@ -364,7 +364,7 @@ def test_an_interrupted_run_leaves_a_readable_file_that_says_so(tmp_path, number
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("where", "name"),
-    [(ElectrodeJob, "__init__"), (TrajectoryWriter, "__init__"), (Engine, "advance")],
+    [(ElectrodeJob, "__init__"), (TableWriter, "__init__"), (Engine, "advance")],
 )
 def test_ctrl_c_while_the_run_is_being_prepared_is_not_lost(tmp_path, monkeypatch, where, name):
     """Before the model is made, before the file is, and before the loop is compiled or loaded."""

@@ -128,7 +128,7 @@ def test_a_difference_stops_the_run(tmp_path, monkeypatch):
     with pytest.raises(KmcError, match=r"self-check after 3000 events: .* energy: 1 in the run"):
         run_to_file(run, path, progress=False, check_every=1000)
     assert checks == [1000, 2000, 3000]
-    from kmc.files.reader import load
+    from kmc import load
 
     assert not load(path).finished
 

@@ -20,6 +20,15 @@ from kmc.runfile.protocol import Planned, plan_of, stored_blocks
 _ROUNDING = 1e-9
 
 
+def rows_of(samples: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Columns as a structured array, one element a row."""
+    n = len(next(iter(samples.values()), ()))
+    rows = np.empty(n, [(name, values.dtype) for name, values in samples.items()])
+    for name, values in samples.items():
+        rows[name] = values
+    return rows
+
+
 def wrong_rows(
     rows: np.ndarray, resolved: Mapping[str, Any], has_interface: bool
 ) -> Iterator[Breach]:
