@@ -82,7 +82,7 @@ def charge_and_overpotential(table: Table) -> tuple[np.ndarray, np.ndarray]:
         step_s = np.maximum(np.diff(values["time"], prepend=values["time"][:1]), 0.0)
         charge_mAh, areal = np.cumsum(values["current"] * step_s) / 3.6, found["current"][2]
     if not areal:
-        charge_mAh = charge_mAh / _area_cm2(table)
+        charge_mAh = charge_mAh / area_cm2(table)
     if not len(charge_mAh):
         raise InputError(f"{table.path} has no rows", advice="Give the readings of a cycler.")
     sign = -1.0 if charge_mAh[np.abs(charge_mAh).argmax()] < 0 else 1.0
@@ -91,7 +91,11 @@ def charge_and_overpotential(table: Table) -> tuple[np.ndarray, np.ndarray]:
     return sign * charge_mAh[kept], 1e3 * sign * values["voltage"][kept]
 
 
-def _area_cm2(table: Table) -> float:
+def area_cm2(table: Table) -> float:
+    """Area of the electrode that the head of a file or a comment states.
+
+    Raises `InputError`: there is none, or the one that EC-Lab writes where nobody stated any.
+    """
     stated = [match[1] for line in table.comments if (match := _AREA.search(line))]
     areas = [float(text.replace(",", ".")) for text in stated]
     if not areas or areas[0] in (0.0, _UNSET_CM2):

@@ -65,6 +65,9 @@ _IMPEDANCE = """\
 Examples:
   kmc impedance upscale_li.h5
   kmc impedance upscale_li.h5 --frames ::4 --double-layer 20 -o spectra.csv
+  kmc impedance upscale_li.h5 --data fresh.csv --data used.mpt
+  kmc impedance upscale_li.h5 --data fresh.csv --data used.csv --capacity 0 --capacity 1 \\
+      --contact mine.csv
 
 Charge transfer and constriction follow from the map of contact and the parameter set; the
 capacitances are inputs. docs/measured.md has the formula.
@@ -272,6 +275,14 @@ def export(
 @ui.option("--permittivity", type=float, default=10.0, metavar="ε", help="Of the electrolyte.")
 @ui.file_option("--picture", help="A Nyquist picture; FILE_impedance.png beside FILE by default.")
 @ui.output_option("All spectra as a table, .csv or .parquet.")
+@ui.file_option(
+    "--data",
+    multiple=True,
+    help="A measured spectrum, to be fitted and laid beside: a table of frequency, Z' and Z'', or "
+    "EC-Lab text; may be repeated.",
+)
+@ui.option("--capacity", multiple=True, type=float, help="mAh/cm² of each --data, in its order.")
+@ui.file_option("--contact", help="Loss of contact of each --data against the first, for --data.")
 @ui.force_option("the outputs")
 @ui.quiet_option
 def impedance(
@@ -281,25 +292,41 @@ def impedance(
     permittivity: float,
     picture: Path | None,
     output: Path | None,
+    data: tuple[Path, ...],
+    capacity: tuple[float, ...],
+    contact: Path | None,
     force: bool,
     quiet: bool,
 ) -> None:
     """Compute impedance spectra of the frames of FILE, a run of kmc upscale."""
     from kmc.analysis.export import export_table
+    from kmc.analysis.spectrum import contact_table, read_spectrum
     from kmc.common.formatting import figure
     from kmc.files.frame_selection import choose_frames
-    from kmc.systems.population.impedance import impedances
+    from kmc.systems.population.impedance import impedances, nearest_frame
     from kmc.systems.run import load
 
     picture = picture or _beside([file], "impedance", ".png")
-    ui.check_outputs(force, (picture, PICTURE_ENDINGS), (output, TABLE_ENDINGS))
+    outputs = (picture, PICTURE_ENDINGS), (output, TABLE_ENDINGS), (contact, (".csv",))
+    ui.check_outputs(force, *outputs)
+    ui.refuse(
+        (
+            contact and (not data or len(capacity) != len(data)),
+            f"--contact has {len(data)} spectra and {len(capacity)} charges",
+            "Give --data and --capacity for each, the first with full contact.",
+        )
+    )
+    with ui.notes():
+        spectra = [read_spectrum(path) for path in data]
     found = load(file)
     chosen = None if frames is None else choose_frames(frames, len(found.frames))
     layer: Any = {"double_layer_uF_cm2": double_layer, "relative_permittivity": permittivity}
     table = impedances(found, chosen, **layer)
     from kmc import plotting
 
-    ui.write(plotting.impedance_picture(table), picture)
+    ui.write(plotting.impedance_picture(table, spectra), picture)
+    if contact is not None:
+        ui.write(contact_table(spectra, capacity), contact)
     if output is not None:
         export_table(table, output, overwrite=True)
     # Resistances do not depend on the frequency: one line a frame says all.
@@ -311,7 +338,14 @@ def impedance(
             f"{figure(row['transfer_ohm_cm2'], 'Ω cm²')}, constriction "
             f"{figure(row['constriction_ohm_cm2'], 'Ω cm²')}"
         )
-    ui.say_written(picture, output, quiet=quiet)
+    for one in spectra if not quiet else ():
+        tops = ", ".join(figure(top, "Hz") for top in one.tops_Hz)
+        click.echo(
+            f"{one.path}: series {figure(one.series_ohm_cm2, 'Ω cm²')}, interface "
+            f"{figure(one.interface_ohm_cm2)} ± {figure(one.error_ohm_cm2, 'Ω cm²', 2)}, tops of "
+            f"its arcs at {tops}; {nearest_frame(table, one.interface_ohm_cm2)}"
+        )
+    ui.say_written(picture, output, contact, quiet=quiet)
 
 
 @click.command(

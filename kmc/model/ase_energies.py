@@ -211,6 +211,11 @@ class Configurations:
                 # That of the model is the higher end, too, where E0 + ΔE/2 lies below it.
                 text = "there is no saddle between L1 and L2: the path ends at its highest point, "
                 text += f"{self.barrier_L1_L2_eV:.4f} eV above the mean of its ends"
+                # A vacancy that is held in L2 by symmetry alone, and relaxes on from a hop.
+                alone = self.get(f"interface_vacancy_L2-{s.repeats[-1]}").get_potential_energy()
+                below = float(alone - self._known[hop].get_potential_energy())
+                if abs(below) > _SAME_ENDS_eV:
+                    text += f", {below:.4f} eV below a vacancy in L2 that did not hop there"
             parts.append(text)
         elif key == "barrier_Li_eV" and hop in self.missing:
             parts.append(f"not computed between L1 and L2: {self.missing[hop].message}")

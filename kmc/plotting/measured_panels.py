@@ -18,6 +18,8 @@ from kmc.plotting import style
 if TYPE_CHECKING:
     import pandas as pd
 
+    from kmc.analysis.spectrum import Spectrum
+
 _MARKERS = "osD^vP"
 _FAR = 0.7  # of an axis: notes stand to the left of what lies beyond
 
@@ -191,8 +193,10 @@ _DISTINCT = 1.05  # resistances of two curves
 
 
 @style.styled()
-def impedance_picture(table: pd.DataFrame) -> Figure:
+def impedance_picture(table: pd.DataFrame, measured: Sequence[Spectrum] = ()) -> Figure:
     """Nyquist curves of some frames, dots at 1 MHz, 10 kHz and 100 Hz, and the resistances of all.
+
+    Measured spectra are open marks, their resistances dashed lines.
 
     Frames of more than ten times the least resistance, which would hide the others, have a panel of
     their own, with the last one. Of equal curves one is drawn, the last or the first.
@@ -200,9 +204,10 @@ def impedance_picture(table: pd.DataFrame) -> Figure:
     - `table`: from `kmc.systems.population.impedance.impedances`.
     """
     ohm = table.groupby("frame")["Z_real_ohm_cm2"].max()
+    bound = _SPREAD * ohm.min()
     groups: list[list[Any]] = [[], []]
     for frame in [ohm.index[-1], *ohm.index[:-1]]:
-        group = groups[int(ohm[frame] > _SPREAD * ohm.min())]
+        group = groups[int(ohm[frame] > bound)]
         if all(abs(np.log(ohm[frame] / ohm[other])) > np.log(_DISTINCT) for other in group):
             group.append(frame)
     groups = [sorted(group) for group in groups if group]
@@ -217,8 +222,20 @@ def impedance_picture(table: pd.DataFrame) -> Figure:
             decades = rows[rows["frequency_Hz"].isin((1e6, 1e4, 1e2))]
             real, imaginary = decades["Z_real_ohm_cm2"], -decades["Z_imag_ohm_cm2"]
             axes.plot(real, imaginary, "o", ms=3, color=colour)
+        # A measured spectrum is in the panel of curves like it, or in the only one.
+        here = [
+            one
+            for one in measured
+            if len(groups) < 2 or (one.Z_ohm_cm2.real.max() > bound) == (group is groups[1])
+        ]
+        for index, one in enumerate(here):
+            look = {"color": style.BLACK, "marker": _MARKERS[index % 6], "mfc": "none", "ms": 3}
+            label, Z = one.path.stem, one.Z_ohm_cm2
+            axes.plot(Z.real, -Z.imag, ls="none", label=label, **look)
+            lower.axhline(one.interface_ohm_cm2, color=style.BLACK, ls="--", lw=0.7)
         # Equal scales on both axes: only so is a relaxation a half circle.
-        widest = 1.05 * float(ohm[group].max())
+        reals = [float(one.Z_ohm_cm2.real.max()) for one in here]
+        widest = 1.05 * max(float(ohm[group].max()), *reals, 0.0)
         axes.set(xlim=(0, widest), ylim=(0, 0.8 * widest), aspect="equal")
         axes.set(xlabel="Re Z (Ω cm²)", ylabel="−Im Z (Ω cm²)")
         axes.legend(title="mAh/cm²", loc="upper left", ncols=2)
@@ -235,5 +252,6 @@ def impedance_picture(table: pd.DataFrame) -> Figure:
     lower.xaxis.set_major_locator(MaxNLocator(5))
     lower.set(xlabel="capacity (mAh/cm²)", ylabel="resistance (Ω cm²)")
     lower.legend(loc="best")
-    style.note(page, "dots on the curves: 1 MHz, 10 kHz and 100 Hz, from left to right")
+    dashed = "; dashed: measured interfaces" if measured else ""
+    style.note(page, f"dots on the curves: 1 MHz, 10 kHz and 100 Hz, from left to right{dashed}")
     return page

@@ -105,6 +105,17 @@ def impedance(
     )
 
 
+def nearest_frame(table: pd.DataFrame, interface_ohm_cm2: float) -> str:
+    """Which frame of `impedances` has the charge transfer of a measured interface, in words."""
+    rows = table.groupby("frame").first()
+    away = np.log(rows["transfer_ohm_cm2"]) - np.log(interface_ohm_cm2)
+    row = rows.loc[away.abs().idxmin()]
+    return (
+        f"the run comes nearest with {row['transfer_ohm_cm2']:.3g} Ω cm² at "
+        f"{row['capacity_mAh_cm2']:.3g} mAh/cm², contact {100 * row['contact_fraction']:.1f} %"
+    )
+
+
 def impedances(found: Any, frames: Sequence[int] | None = None, **options: float) -> pd.DataFrame:
     """Impedance of frames of a population against charge: a row for each frame and frequency.
 
@@ -132,12 +143,13 @@ def impedances(found: Any, frames: Sequence[int] | None = None, **options: float
             continue
         one = impedance(contact, found.edge_um, kinetics, **options)  # type: ignore[arg-type]
         columns = {
-            "frame": int(frame),
-            "capacity_mAh_cm2": float(found.frames["capacity_mAh_cm2"][frame]),
-            **{name: getattr(one, name) for name in _COLUMNS},
+            # First, as pyimpspec and impedance.py take them.
             "frequency_Hz": one.frequency_Hz,
             "Z_real_ohm_cm2": one.Z_ohm_cm2.real,
             "Z_imag_ohm_cm2": one.Z_ohm_cm2.imag,
+            "frame": int(frame),
+            "capacity_mAh_cm2": float(found.frames["capacity_mAh_cm2"][frame]),
+            **{name: getattr(one, name) for name in _COLUMNS},
         }
         tables.append(pd.DataFrame(columns))
     if not tables:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from kmc.analysis.measured import read_measured
 from kmc.cli.app import main
 from kmc.errors import InputError
 from kmc.systems.population import voltage
@@ -127,6 +128,42 @@ def test_the_command_writes_table_and_picture(tmp_path, monkeypatch):
     assert set(pd.read_csv("z.csv")["frame"]) == {0, 1}
     assert Path("run_impedance.png").stat().st_size > 1000
     assert CliRunner().invoke(main, arguments).exit_code == 2  # exists already
+
+
+def test_measured_spectra_are_laid_beside(tmp_path, monkeypatch):
+    """Those of the run itself, as a cell of 0.785 cm² would give them: contact 100 and 50 %."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("kmc.systems.run.load", lambda path, **_: Population())
+    found = CliRunner().invoke(main, ["impedance", "run.h5", "-o", "z.csv"])
+    assert found.exit_code == 0, found.output
+    whole = pd.read_csv("z.csv")
+    # As pyimpspec and impedance.py read it: three columns, the sweeps of the frames one by one.
+    f, real, imaginary = np.genfromtxt("z.csv", delimiter=",", skip_header=1)[:, :3].T
+    assert (np.diff(f) > 0).sum() == 1
+    assert real + 1j * imaginary == pytest.approx(
+        whole["Z_real_ohm_cm2"] + 1j * whole["Z_imag_ohm_cm2"]
+    )
+    for name, frame in (("fresh", 0), ("used", 1)):
+        rows = whole[whole["frame"] == frame]
+        cell = rows[["Z_real_ohm_cm2", "Z_imag_ohm_cm2"]] / 0.785
+        lines = [
+            f"{f:.6g};{z.iloc[0]:.8g};{-z.iloc[1]:.8g}"
+            for f, (_, z) in zip(rows["frequency_Hz"], cell.iterrows(), strict=True)
+        ]
+        text = "# area_cm2 = 0.785\nfreq/Hz;Re(Z)/Ohm;-Im(Z)/Ohm\n" + "\n".join(lines)
+        Path(f"{name}.csv").write_text(text.replace(".", ",").replace("0,785", "0.785"), "utf-8")
+    arguments = ["impedance", "run.h5", "--data", "fresh.csv", "--data", "used.csv"]
+    arguments += ["--capacity", 0, "--capacity", 0.3, "--contact", "mine.csv", "--force"]
+    done = CliRunner().invoke(main, list(map(str, arguments)))
+    assert done.exit_code == 0, done.output
+    lines = [line for line in done.stdout.splitlines() if line.startswith(("fresh", "used"))]
+    for line, charge, contact in zip(lines, ("0", "0.3"), ("100.0", "50.0"), strict=True):
+        assert f"at {charge} mAh/cm², contact {contact} %" in line
+    measured = read_measured("mine.csv").table
+    # Half of the contact is left; the constriction relaxes far above the measured frequencies.
+    assert measured["contact_loss_percent"].tolist() == pytest.approx([0, 50], abs=0.1)
+    without = CliRunner().invoke(main, list(map(str, [*arguments[:-5], *arguments[-3:]])))
+    assert "--contact has 2 spectra and 1 charges" in without.stderr
 
 
 @pytest.mark.parametrize(
