@@ -54,6 +54,7 @@ _TEXTS = ["series", "metal", "panel", "note", "event"]
 _NOT_NEGATIVE = [name for name in _NUMBERS if name != QUANTITIES["overpotential"]]
 # A loss that never exceeds 1 but reaches this is rather a fraction than a percentage.
 _FRACTION = 0.2
+_VOLTS = 1.0  # overpotentials that never reach this are rather volts than millivolts
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,14 @@ def _check_rows(path: Path, table: pd.DataFrame) -> None:
         warnings.warn(
             f"{path}: {loss} is at most {lost.max():g}. Are these fractions? A percentage is "
             "wanted, 100 where all contact is lost",
+            KmcWarning,
+            stacklevel=3,
+        )
+    volts = table[QUANTITIES["overpotential"]].abs().max()
+    if 0 < volts < _VOLTS:
+        warnings.warn(
+            f"{path}: {QUANTITIES['overpotential']} is at most {volts:g}. Are these volts? "
+            "Millivolts are wanted",
             KmcWarning,
             stacklevel=3,
         )

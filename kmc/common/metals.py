@@ -20,6 +20,8 @@ METALS = {
 # z: electrons an atom leaves. It enters the charge of an atom, ze, and the voltage kT/(ze) over
 # which every rate of charge transfer changes (`kmc.model.electrochemistry`).
 VALENCES = dict.fromkeys(METALS, 1) | {"Ba": 2}
+# CRC Handbook of Chemistry and Physics.
+MELTING_POINTS_K = {"Li": 453.7, "Na": 370.9, "K": 336.7, "Rb": 312.5, "Cs": 301.6, "Ba": 1000.0}
 ATOMIC_NUMBERS = {"X": 0, "Li": 3, "Na": 11, "Mg": 12, "K": 19, "Rb": 37, "Cs": 55, "Ba": 56}
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from kmc.common import catalogue
 from kmc.common.validation import Problem, toml_value
-from kmc.errors import InputError, KmcWarning
+from kmc.errors import InputError
 from kmc.model.lattice import Lattice, load_unit_cell
 from kmc.model.parameters import ParameterSet, load_parameters
 from kmc.runfile.interface_checks import interface_geometry, interface_keys
@@ -22,8 +21,6 @@ from kmc.runfile.sections import MAX_SITES, Stop
 # Peak memory of a process while a box is set up and its first frame written, measured from 2 to 8
 # million sites; the event loop itself needs about 14 of them.
 BYTES_PER_SITE = 90
-CELSIUS_K = 273.15  # 0 °C
-_COLD_K = 150.0  # colder than any cell, and warmer than any cell in °C
 MAX_SAMPLES = 10**8  # 15 GB
 MAX_FRAMES = 10**7
 MAX_SITES_IN_FRAMES = 10**13  # a byte each before they are packed
@@ -238,24 +235,6 @@ def differing(run: RunFile, origin: Origin, wanted: Wanted) -> list[str]:
         for section, key, value in wanted
         if differs(section, key, value, run)
     ]
-
-
-def warn_of_celsius(run: RunFile, origin: Origin) -> None:
-    """Warn of a temperature in K that looks like one in °C."""
-    given = [(run.conditions.temperature_K, origin.of(run, "conditions.temperature_K"))]
-    given += [
-        (step.temperature_K, f"temperature_K = {step.temperature_K:g} in step {n} of [[protocol]]")
-        for n, _, step in run.protocol.plan
-        if step.temperature_K is not None
-    ]
-    for kelvin, shown in given:
-        if kelvin < _COLD_K:
-            warnings.warn(
-                f"{shown} is {kelvin - CELSIUS_K:g} °C. Did you mean {kelvin:g} °C? That is "
-                f"temperature_K = {kelvin + CELSIUS_K:g}",
-                KmcWarning,
-                stacklevel=2,
-            )
 
 
 def steps_instead(

@@ -169,8 +169,15 @@ class PopulationRun(TableRun):
         return rows
 
     def charge_at_contact(self, fraction: float) -> float:
-        """Charge in mAh/cm² at which the contact first falls below a fraction; NaN where it never
-        does."""
+        """Charge in mAh/cm² at which the contact first falls below a fraction, NaN if it never
+        does.
+
+        Raises `InputError`: the fraction is none.
+        """
+        if not 0 < fraction <= 1:
+            raise InputError(
+                f"contact {fraction:g} is no share between 0 and 1", advice="Half of it is 0.5."
+            )
         s = self.samples
         # The first crossing: plating may bring contact back and lose it again.
         below = np.flatnonzero(s["contact_fraction"] < fraction)
