@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kmc.common.figures import draw_by
 from kmc.common.version import __version__
 
 if TYPE_CHECKING:
@@ -84,6 +85,15 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'kmc' has no attribute {name!r}")
+
+
+def _picture(name: str) -> Any:
+    from kmc import plotting
+
+    return getattr(plotting, name)
+
+
+draw_by(_picture)
 
 
 def __dir__() -> list[str]:

@@ -374,7 +374,7 @@ def _replace(file, where: str, what: tuple) -> None:
 def read_everything(path: Path) -> str:
     """What the commands that open a trajectory read of it."""
     from kmc import load, verify
-    from kmc.analysis.summary import summary
+    from kmc.systems.electrode.summary import summary
 
     outcome = "refused"
     with refusals():

@@ -21,7 +21,7 @@ from scipy.sparse.csgraph import connected_components
 
 from kmc.analysis.shapes import planes_spanned
 from kmc.analysis.voids import DEFAULT_MIN_SIZE, Voids, find
-from kmc.common.drawing import drawn
+from kmc.common.figures import drawn
 from kmc.common.formatting import figure, plural
 from kmc.common.progress import FrameProgress
 from kmc.common.units import A_per_nm

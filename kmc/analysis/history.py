@@ -16,7 +16,7 @@ import numpy as np
 
 from kmc.analysis import tracking
 from kmc.analysis.voids import DEFAULT_MIN_SIZE, Voids, find
-from kmc.common.drawing import drawn
+from kmc.common.figures import drawn
 from kmc.common.formatting import plural
 from kmc.common.progress import FrameProgress
 from kmc.common.units import A_per_nm

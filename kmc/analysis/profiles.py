@@ -15,7 +15,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from kmc.analysis.voids import open_height_nm
-from kmc.common.drawing import drawn
+from kmc.common.figures import drawn
 from kmc.common.formatting import figure, plural
 from kmc.common.progress import FrameProgress
 from kmc.common.units import A_per_nm

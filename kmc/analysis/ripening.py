@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kmc.analysis import voids
-from kmc.common.drawing import drawn
+from kmc.common.figures import drawn
 from kmc.common.progress import FrameProgress
 from kmc.common.units import A_per_nm
 from kmc.errors import InputError

@@ -21,7 +21,7 @@ from kmc.campaign.local import LocalWorkers
 from kmc.campaign.point_files import stems
 from kmc.campaign.points import REMOVED, ZIP, Plan
 from kmc.common.catalogue import nearest
-from kmc.common.drawing import drawn
+from kmc.common.figures import drawn
 from kmc.common.formatting import quantity
 from kmc.common.progress import Progress, progress_for
 from kmc.common.threads import cores
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 # A worker takes some seconds to start; a job should take about one.
 _FILES_A_WORKER, _FILES_A_JOB, _WAIT_S = 300, 50, 0.25
-_TAKEN = {*scalars.DERIVED, "replica", "state", "error"}
+_TAKEN = {"replica", "state", "error"}
 _TEXTS = {
     "state": "done, running, failed, missing or unreadable",
     "error": "Why a run failed",
@@ -216,7 +216,7 @@ def _wanted(
 
 def number_order(name: str) -> tuple:
     """Order of variables: contact and voids first, then counters."""
-    first = ("contact_fraction", "contact_fraction_Li", "overpotential_V", *scalars.DERIVED)
+    first = ("contact_fraction", "contact_fraction_Li", "overpotential_V", *scalars.derived())
     return (first.index(name), "") if name in first else (len(first), name)
 
 
@@ -294,9 +294,9 @@ def _read_in_parallel(
 def _short(plan: Plan) -> dict[str, str]:
     # ``conditions.temperature_K`` → ``temperature_K``, with its section where that is taken.
     # Short enough for ``sel(temperature_K=300)``.
-    last = [key.rpartition(".")[2] for key in plan.keys]
+    last, taken = [key.rpartition(".")[2] for key in plan.keys], {*_TAKEN, *scalars.derived()}
     return {
-        key: key.replace(".", "_") if last.count(name) > 1 or name in _TAKEN else name
+        key: key.replace(".", "_") if last.count(name) > 1 or name in taken else name
         for key, name in zip(plan.keys, last, strict=True)
     }
 

@@ -27,10 +27,6 @@ from kmc.systems.system import MONOLAYERS
 Run = Any
 """A run of any kind, as `kmc.load` returns it."""
 
-DERIVED = {n: text for system in SYSTEMS.values() for n, text in system.derived_columns.items()}
-_TEXTS = {n: text for system in reversed(SYSTEMS.values()) for n, text in system.samples.items()}
-_TEXTS |= DERIVED
-
 ONSET_CONTACT = 0.9  # the loss of a tenth of the contact is its onset
 HALF_CONTACT = 0.5
 _FILE = "scalars.jsonl"
@@ -39,9 +35,16 @@ _SETTLED_NS = 2_000_000_000  # coarsest resolution of the time stamps of file sy
 _SLACK = 1e-9  # a capacity of 2 monolayers is met by 2 − 1e-12
 
 
+def derived() -> dict[str, tuple[str, str]]:
+    """Unit and meaning of the numbers that kinds of run add to those of the samples."""
+    # Asked for each time: kinds of other packages may be registered meanwhile.
+    return {n: text for system in SYSTEMS.values() for n, text in system.derived_columns.items()}
+
+
 def meaning(name: str) -> tuple[str, str]:
     """Unit and meaning of a number."""
-    return _TEXTS.get(name, ("1", name.replace("_", " ")))
+    tables = (derived(), *(system.samples for system in SYSTEMS.values()))
+    return next((table[name] for table in tables if name in table), ("1", name.replace("_", " ")))
 
 
 def final(t: Run) -> dict[str, float]:

@@ -14,7 +14,6 @@ from kmc.common.outputs import (
     ATOM_ENDINGS,
     MOVIE_ENDINGS,
     PICTURE_ENDINGS,
-    PICTURES,
     SURFACE_ENDINGS,
     TABLE_ENDINGS,
     check_output,
@@ -25,15 +24,7 @@ from kmc.errors import InputError
 _FOLLOW_S = 10.0
 _FEW_FRAMES = 20  # of a movie or a lifeline: fewer look coarse
 EXPORTS = ("atoms", "samples", "voids", "events", "surface")
-_OF_POPULATIONS = {"events": "of a population: voids that split, met or closed, by charge and size"}
-_PICTURE_LIST = "\n".join(
-    f"  {name:<11} {text}" for name, text in (PICTURES | _OF_POPULATIONS).items()
-)
-_PLOT = f"""\
-\b
-Pictures:
-{_PICTURE_LIST}
-
+_PLOT = """\
 \b
 Examples:
   kmc plot strip_li.h5
@@ -88,7 +79,22 @@ opened in any browser.
 """
 
 
-@click.command(short_help="Draw pictures of one or several trajectories.", epilog=_PLOT)
+class _Plot(click.Command):
+    """Its help lists the pictures of every kind of run, which are loaded only then."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from kmc.systems import SYSTEMS
+
+        parts = [
+            "\b\nPictures of "
+            + "\n".join([f"{kind.noun}:", *(f"  {n:<11} {t}" for n, t in kind.pictures.items())])
+            for kind in SYSTEMS.values()
+        ]
+        self.epilog = "\n\n".join([*parts, _PLOT])
+        super().format_epilog(ctx, formatter)
+
+
+@click.command(cls=_Plot, short_help="Draw pictures of one or several trajectories.")
 @ui.files_argument
 @ui.option("--what", default="summary", metavar="PICTURE", help="Which picture; listed below.")
 @ui.output_option("A .png, .svg or .pdf; FILE_PICTURE.png beside the first trajectory by default.")
@@ -233,7 +239,7 @@ def export(
     from kmc.systems.run import load
 
     found = load(file)
-    allowed = [*(["atoms"] if found.kind == "electrode" else []), *found.system.tables]
+    allowed = [*(["atoms"] if hasattr(found, "read_occupancy") else []), *found.system.tables]
     allowed += ["surface"] if hasattr(found, "gap_um") else []
     if what not in allowed:
         raise InputError(

@@ -362,7 +362,7 @@ def finish(found: Any, *, quiet: bool, checked: int | None = None) -> None:
         print_panel(found, found.summary(), console())
         if checked:
             click.echo(f"\nSelf-check  every {checked} events and at the end: no difference")
-        click.echo(f"\n{'Trajectory' if found.kind == 'electrode' else 'File':10}  {path}")
+        click.echo(f"\nFile        {path}")
         # A picture that failed is reported above: its name here would look like success.
         if picture:
             click.echo(f"Picture     {picture}")

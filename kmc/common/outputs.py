@@ -1,7 +1,7 @@
-"""Outputs of a command: which there are, the endings of their files, checks before any work, and
+"""Outputs of a command: the endings of their files, checks before any work, and
 atomic replacement.
 
-Names and endings stand here so that the command line lists them without loading matplotlib.
+Endings stand here so that the command line lists them without loading matplotlib.
 """
 
 from __future__ import annotations
@@ -18,19 +18,6 @@ from typing import Any
 from kmc.common.json_files import check_contents
 from kmc.errors import InputError, KmcError
 
-# Pictures of a box of atoms with one line each; `kmc.plotting.draw` draws them.
-PICTURES = {
-    "summary": "curves, the last map and a cross-section",
-    "contact": "contact fraction and overpotential",
-    "map": "the interface, with the height of the gaps",
-    "section": "cross-sections: metal, voids, electrolyte",
-    "microscope": "contact loss, voids per 100 µm, widths and heights on cross-section lines",
-    "sizes": "void size distribution",
-    "voids": "number, volume and largest void",
-    "lifelines": "every void from nucleation to collapse, with coalescence and splitting",
-    "profiles": "Mg and vacancies by layer, and Mg at the interface",
-    "mixing": "Mg in plated lithium: diffusion beside the paper, and the layers of the box",
-}
 PICTURE_ENDINGS = (".png", ".svg", ".pdf")
 MOVIE_ENDINGS = (".gif", ".mp4")
 _ATOMS = (".xyz", ".extxyz", ".dump", ".lammpstrj")

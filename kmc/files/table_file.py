@@ -41,6 +41,7 @@ FORMAT = "kmc system"
 SCHEMA_VERSION = 3
 MARKER = "system_schema"
 RECORD, CHECKPOINT = "record", "checkpoint"
+RECORD_LABELS = ("UTF-8", "This file, as JSON")
 ROOT = ("format", "system", MARKER, "kmc_version", "finished", "stop_reason", "seed")
 """Attributes at the root that repeat the record."""
 
@@ -356,7 +357,7 @@ def content(
         for name in ROOT:
             _put_attribute(file, name, record[name])
         file.attrs["record_crc32"] = zlib.crc32(data)
-        _put(file, RECORD, _in_pieces(np.frombuffer(data, np.uint8)), "UTF-8", "This file, as JSON")
+        _put(file, RECORD, _in_pieces(np.frombuffer(data, np.uint8)), *RECORD_LABELS)
         for path, values in datasets.items():
             _put(file, path, values, *listed[path][-2:])
     return memory.getbuffer()

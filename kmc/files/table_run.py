@@ -228,6 +228,8 @@ def _record(file: h5py.File) -> dict[str, Any]:
     for name, value in ({schema.MARKER: 2} | record).items():  # schema 2 did not repeat it
         if name in schema.ROOT and guard.attribute(file, name) != _shown(value):
             raise damaged(file, f"its attribute {name} is not that of /record")
+    labels = schema.RECORD_LABELS if schema.MARKER in record else ()
+    _check_labels(file, schema.RECORD, file[schema.RECORD], labels)
     check_layout(record, _RECORD)
     return {**record, "schema_version": version}
 
@@ -260,10 +262,15 @@ def _place(file: h5py.File, path: str, entry: list[Any], sized: bool = True) -> 
     same = place.shape == tuple(shape) if sized else place.shape[1:] == tuple(shape[1:])
     if place.dtype.str != dtype or not same or (shape and len(place) < shape[0]):
         raise damaged(file, f"{path} is {place.dtype} {place.shape}, and was {dtype} {shape}")
-    for name, label in zip(("unit", "description"), entry[4:], strict=False):
+    _check_labels(file, path, place, entry[4:])
+    return place
+
+
+def _check_labels(file: h5py.File, path: str, place: h5py.Dataset, labels: Iterable[str]) -> None:
+    """Refuse a dataset with another unit or description; schema 2 does not list them."""
+    for name, label in zip(("unit", "description"), labels, strict=False):
         if guard.attribute(place, name) != _shown(label):
             raise damaged(file, f"the {name} of {path} has changed")
-    return place
 
 
 def _rows(file: h5py.File, path: str, entry: list[Any], rows: slice | None) -> np.ndarray:

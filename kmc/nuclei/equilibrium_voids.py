@@ -18,7 +18,7 @@ from scipy.optimize import brentq
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from kmc.common.drawing import drawn
+from kmc.common.figures import drawn
 from kmc.common.progress import Progress, Share, progress_for
 from kmc.errors import InputError
 from kmc.kernels.tables import LI, MG, VACANCY

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kmc.common.drawing import drawn
+from kmc.common.figures import drawn
 from kmc.common.formatting import figure
 from kmc.nuclei.burst import Burst, finite
 from kmc.nuclei.clusters import ClusterFreeEnergies

@@ -6,7 +6,6 @@ else. Imports every package but `cli`.
 """
 
 # The public names are those that are imported here `as` themselves.
-from kmc.common.outputs import PICTURES as PICTURES
 from kmc.plotting.campaign_pages import calibration_picture as calibration_picture
 from kmc.plotting.campaign_pages import convergence_picture as convergence_picture
 from kmc.plotting.campaign_pages import threshold_picture as threshold_picture

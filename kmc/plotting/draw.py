@@ -67,7 +67,7 @@ def draw(
     Parameters
     ----------
     what : str
-        One of ``run.system.pictures``; of boxes those of `PICTURES`.
+        One of ``run.system.pictures``; by the name.
     runs : Trajectory, PopulationRun, TableRun, or sequence of them
         Several are drawn in the same panels, or side by side.
     frames : str or sequence of int, optional

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import kmc.systems.job as loop
 from kmc.common.conditions import unsourced
-from kmc.common.drawing import drawn
+from kmc.common.figures import drawn
 from kmc.common.outputs import check_output
 from kmc.common.progress import Progress, progress_for
 from kmc.errors import FileFormatError, InputError
@@ -90,6 +90,11 @@ class System:
     #: Adds to record and arrays of a file of an earlier version what such files lack.
     complete: Callable[[dict[str, Any], dict[str, Any]], None] | None = None
     result: Callable[..., Any] | None = None  #: makes the run, from path, record and arrays
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Names of the numbers of a run that a sweep has."""
+        return (*self.samples, *self.derived_columns)
 
     @property
     def name(self) -> str:

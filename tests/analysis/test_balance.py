@@ -10,7 +10,7 @@ import pytest
 import kmc
 from kmc import load
 from kmc.analysis.balance import Exchange, exchanges
-from kmc.analysis.summary import summary
+from kmc.systems.electrode.summary import summary
 
 SMALL = {"system.size": [8, 8, 10], "acceleration.max_hops_per_strip_per_site": 3e3}
 

@@ -6,8 +6,8 @@ import fake
 import pytest
 
 from kmc import load
-from kmc.analysis.summary import digest
 from kmc.common.conditions import ending
+from kmc.systems.electrode.summary import digest
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from rich.console import Console
 
 import kmc
 from kmc import load
-from kmc.analysis.summary import summary
 from kmc.cli.shared import print_panel
 from kmc.model.parameters import load_parameters
+from kmc.systems.electrode.summary import summary
 
 QUIET = {"current": 0.0, "ratio": None, "floor_eV": 0.0}
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from cli_calls import call
 
-from kmc import plotting
+from kmc.systems import SYSTEMS
 
 
 def refused(*arguments) -> str:
@@ -40,7 +40,8 @@ def files(folder) -> list[str]:
 
 def test_help_lists_the_pictures():
     text = call("plot", "--help").stdout
-    assert all(line in text for line in plotting.PICTURES.values())
+    for system in SYSTEMS.values():
+        assert all(f"  {name:<11} {what}" in text for name, what in system.pictures.items())
 
 
 def test_plot_writes_beside_the_trajectory(folder):

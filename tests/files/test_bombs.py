@@ -32,14 +32,14 @@ _CHILD = """
 import json, os, resource, sys
 import numpy, h5py, kmc
 import kmc.files.checkpoint, kmc.systems.electrode.verification.trajectory
-import kmc.analysis.summary
+import kmc.systems.electrode.summary
 from kmc.errors import KmcError
 
 limit = int(sys.argv[1])
 
 def read():
     t = kmc.load(path)
-    kmc.analysis.summary.summary(t)
+    kmc.systems.electrode.summary.summary(t)
     t.lattice.positions_A, t.chemistry
     for frame in t.frames:
         frame.occupancy.sum()
@@ -124,10 +124,8 @@ def described(file):
     def edit(record):
         for path, entry in record["datasets"].items():
             entry[:2] = [file[path].dtype.str, list(file[path].shape)]
-            for label in ("unit", "description"):
-                if label not in file[path].attrs:
-                    file[path].attrs.create(label, b"1")
-            entry[4:] = [file[path].attrs[label].decode() for label in ("unit", "description")]
+            for label, text in zip(("unit", "description"), entry[4:], strict=True):
+                file[path].attrs[label] = np.bytes_(text.encode())
 
     forged(file, edit)
 
@@ -135,8 +133,7 @@ def described(file):
 def checkpoint_in_zlib(file):
     body = zeros(4 * 10**9)
     data = struct.pack("<8sQI", b"kmcstate", len(body), zlib.crc32(body)) + body
-    values = np.frombuffer(data, np.uint8)
-    file["checkpoint"] = values
+    file["checkpoint"] = np.frombuffer(data, np.uint8)
     entry = ["|u1", [len(data)], [zlib.crc32(data)], len(data)]
     forged(file, lambda record: record["datasets"].update(checkpoint=entry))
 
@@ -297,11 +294,11 @@ def test_what_other_tools_packed_is_still_read(tmp_path):
     path = fake.write(tmp_path / "run.h5", box=fake.lattice(cells=(4, 4)), n_frames=3)
     before = kmc.load(path).samples.to_dataframe()
     with h5py.File(path, "r+") as file:
-        for entry in (*schema.SAMPLE_COLUMNS, *schema.FRAME_COLUMNS):
-            values = file[entry.path][:]
-            unit = file[entry.path].attrs["unit"]
+        for entry in (*schema.SAMPLE_COLUMNS, *schema.FRAME_ENTRIES[:-1]):
+            values, labels = file[entry.path][:], dict(file[entry.path].attrs)
             del file[entry.path]
             options = {"compression": "gzip", "shuffle": True, "chunks": (100,)}
             file.create_dataset(entry.path, data=values, maxshape=(None,), **options)
-            file[entry.path].attrs["unit"] = unit
+            for label, text in labels.items():
+                file[entry.path].attrs[label] = np.bytes_(text)
     assert kmc.load(path).samples.to_dataframe().equals(before)

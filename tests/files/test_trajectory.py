@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 
 from kmc import load
-from kmc.analysis.summary import summary
 from kmc.common.outputs import check_output
 from kmc.errors import FileFormatError, InputError, KmcError
 from kmc.files import schema
 from kmc.files.saving import WriteLock
 from kmc.files.table_file import MARKER, ROOT, SCHEMA_VERSION, Pieces
+from kmc.systems.electrode.summary import summary
 
 FRAME = ("events", "time_s", "capacity_monolayers", "capacity_mAh_cm2")
 

@@ -7,7 +7,6 @@ import pytest
 from marks import slow
 
 import kmc
-from kmc.analysis.summary import summary
 from kmc.common import catalogue
 from kmc.common.metals import VALENCES
 from kmc.common.units import unit_of
@@ -16,6 +15,7 @@ from kmc.model.dft_check import check_rows
 from kmc.model.parameter_file import template, write_parameters
 from kmc.model.parameters import load_parameters
 from kmc.runfile.load import load_run
+from kmc.systems.electrode.summary import summary
 from kmc.systems.run import run_to_file
 
 KINDS = {

@@ -30,7 +30,7 @@ from kmc.campaign.calibration.emulator import Emulator, Emulators, one_thread, r
 from kmc.campaign.calibration.posterior import IDLE
 from kmc.campaign.calibration.problem import InverseProblem, read_problem
 from kmc.campaign.calibration.sentences import lines_of
-from kmc.common.drawing import drawn
+from kmc.common.figures import drawn
 from kmc.common.formatting import figure, html_table, plural
 from kmc.common.json_files import check_contents, json_safe, read_json
 from kmc.common.outputs import claim_folder, csv_of, replacing, write_text

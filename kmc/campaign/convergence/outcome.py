@@ -17,7 +17,7 @@ from kmc.campaign.convergence.findings import Finding, Level, Needed, assess, op
 from kmc.campaign.dataset import load_sweep
 from kmc.campaign.folder import SweepFolder, open_folder, plan_along
 from kmc.campaign.scalars import check_reading
-from kmc.common.drawing import drawn
+from kmc.common.figures import drawn
 from kmc.common.formatting import duration, figure, html_table, listed, monolayers, plural
 from kmc.common.json_files import json_safe
 from kmc.common.threads import cores

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from kmc.campaign.critical.threshold import Scale, Search
 from kmc.campaign.scalars import charge_text, check_reading
 from kmc.common.catalogue import nearest
-from kmc.common.drawing import drawn
+from kmc.common.figures import drawn
 from kmc.common.formatting import figure, html_table, plural, quantity
 from kmc.errors import InputError
 from kmc.runfile.load import RunFile, load_run
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _COMPARE = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
-_MEASURED = {name: (*kind.samples, *kind.derived_columns) for name, kind in SYSTEMS.items()}
-NAMES = tuple(dict.fromkeys(name for names in _MEASURED.values() for name in names))
 _USUAL = ("contact_fraction", "overpotential_V", "voids", "max_width_um", "coverage", "pore_area")
 _EXAMPLE = 'Write NAME, one of < <= > >=, and a number, for example "contact_fraction<0.8".'
 SAFE = 0.9  # probability with which safe operation keeps clear of a criterion
@@ -52,9 +50,9 @@ class Criterion:
 
     def check(self, kind: str) -> None:
         """Refuse (`InputError`) a kind of run that does not measure it."""
-        names = _MEASURED[kind]
+        names = SYSTEMS[kind].measured
         if self.name not in names:
-            others = " and ".join(SYSTEMS[k].noun for k, m in _MEASURED.items() if self.name in m)
+            others = " and ".join(s.noun for s in SYSTEMS.values() if self.name in s.measured)
             raise InputError(
                 f"the criterion names {self.name!r}, which {SYSTEMS[kind].noun} does not measure: "
                 f"{others} does",
@@ -81,10 +79,11 @@ def parse_criterion(text: str) -> Criterion:
     if not found:
         raise InputError(f"the criterion {text!r} is not a comparison", advice=_EXAMPLE)
     name, sign, number = found.groups()
-    if name not in NAMES:
+    names = dict.fromkeys(n for system in SYSTEMS.values() for n in system.measured)
+    if name not in names:
         raise InputError(
             f"the criterion {text!r} names {name!r}, which is not measured",
-            advice=_advice(name, NAMES),
+            advice=_advice(name, tuple(names)),
         )
     try:
         bound = float(number)

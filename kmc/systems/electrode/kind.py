@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 
 from kmc.analysis import coulombic, export, voids
-from kmc.analysis.summary import digest, summary
-from kmc.common.drawing import drawn
+from kmc.common.figures import drawn
 from kmc.common.json_files import json_safe
-from kmc.common.outputs import PICTURES
 from kmc.common.units import A_per_nm
 from kmc.files.reader import Trajectory
 from kmc.files.schema import TABLES
@@ -20,9 +18,22 @@ from kmc.runfile.kinds import BOX, KINDS
 from kmc.systems.electrode import cost
 from kmc.systems.electrode.resume import extend
 from kmc.systems.electrode.run import ElectrodeJob
+from kmc.systems.electrode.summary import digest, summary
 from kmc.systems.electrode.verification.trajectory import CHECKS
 from kmc.systems.table_system import table_system
 
+PICTURES = {
+    "summary": "curves, the last map and a cross-section",
+    "contact": "contact fraction and overpotential",
+    "map": "the interface, with the height of the gaps",
+    "section": "cross-sections: metal, voids, electrolyte",
+    "microscope": "contact loss, voids per 100 µm, widths and heights on cross-section lines",
+    "sizes": "void size distribution",
+    "voids": "number, volume and largest void",
+    "lifelines": "every void from nucleation to collapse, with coalescence and splitting",
+    "profiles": "Mg and vacancies by layer, and Mg at the interface",
+    "mixing": "Mg in plated lithium: diffusion beside the paper, and the layers of the box",
+}
 DERIVED = {
     "hops_per_strip": ("1", "Hops per stripped atom, so far"),
     "voids": ("1", "Number of voids in the frame nearest to that capacity"),

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from kmc import load
-from kmc.analysis.summary import summary
 from kmc.errors import InputError
 from kmc.model.interphase import INTERFACE_KEYS
 from kmc.runfile.load import load_run
 from kmc.systems.electrode.run import ElectrodeJob
+from kmc.systems.electrode.summary import summary
 from kmc.systems.run import run_to_file
 
 HEAD = """

@@ -13,7 +13,6 @@ from same_files import contents
 
 import kmc
 from kmc.analysis import coulombic
-from kmc.analysis.summary import summary
 from kmc.errors import InputError
 from kmc.kernels import tables
 from kmc.model.electrochemistry import Drive
@@ -22,6 +21,7 @@ from kmc.runfile.protocol import blocks_of, plan_of
 from kmc.systems.electrode.engine import Engine
 from kmc.systems.electrode.run import ElectrodeJob
 from kmc.systems.electrode.snapshot import differences
+from kmc.systems.electrode.summary import summary
 from kmc.systems.run import extend, resume, run_to_file
 
 TEXT = """
