@@ -68,7 +68,7 @@ def test_inputs_without_a_source_are_named_where_they_act(tmp_path):
     assert text.startswith("from memory, not looked up: exchange_current_density_mA_cm2; assumed:")
     assert "formation_energy_L1_eV, formation_energy_bulk_eV" in text
     settings["run"]["conditions"]["stack_pressure_MPa"] = 1.0
-    assert "creep_activation_energy_kJ_mol, creep_exponent and creep_reference" in inputs("b.h5")
+    assert "creep_activation_energy_kJ_mol, creep_exponent, creep_reference" in inputs("b.h5")
     settings["run"]["conditions"]["current_density_mA_cm2"] = 0.0
     assert "exchange_current" not in inputs("c.h5")
 
