@@ -56,6 +56,8 @@ def read_structure(path: str | Path, whose: str = "") -> Any:
             text = f"{path}{whose} holds {len(images)} steps, of which the last is taken"
             warnings.warn(f"{text}; {path.name}@0 is the first", KmcWarning, stacklevel=3)
         chosen = images[image or 0]
+        if steps := electronic_steps(path, form, (image or 0) % len(images)):
+            chosen.info["kmc_electronic"] = steps
     except Exception as problem:  # the readers of each format raise errors of their own
         reason = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
         raise InputError(
@@ -68,40 +70,31 @@ def read_structure(path: str | Path, whose: str = "") -> Any:
             advice=f"Name one: {path.name}@0 is the first, {path.name}@-1 the last.",
         )
     chosen.info["kmc_file"] = str(path)
-    if steps := electronic_steps(path, form, (image or 0) % len(images)):
-        chosen.info["kmc_electronic"] = steps
     return chosen
 
 
 def electronic_steps(path: Path, form: str, image: int) -> tuple[int, int] | None:
-    """Electronic steps of an image and how many it may have, where VASP ran out of them."""
+    """Electronic steps of an image and how many it may have, where VASP came to the last.
+
+    That of a loop may have converged it: old versions of VASP write so in either case.
+    """
     if form not in ("vasp-out", "vasp-xml"):
         return None
     from ase.io.formats import open_with_compression
 
-    limit, counts, reached = 0, [], []
+    # Of each calculation: marks of its begin and its steps, and NELM where it stands first; that of
+    # response functions comes later.
+    loop, limit, counts = re.compile(r"Iteration\s+(\d+)\("), 0, [0]
+    allowed = re.compile(r"\bNELM\s*=\s*(\d+)|\"NELM\">\s*(\d+)")
     with open_with_compression(str(path), "r") as file:
         for line in file:
-            if form == "vasp-xml":
-                if "<calculation>" in line:
-                    counts.append(0)
-                    reached.append(False)
-                elif "<scstep>" in line and counts:
-                    counts[-1] += 1
-                elif 'name="NELM"' in line:
-                    limit = int(re.sub(r"<[^>]*>", "", line))
-            elif found := re.search(r"Iteration\s+(\d+)\(\s*(\d+)\)", line):
-                if int(found[1]) > len(counts):
-                    counts.append(0)
-                    reached.append(False)
-                counts[-1] = int(found[2])
-            elif "EDIFF is reached" in line and reached:
-                reached[-1] = True
-            elif not limit and (found := re.search(r"\bNELM\s*=\s*(\d+)", line)):
-                limit = int(found[1])
-    if image < len(counts) and limit and counts[image] >= limit and not reached[image]:
-        return counts[image], limit
-    return None
+            if "</calculation>" in line or ((m := loop.search(line)) and int(m[1]) > len(counts)):
+                counts.append(0)
+            counts[-1] += "<scstep>" in line or "Iteration" in line
+            if not limit and (m := allowed.search(line)):
+                limit = int(m[1] or m[2])
+    steps = counts[image] if image < len(counts) else 0
+    return (steps, limit) if limit and steps >= limit else None
 
 
 def largest_force(atoms: Any) -> float | None:

@@ -160,8 +160,10 @@ def _periodic_atoms(given: Any) -> Any:
     """Atoms of an object of ASE or pymatgen that has their places; None for energies alone."""
     structure = getattr(given, "structure", None)
     if structure is not None:
-        from ase import Atoms
-
+        try:
+            from ase import Atoms
+        except ImportError:  # pymatgen needs no ASE
+            return None
         symbols, places = [site.species_string for site in structure], structure.cart_coords
         return Atoms(symbols, places, cell=structure.lattice.matrix, pbc=True)
     return given if hasattr(given, "get_potential_energy") and all(given.pbc) else None

@@ -232,7 +232,8 @@ def impedance_picture(table: pd.DataFrame, measured: Sequence[Spectrum] = ()) ->
             look = {"color": style.BLACK, "marker": _MARKERS[index % 6], "mfc": "none", "ms": 3}
             label, Z = one.path.stem, one.Z_ohm_cm2
             axes.plot(Z.real, -Z.imag, ls="none", label=label, **look)
-            lower.axhline(one.interface_ohm_cm2, color=style.BLACK, ls="--", lw=0.7)
+            label = "measured" if one is measured[0] else None
+            lower.axhline(one.interface_ohm_cm2, color=style.BLACK, ls="--", lw=0.7, label=label)
         # Equal scales on both axes: only so is a relaxation a half circle.
         reals = [float(one.Z_ohm_cm2.real.max()) for one in here]
         widest = 1.05 * max(float(ohm[group].max()), *reals, 0.0)
@@ -252,6 +253,5 @@ def impedance_picture(table: pd.DataFrame, measured: Sequence[Spectrum] = ()) ->
     lower.xaxis.set_major_locator(MaxNLocator(5))
     lower.set(xlabel="capacity (mAh/cm²)", ylabel="resistance (Ω cm²)")
     lower.legend(loc="best")
-    dashed = "; dashed: measured interfaces" if measured else ""
-    style.note(page, f"dots on the curves: 1 MHz, 10 kHz and 100 Hz, from left to right{dashed}")
+    style.note(page, "dots on the curves: 1 MHz, 10 kHz and 100 Hz, from left to right")
     return page
