@@ -118,12 +118,10 @@ def surface(metal: str, lattice_A: float, face: str, layers: int) -> Any:
 
     edges = _FACES[face] * lattice_A
     spacing = FACES[f"bcc_{face}"][0] * lattice_A
-    # From layer to layer by the bond that leads to the next one, turned into the frame of the slab.
-    normal = edges[2] / np.linalg.norm(edges[2])
-    first = edges[0] / np.linalg.norm(edges[0])
+    first, normal = (edges[k] / np.linalg.norm(edges[k]) for k in (0, 2))
     frame = np.array([first, np.cross(normal, first), normal])
-    bond = np.array((0.5, 0.5, -0.5 if face == "111" else 0.5))
-    step = frame @ bond * lattice_A
+    # From layer to layer by the bond that leads to the next one, turned into the frame of the slab.
+    step = frame @ np.array((0.5, 0.5, -0.5 if face == "111" else 0.5)) * lattice_A
     cell = np.zeros((3, 3))
     cell[:2] = edges[:2] @ frame.T
     cell[2, 2] = layers * spacing + _VACUUM_A
@@ -152,11 +150,8 @@ def energies(name: str) -> list[dict[str, Any]]:
         raise InputError(
             f"there is no table of energies {name!r}", advice=f"Use one of: {', '.join(names)}."
         )
-    with (FOLDER / f"{name}.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
     text = ("potential", "structure", "reference", "cell_A")
     whole = ("removed", "atoms", "free_atoms", "steps")
-    return [
-        {k: v if k in text else int(v) if k in whole else float(v) for k, v in row.items()}
-        for row in rows
-    ]
+    kinds = dict.fromkeys(text, str) | dict.fromkeys(whole, int)
+    with (FOLDER / f"{name}.csv").open(newline="", encoding="utf-8") as file:
+        return [{k: kinds.get(k, float)(v) for k, v in row.items()} for row in csv.DictReader(file)]

@@ -23,6 +23,7 @@ from kmc.common.metals import METALS
 from kmc.common.tables import read_table
 from kmc.errors import InputError
 from kmc.model.ase_files import check_bcc, check_converged, energy_keys, read_structure
+from kmc.model.dft_clusters import SURFACE, of_surface
 from kmc.model.parameter_file import write_parameters
 from kmc.model.parameters import ParameterSet
 from kmc.model.quantities import QUANTITIES
@@ -55,7 +56,9 @@ QUANTITIES_OF = {
     "fill_Li_far_from_Mg_eV": Difference("filled_by_Li_far_from_Mg", "interface_vacancy_L1_Mg_L2"),
 }
 CONFIGURATIONS = tuple(
-    dict.fromkeys([n for d in QUANTITIES_OF.values() for n in (d.end, d.start)] + [*_PAIRS])
+    dict.fromkeys(
+        [n for d in QUANTITIES_OF.values() for n in (d.end, d.start)] + [*_PAIRS, SURFACE]
+    )
 )
 
 
@@ -147,6 +150,10 @@ def quantities_of(configurations: Mapping[str, Any]) -> dict[str, dict[str, Any]
         found["lattice_parameter_A"] = {"value": round(edge, 6), "note": note}
     if bulk is not None and "bulk_vacancy" in given and all(name in given for name in _PAIRS):
         found |= _pair_ratio(given, metal)
+    formation, edge = (found.get(k) for k in ("formation_energy_bulk_eV", "lattice_parameter_A"))
+    if SURFACE in given and bulk is not None and formation and edge:
+        mu = bulk.energy_eV / bulk.atoms[metal]
+        found |= of_surface(formation["value"], mu, edge["value"], configurations[SURFACE])
     if not found:
         raise InputError(
             "no quantity follows from these configurations",

@@ -9,6 +9,7 @@ import pytest
 
 import kmc
 from kmc.errors import InputError
+from kmc.model.dft_check import check_rows
 from kmc.model.dft_energies import QUANTITIES_OF, quantities_of
 from kmc.model.hamiltonian import calibrate
 from kmc.model.lattice import Lattice
@@ -156,3 +157,45 @@ def test_the_example_of_the_docs(tmp_path, monkeypatch):
 def test_too_few_configurations():
     with pytest.raises(InputError, match="no quantity follows"):
         quantities_of({"interface": (-1.0, {"Li": 3})})
+
+
+def test_a_surface_gives_the_curvature_of_coordination(tmp_path):
+    """E_f = 0.50 eV and γ(100) = 0.416 J/m² give the energies of li_li2s_clusters, and these γ."""
+    ase = pytest.importorskip("ase")
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    def atoms(places, cell, energy):
+        made = ase.Atoms(f"Li{len(places)}", cell=cell, pbc=True, scaled_positions=places)
+        made.calc = SinglePointCalculator(made, energy=energy)
+        return made
+
+    shipped = load_parameters("li_li2s_clusters")
+    a = shipped.value("lattice_parameter_A")
+    surface_eV = 2 * (2 * a) ** 2 * 0.416 / 16.02176634
+    configurations = {
+        "bulk": (2 * MU_eV, {"Li": 2}),
+        "bulk_vacancy": (MU_eV + 0.5, {"Li": 1}),
+        "surface_100": atoms(
+            [(i / 32, 0, 0) for i in range(32)], (2 * a, 2 * a, 40), 32 * MU_eV + surface_eV
+        ),
+    }
+    assert "coordination_curvature_eV" not in quantities_of(configurations)  # no edge is known
+    configurations["bulk"] = atoms([(0, 0, 0), (0.5, 0.5, 0.5)], (a, a, a), 2 * MU_eV)
+    made = kmc.parameters_from_dft(tmp_path / "mine.toml", configurations)
+    for key in ("second_shell_bond_eV", "coordination_curvature_eV"):
+        assert made.value(key) == pytest.approx(shipped.value(key), rel=2e-3)
+    rows = {row.name: row for row in check_rows(made)}
+    assert rows["surface (100) of Li"].model == pytest.approx(0.416, abs=1e-4)
+    assert rows["vacancy in the bulk"].model == pytest.approx(0.5, abs=1e-5)
+
+
+def test_a_surface_without_a_cell_is_refused():
+    pytest.importorskip("ase")
+    from ase.build import bulk
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    perfect = bulk("Li", "bcc", a=3.5, cubic=True)
+    perfect.calc = SinglePointCalculator(perfect, energy=2 * MU_eV)
+    given = {"bulk": perfect, "bulk_vacancy": (MU_eV + 0.5, {"Li": 1})}
+    with pytest.raises(InputError, match="'surface_100' is no slab of the metal alone"):
+        quantities_of(given | {"surface_100": (-3.0, {"Li": 2})})

@@ -1,0 +1,42 @@
+"""How energies curve with coordination, from DFT of a vacancy and of a surface."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from kmc.common.units import E_C
+from kmc.errors import InputError
+
+SURFACE = "surface_100"  # metal between two (100) faces
+_R = 0.4  # weight of second neighbours, of the fit to two potentials; energies hardly depend on it
+# β times these: atoms beside a vacancy (8 first, 6 second neighbours), and of a site of the (100)
+# surface (4 first neighbours and 1 second are missing in its layer, 1 second in the next).
+_OF_VACANCY, _OF_SURFACE = 8 + 6 * _R**2, (4 + _R) ** 2 + _R**2
+
+
+def of_surface(formation_eV: float, mu_eV: float, lattice_A: float, slab: Any) -> dict[str, Any]:
+    """Bond of second neighbours ε2 and curvature β from a vacancy, 3 ε2 + β (8 + 6 r²), and from
+    a site of the (100) surface, ε2 + β ((4 + r)² + r²), if first neighbours have no bond.
+
+    - `mu_eV`: energy of an atom of the bulk. `slab`: an ``ase.Atoms`` with an energy.
+
+    Raises `InputError`: the slab has no cell, or is not of one element.
+    """
+    if not hasattr(slab, "cell") or len(set(slab.symbols)) != 1:
+        raise InputError(
+            f"configuration {SURFACE!r} is no slab of the metal alone with a cell",
+            advice="Give an ase.Atoms, or a file that ASE reads, of metal between two (100) faces.",
+        )
+    area_A2 = 2 * float(np.linalg.norm(np.cross(*slab.cell.array[:2])))
+    gamma = (slab.get_potential_energy() - len(slab) * mu_eV) / area_A2
+    beta = (gamma * lattice_A**2 - formation_eV / 3) / (_OF_SURFACE - _OF_VACANCY / 3)
+    text = f"From E_f and γ of {SURFACE}, without a bond to first neighbours."
+    values = {
+        "second_shell_bond_eV": ((formation_eV - beta * _OF_VACANCY) / 3, text),
+        "coordination_curvature_eV": (beta, text),
+        "coordination_second_shell_weight": (_R, "Assumed, as in li_li2s_clusters."),
+        "surface_energy_100_J_m2": (gamma * E_C * 1e20, f"(E({SURFACE}) − N E(bulk)/N(bulk))/2A."),
+    }
+    return {key: {"value": round(value, 6), "note": note} for key, (value, note) in values.items()}
