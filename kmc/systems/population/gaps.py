@@ -9,8 +9,8 @@ planes go and the body follows:
 u = r on contact. A rigid body has one u = V, the mean of r over contact, and its voids' roofs come
 down with it. In voids surface diffusion carries matter, ∂h/∂t ⊃ −B ∇⁴h, with the contact slope and
 no flux at the line (`kmc.kernels.outline`). Small slopes stand for real shapes: the slope is that
-which gives a paraboloid the height and the width of the cap. Voids below two cells are points,
-paraboloids of the same slope. Every vacancy is counted, as a height:
+which gives a paraboloid the volume of the cap over the same footprint. Voids below two cells are
+points, paraboloids of the same slope. Every vacancy is counted, as a height:
 
     stripped + initial = gaps + settled + sink + storage + filled + dead.
 

@@ -66,8 +66,10 @@ class PopulationRun(TableRun):
 
     def contact_map(self, frame: int) -> np.ndarray:
         """Share of each cell on contact, shape (n, n); voids still kept as points are not on it."""
-        height = float(self.facts["height_over_radius"])
-        return 1.0 - cover_of(self.gap_um(frame), self.edge_um, height)
+        # Files before 0.3 have twice the height over radius of the cap instead.
+        older = 2 * float(self.facts["height_over_radius"])
+        slope = float(self.facts.get("contact_slope", older))
+        return 1.0 - cover_of(self.gap_um(frame), self.edge_um, slope)
 
     def of_frame(self, frame: int) -> Columns:
         """Voids of a frame, one row each: those on the grid first, then the points."""

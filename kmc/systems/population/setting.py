@@ -38,8 +38,8 @@ class GapSetting:
     strip_per_um2_s: float
     homogeneous: bool = False  #: whether voids nucleate on contact
     flaws: FlawPatches | None = None
-    #: Of a cap with the contact angle; the contact slope is twice that.
-    height_over_radius: float = 1.0
+    #: Of a cap with the angle φ of the void, tan φ/2; φ is 180° less the contact angle of the metal.
+    height_over_radius: float = 0.94
     #: R* = (B t)^(1/4), the size below which surface diffusion keeps voids round.
     rounding_length_um: float = 2.0
     rounding_time_s: float = ROUNDING_TIME_s  #: the time of that R*
@@ -60,13 +60,20 @@ class GapSetting:
 
     @property
     def slope(self) -> float:
-        """Contact slope of the outline, 2H/R: a paraboloid has the cap's height for its width.
+        """Contact slope s of the outline: a paraboloid with the volume of the cap over its footprint.
 
-        A paraboloid holds less than the cap of the same height and width, 1.67 R³ for 2.31 R³ at
-        93.6°, and so loses contact sooner. Height over radius of 4s/(2π), s = V/R³ of the cap, has
-        the volume right and the height a third too large.
+        V/R³ = π s/4 = π t (3 + t²)/6 with t = tan φ/2: contact is lost by footprint for a volume. s
+        is 2.43 for lithium that meets Li2S at 93.6° (φ = 86.4°), 2.88 for Li-Mg at 87.1°. Such a
+        paraboloid is (3 + t²)/3 times as high as the cap, 1.29 times for lithium.
         """
-        return 2 * self.height_over_radius
+        t = self.height_over_radius
+        return 2 * t * (3 + t * t) / 3
+
+    @property
+    def sin_angle(self) -> float:
+        """sin φ, with which the surface pulls on the contact line across the interface."""
+        t = self.height_over_radius
+        return 2 * t / (1 + t * t)
 
     @property
     def surface_um4_s(self) -> float:
@@ -79,5 +86,5 @@ class GapSetting:
 
     @property
     def volume_factor(self) -> float:
-        """V/R³ of a small void: a paraboloid of the contact slope."""
+        """V/R³ of a small void."""
         return math.pi / 4 * self.slope

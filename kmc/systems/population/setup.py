@@ -73,6 +73,7 @@ class Prepared:
             "supersaturation_without_voids": without_voids,
             "mg_coverage": self.mg_coverage,
             "height_over_radius": setting.height_over_radius,
+            "contact_slope": setting.slope,
             "contact_angle_deg": self.contact_angle_deg,
             "gamma_J_m2": setting.vapour.model.cap.gamma_J_m2,
             "capillary_length_um": setting.vapour.capillary_um,

@@ -405,8 +405,8 @@ class Outline:
         )
 
 
-def cover_of(h_um: np.ndarray, edge_um: float, height_over_radius: float) -> np.ndarray:
+def cover_of(h_um: np.ndarray, edge_um: float, slope: float) -> np.ndarray:
     """Share of each cell under the drawn voids of a field of gaps, shape (n, n)."""
     shape = Outline(len(h_um))
-    shape.locate(h_um / (2 * height_over_radius * edge_um / len(h_um)))
+    shape.locate(h_um / (slope * edge_um / len(h_um)))
     return shape.cover

@@ -101,9 +101,6 @@ class Box:
             thickness,
             old.site_volume_um3,
         )
-        # The paraboloid with the volume of the clusters' cap over the same footprint.
-        aspect = 2 * nucleation.cap.aspect
-        height_over_radius = aspect * (3 + aspect**2) / 3
         edge_um = self.cells * model.lattice.lattice_parameter_A * 1e-4
         return replace(
             shipped.setting,
@@ -111,7 +108,7 @@ class Box:
             n_cells=N_CELLS,
             medium=medium,
             vapour=vapour,
-            height_over_radius=height_over_radius,
+            height_over_radius=2 * nucleation.cap.aspect,
         )
 
 

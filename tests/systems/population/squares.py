@@ -38,7 +38,9 @@ def medium(sink_length_um: float = math.inf, sink_depth_um: float = math.inf) ->
 
 def setting(edge_um: float = 12.0, cell_um: float = 0.25, flaws: int = 8, **more) -> GapSetting:
     begin = FlawPatches(flaws, 0.05) if flaws else None
-    given = {"medium": medium(5.0), "strip_per_um2_s": STRIP_per_um2_s} | more
+    # Of a contact slope of 2.
+    given = {"medium": medium(5.0), "strip_per_um2_s": STRIP_per_um2_s}
+    given |= {"height_over_radius": 0.8177316739} | more
     return GapSetting(edge_um, round(edge_um / cell_um), vapour=Vapour(), flaws=begin, **given)
 
 

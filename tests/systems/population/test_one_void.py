@@ -13,7 +13,9 @@ from squares import SITE_um3, STRIP_per_um2_s, medium, setting
 
 from kmc.systems.population.gaps import Gaps
 
-EDGE_um, BEGIN_um, SLOPE = 4.0, 0.5, 2.43
+EDGE_um, BEGIN_um = 4.0, 0.5
+HEIGHT_OVER_RADIUS = math.tan(math.radians(180 - 93.6) / 2)
+SLOPE = 2.43
 CONTACTS = (0.75, 0.5, 0.4)
 LAYER_um = medium().interface_per_s / medium().bulk_per_um_s
 
@@ -31,7 +33,7 @@ def disc(R_star_um: float, **more) -> MovingDisc:
 def on_the_grid(R_star_um: float, cell_um: float) -> np.ndarray:
     """Heights by which the void grows until contact falls to each of `CONTACTS`."""
     given = setting(EDGE_um, cell_um, flaws=0, medium=medium(), rounding_length_um=R_star_um)
-    gaps = Gaps(replace(given, height_over_radius=SLOPE / 2), np.random.default_rng(1))
+    gaps = Gaps(replace(given, height_over_radius=HEIGHT_OVER_RADIUS), np.random.default_rng(1))
     gaps._draw(2.03, 2.07, gaps.setting.volume_factor * BEGIN_um**3)
     gaps._locate()
     begun = gaps.gaps_um
@@ -40,6 +42,19 @@ def on_the_grid(R_star_um: float, cell_um: float) -> np.ndarray:
         gaps.step(1e9)
         seen.append((-gaps.contact_fraction, gaps.gaps_um - begun))
     return np.interp(-np.array(CONTACTS), *np.transpose(seen))
+
+
+@pytest.mark.parametrize(("angle_deg", "slope"), [(93.6, SLOPE), (87.1, 2.88)])
+def test_the_slope_is_that_of_a_cap_of_the_same_volume(angle_deg, slope):
+    """By slices of the cap, whose sphere meets the interface at the angle of the void."""
+    angle = math.radians(180 - angle_deg)
+    z = (np.arange(4000) + 0.5) / 4000 * math.tan(angle / 2)
+    slices = math.pi * (1 / math.sin(angle) ** 2 - (z + 1 / math.tan(angle)) ** 2)
+    volume = float(slices.mean()) * math.tan(angle / 2)
+    given = setting(flaws=0, height_over_radius=math.tan(angle / 2))
+    assert given.volume_factor == pytest.approx(volume, rel=1e-6)
+    assert given.slope == pytest.approx(slope, abs=5e-3)
+    assert given.sin_angle == pytest.approx(math.sin(angle))
 
 
 @pytest.mark.slow
