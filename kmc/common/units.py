@@ -29,6 +29,8 @@ _SUFFIXES = {
     "_ohm_cm2": "Ω cm2",
     "_kJ_mol": "kJ/mol",
     "_per_nm": "1/nm",
+    "_per_MPa_s": "1/(MPa s)",
+    "_MPa_per_um": "MPa/µm",
     "_per_s": "1/s",
     "_mS_cm": "mS/cm",
     "_per_100um": "1/100 µm",

@@ -15,7 +15,7 @@ import numpy as np
 from kmc.kernels.jit import allocating, index
 
 DRY, LINE, FULL = 0, 1, 2
-_FLAT = 0.01  # least component of the normal: keeps the cubic of a wedge regular
+FLAT = 0.01  # least component of the normal: keeps the cubic of a wedge regular
 _THIN = 1e-5  # below this mean height a cell is contact
 _SMALL = 0.1  # cover below which a cell's plane moves as if it had this much
 _BENT = 0.5  # largest second derivative that is put in beyond a line
@@ -81,7 +81,7 @@ def _halves(x, y):
     a, b = abs(x) / 2, abs(y) / 2
     if a < b:
         a, b = b, a
-    return (a if a > 0 else 0.5), max(b, _FLAT)
+    return (a if a > 0 else 0.5), max(b, FLAT)
 
 
 @allocating

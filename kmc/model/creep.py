@@ -1,4 +1,4 @@
-"""Creep of the metal: Norton's law and the rate at which it closes voids.
+"""Creep of the metal: diffusional flow beside Norton's law, and how fast they close voids.
 
 Pure functions, units in the names. docs/model/mechanics.md discusses the law and its numbers.
 """
@@ -6,32 +6,76 @@ Pure functions, units in the names. docs/model/mechanics.md discusses the law an
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
-from kmc.common.units import K_B_J, N_A
+from kmc.common.units import K_B_J, N_A, K_B_eV
 from kmc.errors import InputError
 from kmc.model.parameters import ParameterSet
+from kmc.model.quantities import UNSTATED
 
 R_kJ_mol_K = K_B_J * N_A * 1e-3  # gas constant
 REFERENCE_K = 298.15  # temperature of the sets' reference strain rate
+RADIUS_OVER_DEPTH = 2.8  # of the contact of a Berkovich indent, as a disc of the same area
+_FLOW_OVER_HARDNESS = 1 / 3  # Tabor's rule
 
-KEYS = (
+NORTON = (
     *("creep_reference_rate_per_s", "creep_reference_stress_MPa", "creep_exponent"),
-    *("creep_activation_energy_kJ_mol", "creep_stress_limit_MPa"),
+    "creep_activation_energy_kJ_mol",
 )
+KEYS = (*NORTON, "creep_stress_limit_MPa")
 
 
-def strain_rate_Hz(parameters: ParameterSet, stress_MPa: float, temperature_K: float) -> float:
-    """Steady strain rate of Norton's law, 1/s.
+@dataclass(frozen=True)
+class CreepLaw:
+    """ε̇ = m σ + A (σ − σ_th)₊^n at a temperature.
 
-    ε̇ = A σ^n exp(−Q/RT), with A given through the strain rate ε̇0 at a stress σ0 and 298.15 K:
-    A = ε̇0 σ0^(−n) exp(Q/R·298.15 K). So a change of n turns the law about (σ0, ε̇0).
+    m σ is diffusional flow (Nabarro and Herring), A (σ − σ_th)^n that of dislocations. They act
+    above a stress that falls with size: hardness × depth^1.17 is one number for indents of lithium
+    (Herbert et al., J. Mater. Res. 33, 1361 (2018), doi:10.1557/jmr.2018.85), the flow stress a
+    third of the hardness, and an indent of depth d as wide as a void of radius 2.8 d.
     """
-    value = parameters.value
-    reduced = stress_MPa / value("creep_reference_stress_MPa")
-    arrhenius = value("creep_activation_energy_kJ_mol") / R_kJ_mol_K
-    arrhenius *= 1 / REFERENCE_K - 1 / temperature_K
-    rate = value("creep_reference_rate_per_s") * math.exp(arrhenius)
-    return rate * reduced ** value("creep_exponent")
+
+    rate_per_s: float  #: A at 1 MPa
+    exponent: float  #: n
+    linear_per_MPa_s: float = 0.0  #: m, 1/(3η)
+    threshold_hardness_MPa: float = 0.0  #: at 1 µm of depth; 0 for no threshold
+    threshold_size_exponent: float = 1.17
+
+    def threshold_MPa(self, radius_um: float) -> float:
+        """σ_th for a void, or a contact, of this radius."""
+        if not self.threshold_hardness_MPa:
+            return 0.0
+        depth_um = radius_um / RADIUS_OVER_DEPTH
+        hardness = self.threshold_hardness_MPa * depth_um**-self.threshold_size_exponent
+        return _FLOW_OVER_HARDNESS * hardness
+
+    def strain_rate_Hz(self, stress_MPa: float, radius_um: float = math.inf) -> float:
+        beyond = max(0.0, stress_MPa - self.threshold_MPa(radius_um))
+        return self.linear_per_MPa_s * stress_MPa + self.rate_per_s * beyond**self.exponent
+
+
+def law_of(parameters: ParameterSet, temperature_K: float) -> CreepLaw:
+    """The law of a parameter set, which has the quantities of `NORTON`.
+
+    A = ε̇0 σ0^(−n) exp[Q/R (1/298.15 K − 1/T)]: a change of n turns the law about (σ0, ε̇0). The
+    linear rate is that of 25 °C, with an activation energy of its own.
+    """
+
+    def value(key: str) -> float:
+        return parameters.value(key) if parameters.has(key) else UNSTATED[key]
+
+    colder = 1 / REFERENCE_K - 1 / temperature_K
+    norton = math.exp(value("creep_activation_energy_kJ_mol") / R_kJ_mol_K * colder)
+    linear = math.exp(value("linear_creep_activation_eV") / K_B_eV * colder)
+    exponent = value("creep_exponent")
+    reduced = 1.0 / value("creep_reference_stress_MPa")
+    return CreepLaw(
+        value("creep_reference_rate_per_s") * norton * reduced**exponent,
+        exponent,
+        value("linear_creep_per_MPa_s") * linear,
+        value("creep_threshold_hardness_MPa"),
+        value("creep_threshold_size_exponent"),
+    )
 
 
 def local_stress_MPa(pressure_MPa: float, contact_fraction: float, limit_MPa: float) -> float:
@@ -62,11 +106,16 @@ def void_stress_MPa(
 
 
 def closure_rate_Hz(
-    parameters: ParameterSet, pressure_MPa: float, contact_fraction: float, temperature_K: float
+    parameters: ParameterSet,
+    pressure_MPa: float,
+    contact_fraction: float,
+    temperature_K: float,
+    void_radius_um: float = math.inf,
 ) -> float:
     """Rate at which creep closes each void vacancy, 1/s.
 
-    A void loses volume at dV/dt = −1.5 ε̇(σ) V with the σ of `void_stress_MPa`.
+    A void loses volume at dV/dt = −1.5 ε̇ V, each branch of the law at the `void_stress_MPa` of its
+    own exponent; the radius is that with which the threshold of dislocations falls.
 
     Raises `InputError`: the set has no creep law.
     """
@@ -79,7 +128,8 @@ def closure_rate_Hz(
             "stack_pressure_MPa is unknown",
             advice="Set stack_pressure_MPa = 0, or use a set with a creep law, such as li_li2s.",
         )
-    limit = parameters.value("creep_stress_limit_MPa")
-    exponent = parameters.value("creep_exponent")
-    stress = void_stress_MPa(pressure_MPa, contact_fraction, exponent, limit)
-    return 1.5 * strain_rate_Hz(parameters, stress, temperature_K)
+    limit, law = parameters.value("creep_stress_limit_MPa"), law_of(parameters, temperature_K)
+    norton = void_stress_MPa(pressure_MPa, contact_fraction, law.exponent, limit)
+    linear = void_stress_MPa(pressure_MPa, contact_fraction, 1.0, limit)
+    beyond = max(0.0, norton - law.threshold_MPa(void_radius_um))
+    return 1.5 * (law.linear_per_MPa_s * linear + law.rate_per_s * beyond**law.exponent)

@@ -311,9 +311,15 @@ class Electrode:
     def closure_rate_Hz(
         self, contact_fraction: float, drive: electrochemistry.Drive | None = None
     ) -> float:
-        """Rate at which creep closes one void vacancy: c ε̇ at the stress of this contact."""
+        """Rate at which creep closes one void vacancy: 1.5 ε̇ at the stress of this contact.
+
+        Its size is that of one void over all of the contact that is lost.
+        """
+        void_A2 = max(1.0 - contact_fraction, 0.0) * self.lattice.area_A2
+        radius_um = 1e-4 * math.sqrt(max(void_A2, self.lattice.site_area_A2) / math.pi)
+        pressure = self.pressure_MPa(drive)
         return creep.closure_rate_Hz(
-            self.parameters, self.pressure_MPa(drive), contact_fraction, self.temperature_K
+            self.parameters, pressure, contact_fraction, self.temperature_K, radius_um
         )
 
     @property

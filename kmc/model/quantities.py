@@ -48,7 +48,13 @@ RETIRED: dict[str, str] = {
 }
 
 # What a set with vacancies has without giving it; a run file may give it all the same.
-UNSTATED = {"formation_entropy_bulk_k": 0.0}
+UNSTATED = {
+    "formation_entropy_bulk_k": 0.0,
+    "linear_creep_per_MPa_s": 0.0,
+    "linear_creep_activation_eV": 0.54,
+    "creep_threshold_hardness_MPa": 0.0,
+    "creep_threshold_size_exponent": 1.17,
+}
 
 # Key, allowed values, meaning. Inputs of the model first, then reference values for its results.
 # fmt: off
@@ -94,6 +100,16 @@ _INPUTS: tuple[tuple[str, tuple, str], ...] = (
     ("creep_activation_energy_kJ_mol", (0, 1000), "activation energy Q of creep"),
     ("creep_stress_limit_MPa", _above(1e5),
      "highest local stress: lost contact concentrates the pressure up to this"),
+    ("linear_creep_per_MPa_s", (0, 1e3),
+     "rate of diffusional creep, linear in stress, beside Norton's law at 298.15 K; 0 where a "
+     "set does not give it"),
+    ("linear_creep_activation_eV", (0, 10),
+     "activation energy of diffusional creep; that of self-diffusion, 0.54, where not given"),
+    ("creep_threshold_hardness_MPa", (0, 1e6),
+     "hardness at 1 µm of depth of the law by which dislocations creep only above a stress "
+     "that falls with the size of the void; 0 (no threshold) where not given"),
+    ("creep_threshold_size_exponent", (0, 5),
+     "exponent of depth with which that hardness falls; 1.17 where not given"),
     ("electrolyte_conductivity_mS_cm", _above(1e6),
      "ionic conductivity of the electrolyte at 25 °C"),
     ("electrolyte_activation_eV", _BARRIER, "activation energy of the electrolyte's conductivity"),

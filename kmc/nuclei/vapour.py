@@ -98,7 +98,7 @@ def vapour_of(
             _free.clear()
         # Entropy and creep do not change free energies of clusters. A calibration varies both in
         # thousands of runs, and the walks take seconds.
-        free_of = ("formation_entropy_bulk_k", "creep_")
+        free_of = ("formation_entropy_bulk_k", "creep_", "linear_creep_")
         shared = (tuple(item for item in values if not item[0].startswith(free_of)), *rest)
         try:
             if shared not in _free:

@@ -228,7 +228,33 @@ _RULES = (
         "{upscale.relaxation_constant} and rounding_length_um say the same twice",
         "Remove relaxation_constant.",
     ),
+    Rule(
+        lambda run: differs("upscale", "pressure_share", 1.0, run) and not _pressed(run),
+        "{upscale.pressure_share} is the share of a stack pressure, and there is none",
+        "Give conditions.stack_pressure_MPa, or remove pressure_share.",
+    ),
+    Rule(
+        lambda run: (
+            differs("upscale", "adhesion_MPa", math.inf, run)
+            and run.upscale.body != "viscous"
+            and not (run.upscale.body is None and _pressed(run) and run.upscale.pressure_share)
+        ),
+        "{upscale.adhesion_MPa} has no meaning for a rigid body, whose contact bears any tension",
+        'Set upscale.body = "viscous", or remove adhesion_MPa.',
+    ),
+    Rule(
+        lambda run: "creep_stress_limit_MPa" in run.parameters,
+        "parameters.creep_stress_limit_MPa of the run {source} is for boxes: contact of a "
+        "population bears what the flow of its metal asks for",
+        "Remove it.",
+    ),
 )
+
+
+def _pressed(run: RunFile) -> bool:
+    """Whether any part of the run is under a stack pressure."""
+    own = (planned.step.stack_pressure_MPa for planned in run.protocol.plan)
+    return bool(run.conditions.stack_pressure_MPa) or any(own)
 
 
 def upscale_checks(run: RunFile, origin: Origin) -> list[Problem]:

@@ -17,28 +17,28 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize
 
+from kmc.model.creep import CreepLaw
 from kmc.nuclei.field import Absorbers, Medium, SurfaceField
 
 _TOLERANCE = 1e-4
 _OPENINGS = 8  # rounds in which contact under too much tension opens
 _STILL_MPa = 1e-6  # stress below which the metal does not flow
+_RIGID_MPa_s = 1e30  # viscosity of metal below the threshold of the only branch it has
 
 
 @dataclass(frozen=True)
-class Viscous:
-    """Norton's creep of the metal, ε̇ = A σ^n, and what its contact bears."""
+class Viscous(CreepLaw):
+    """The creep law of the metal, and what its contact bears."""
 
-    rate_per_s: float  #: A at 1 MPa
-    exponent: float  #: n
     #: Tension beyond which contact opens; infinite where it never does.
     adhesion_MPa: float = math.inf
-    #: γ of the capillary pressure 2γ/R on the roof of a void, beside the stack pressure.
+    #: γ of the capillary pressure on the roof of a void, beside the stack pressure.
     surface_energy_J_m2: float = 0.0
 
-    def viscosity_MPa_s(self, stress_MPa: float) -> float:
-        """Secant viscosity σ/(3ε̇)."""
+    def viscosity_MPa_s(self, stress_MPa: float, radius_um: float = math.inf) -> float:
+        """Secant viscosity σ/(3ε̇) at the size of a void."""
         stress = max(stress_MPa, _STILL_MPa)
-        return stress ** (1 - self.exponent) / (3 * self.rate_per_s)
+        return stress / max(3 * self.strain_rate_Hz(stress, radius_um), stress / _RIGID_MPa_s)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,12 @@ class Body:
         self._even, self._uneven = arrays["body_even"].copy(), arrays["body_uneven"].copy()
 
     def flow(
-        self, contact: np.ndarray, recession_um_s: np.ndarray, suction_MPa: np.ndarray, P_MPa: float
+        self,
+        contact: np.ndarray,
+        recession_um_s: np.ndarray,
+        suction_MPa: np.ndarray,
+        P_MPa: float,
+        radius_um: float = math.inf,
     ) -> Flow:
         """Velocity and pressure for a map of contact.
 
@@ -103,7 +108,7 @@ class Body:
             forced = moved - float(moved.sum()) / float(even.sum()) * even
             still, forced = still.ravel()[cells] / area, forced.ravel()[cells] / area
             share = contact.ravel()[cells]
-            stress, viscosity = self._stress(still, forced, float(share.sum()))
+            stress, viscosity = self._stress(still, forced, float(share.sum()), radius_um)
             on = still + 2 * viscosity * forced
             # Cells under too much tension open together, and the rest is solved again without them.
             torn = on < -self.law.adhesion_MPa * share
@@ -139,13 +144,15 @@ class Body:
         out.ravel()[cells] = found.cell_per_s
         return out
 
-    def _stress(self, still: np.ndarray, forced: np.ndarray, area: float) -> tuple[float, float]:
+    def _stress(
+        self, still: np.ndarray, forced: np.ndarray, area: float, radius_um: float
+    ) -> tuple[float, float]:
         """Stress and secant viscosity that belong together: mean |still + 2η forced| = σ(η)."""
 
         def excess(log_stress: float) -> float:
-            eta = self.law.viscosity_MPa_s(math.exp(log_stress))
+            eta = self.law.viscosity_MPa_s(math.exp(log_stress), radius_um)
             return math.exp(log_stress) - float(np.abs(still + 2 * eta * forced).sum()) / area
 
         # σ rises and η falls with the logarithm: one crossing.
         stress = math.exp(optimize.brentq(excess, math.log(_STILL_MPa), math.log(1e6), xtol=1e-9))
-        return stress, self.law.viscosity_MPa_s(stress)
+        return stress, self.law.viscosity_MPa_s(stress, radius_um)

@@ -206,18 +206,20 @@ class Gaps(GapState):
         # Contact recedes where vacancies end, in proportion to S − 1; at S = 1 nothing ends
         # anywhere.
         local = excess / mean if abs(mean) > 1e-12 else np.ones_like(S)
-        tension = 2e6 * self.body.law.surface_energy_J_m2 * 1e-6  # 2γ, MPa µm
-        suction = np.zeros_like(S)
-        if tension:
-            # As S_eq = exp(2γΩ/kTR) has it, R is that of the void as a whole.
-            per_radius = np.log(np.maximum(known.cell_supersaturation, 1.0))
-            suction.ravel()[known.cells] = tension * per_radius / (2 * setting.vapour.capillary_um)
+        suction = self._suction_MPa()
         load = self.pressure_MPa * setting.pressure_share
         recession = local * (settled_um / dt)
-        self.flow = flow = self.body.flow(contact, recession, suction, load)
-        pressing = flow.stress_MPa + tension / np.maximum(self.point_radius_um, 1e-9)
-        # A penny of radius a in a viscous half-space under P closes by (2/3) P a³/η.
-        closes = 2 / 3 * pressing * self.point_radius_um**3 / flow.viscosity_MPa_s
+        self.flow = flow = self.body.flow(contact, recession, suction, load, self._radius_um)
+        # γ sin φ × rim / area of a disc.
+        drawn_in = 2 * self._line_tension / np.maximum(self.point_radius_um, 1e-9)
+        pressing = flow.stress_MPa + drawn_in
+        # A penny of radius a in a viscous half-space under P closes by (2/3) P a³/η, with the η of
+        # its own size.
+        eta = flow.viscosity_MPa_s
+        if self.body.law.threshold_hardness_MPa:
+            law, stress = self.body.law, flow.stress_MPa
+            eta = np.array([law.viscosity_MPa_s(stress, r) for r in self.point_radius_um.tolist()])
+        closes = 2 / 3 * pressing * self.point_radius_um**3 / eta
         u = flow.velocity_um_s
         over = self.cover > 0
         if over.any():
@@ -225,6 +227,34 @@ class Gaps(GapState):
         # Contact that opens keeps its own surface: the gap is what the body does not follow.
         torn = (contact - flow.contact) * np.maximum(recession - u, 0.0) * dt
         return u * dt, torn, settled_um * area + closes * dt
+
+    @property
+    def _line_tension(self) -> float:
+        """γ sin φ, MPa µm (N/m)."""
+        assert self.body is not None
+        return self.body.law.surface_energy_J_m2 * self.setting.sin_angle
+
+    @property
+    def _radius_um(self) -> float:
+        """Twice the area of voids, or of contact where it is less, over the length of the line."""
+        line = float(self.outline.line_lengths().sum()) * self.setting.pitch_um
+        line += 2 * math.pi * float(self.point_radius_um.sum())
+        theta = self.contact_fraction
+        return 2 * min(theta, 1 - theta) * self.area_um2 / line if line else math.inf
+
+    def _suction_MPa(self) -> np.ndarray:
+        """Capillary pressure on the roofs of drawn voids, (n, n).
+
+        Mean curvature times γ over a footprint is γ sin φ × rim / area (divergence theorem), that
+        of 2γ over the radius of curvature for a cap, whatever the shape and size of the square.
+        """
+        names, count = self.parts
+        of, n_parts = names.ravel(), count + 1
+        lengths = np.bincount(of, self.outline.line_lengths().ravel(), minlength=n_parts)
+        areas = np.bincount(of, self.cover.ravel(), minlength=n_parts)
+        lengths[0] = 0.0  # contact
+        per_void = lengths / np.maximum(areas, 1e-9) / self.setting.pitch_um
+        return self._line_tension * per_void[names]
 
     # --- volumes ----------------------------------------------------------------------------------
 

@@ -38,7 +38,7 @@ class GapSetting:
     strip_per_um2_s: float
     homogeneous: bool = False  #: whether voids nucleate on contact
     flaws: FlawPatches | None = None
-    #: Of a cap with the angle φ of the void, tan φ/2; φ is 180° less the contact angle of the metal.
+    #: Of a cap with the void's angle φ, tan φ/2: 180° less the contact angle of the metal.
     height_over_radius: float = 0.94
     #: R* = (B t)^(1/4), the size below which surface diffusion keeps voids round.
     rounding_length_um: float = 2.0
@@ -60,7 +60,7 @@ class GapSetting:
 
     @property
     def slope(self) -> float:
-        """Contact slope s of the outline: a paraboloid with the volume of the cap over its footprint.
+        """Contact slope s: a paraboloid with the volume of the cap over the same footprint.
 
         V/R³ = π s/4 = π t (3 + t²)/6 with t = tan φ/2: contact is lost by footprint for a volume. s
         is 2.43 for lithium that meets Li2S at 93.6° (φ = 86.4°), 2.88 for Li-Mg at 87.1°. Such a

@@ -181,18 +181,15 @@ def _body(run: RunFile, parameters: ParameterSet) -> Viscous | None:
     pressure = max(pressures_of(run)) * run.upscale.pressure_share
     if run.upscale.body == "rigid" or (run.upscale.body is None and not pressure):
         return None
-    missing = [key for key in creep.KEYS if not parameters.has(key)]
+    missing = [key for key in creep.NORTON if not parameters.has(key)]
     if missing:
         raise InputError(
             f"parameter set {parameters.name!r} has no {missing[0]}: how this metal creeps is "
             "unknown",
             advice='Set upscale.body = "rigid", or use a set with a creep law, such as li_li2s.',
         )
-    return Viscous(
-        creep.strain_rate_Hz(parameters, 1.0, run.conditions.temperature_K),
-        parameters.value("creep_exponent"),
-        run.upscale.adhesion_MPa,
-    )
+    law = creep.law_of(parameters, run.conditions.temperature_K)
+    return Viscous(**vars(law), adhesion_MPa=run.upscale.adhesion_MPa)
 
 
 def _shape(run: RunFile, parameters: ParameterSet, coverage: float) -> tuple[float, float]:

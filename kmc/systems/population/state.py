@@ -368,6 +368,17 @@ class Outline:
     def locate(self, h: np.ndarray) -> None:
         self._over_rows(outline.locate, h, self.nx, self.ny, self.cover, self.place, self.kind)
 
+    def line_lengths(self) -> np.ndarray:
+        """Length of the contact line in each cell, in pitches: how its cover grows with its plane.
+
+        Its plane has unit slope, so that this is the derivative of `outline.wedge_cover`.
+        """
+        steep, flat = np.maximum(abs(self.nx), abs(self.ny)), np.minimum(abs(self.nx), abs(self.ny))
+        a, b, d = steep / 2, np.maximum(flat / 2, outline.FLAT), self.place
+        crossed = (self.kind == outline.LINE) & (abs(d) < a + b) & (steep > 0)
+        length = d + a + b - np.maximum(0.0, d + a - b) - np.maximum(0.0, d - a + b)
+        return np.where(crossed, length / np.maximum(4 * a * b, 1e-9), 0.0)
+
     def set_mobility(self, step: np.ndarray, time: float, names: np.ndarray) -> None:
         """Raise surface diffusion in voids whose lip the grid would not resolve.
 

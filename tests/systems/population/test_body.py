@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from squares import run, setting
+from squares import medium, run, setting
 
 import kmc
 from kmc.systems.population.body import Body, Viscous
@@ -58,13 +58,31 @@ def test_contact_that_recedes_in_a_wave_bears_two_eta_k_of_it(exponent):
     assert flow.viscosity_MPa_s == pytest.approx(law.viscosity_MPa_s(flow.stress_MPa), rel=1e-6)
 
 
+@pytest.mark.validation
+def test_gaps_close_by_the_branch_that_their_size_leaves_open():
+    """(2/3) P a³/η with 1/(3η) of the linear branch, or of both where the threshold is passed."""
+    n, radius, P = 96, 8.0, 0.5
+    law = Viscous(1.0, 6.6, linear_per_MPa_s=1e-3, threshold_hardness_MPa=16.2)
+    still = np.zeros((n, n))
+    small = Body(law, n, n).flow(disc(n, radius), still, still, P, 1.0)
+    closes = 2 / 3 * P * radius**3 * 3e-3
+    assert small.velocity_um_s.sum() == pytest.approx(closes, rel=0.02)
+    large = Body(law, n, n).flow(disc(n, radius), still, still, P, 100.0)
+    beyond = large.stress_MPa - law.threshold_MPa(100.0)
+    rate = 1e-3 * large.stress_MPa + beyond**6.6
+    closes = 2 / 3 * P * radius**3 * 3 * rate / large.stress_MPa
+    assert large.velocity_um_s.sum() == pytest.approx(closes, rel=0.02)
+
+
 def test_contact_opens_under_tension_beyond_adhesion():
     n = 32
     recession = np.zeros((n, n))
     recession[12:20, 12:20] = 1e-3  # the metal beside it holds the body back
     strong = Body(Viscous(0.01, 1.0), n, n).flow(np.ones((n, n)), recession, 0 * recession, 0.0)
     assert strong.pressure_MPa.min() < -0.05
-    weak = Body(Viscous(0.01, 1.0, 0.02), n, n).flow(np.ones((n, n)), recession, 0 * recession, 0.0)
+    weak = Body(Viscous(0.01, 1.0, adhesion_MPa=0.02), n, n).flow(
+        np.ones((n, n)), recession, 0 * recession, 0.0
+    )
     assert (weak.contact == 0).any()
     assert weak.pressure_MPa.min() >= -0.02
     assert (weak.velocity_um_s < recession + 1e-9)[weak.contact == 0].all()
@@ -102,3 +120,48 @@ def test_a_rigid_body_is_not_the_limit_of_no_pressure(tmp_path):
     assert little[0] == pytest.approx(none[0], rel=1e-3)
     assert min(none[1], little[1]) > 0.1
     assert contact()[2] == pytest.approx(0.433, abs=0.005)
+
+
+@pytest.mark.validation
+def test_suction_on_a_cap_is_that_of_its_curvature():
+    """2γ over the radius of curvature, R/sin φ: to 2 % from four cells of radius on."""
+    law = Viscous(0.01, 6.6, surface_energy_J_m2=0.4)
+    for cells, within in ((4.0, 0.03), (8.0, 0.015)):
+        gaps = Gaps(setting(8.0, 0.25, flaws=0, body=law), np.random.default_rng(1))
+        radius = cells * 0.25
+        gaps._draw(4.03, 4.07, gaps.setting.volume_factor * radius**3)
+        gaps._locate()
+        wanted = 2 * 0.4 * gaps.setting.sin_angle / radius
+        assert gaps._suction_MPa().max() == pytest.approx(wanted, rel=within)
+
+
+@pytest.mark.slow
+@pytest.mark.validation
+@pytest.mark.parametrize("pressure_MPa", [0.2, 1.0])
+def test_contact_under_pressure_does_not_depend_on_the_square(pressure_MPa):
+    """One pattern of voids, once and repeated two and three times along each axis, to 1 %.
+
+    Past the charge at which all voids of the square are one, as which the void has no size.
+    """
+    rng = np.random.default_rng(4)
+    x, y = 16.0 * rng.random((2, 16))
+    law = Viscous(0.01, 6.6, surface_energy_J_m2=0.42)
+    seen = []
+    for n in (1, 2, 3):
+        body = setting(
+            16.0 * n, 0.4, flaws=0, body=law, pressure_MPa=pressure_MPa, medium=medium(3.0)
+        )
+        gaps = Gaps(body, np.random.default_rng(1))
+        for i, j in np.ndindex(n, n):
+            for a, b in zip(x + 16.0 * i, y + 16.0 * j, strict=True):
+                gaps._draw(a, b, gaps.setting.volume_factor * 0.5**3)
+        gaps.ledger.initial = gaps.in_voids_per_um2
+        gaps._locate()
+        seen.append([])
+        for end in (900.0, 1800.0, 2700.0):
+            run(gaps, end)
+            seen[-1].append(gaps.contact_fraction)
+        joined = len(np.unique(gaps.parts[0])) - 1 < 16 * n**2 / 2
+    print(seen, joined)
+    assert seen[1] == pytest.approx(seen[0], rel=0.01)
+    assert seen[2] == pytest.approx(seen[0], rel=0.01)
