@@ -368,6 +368,13 @@ def _summary(runs: Sequence[PopulationRun], *_: object) -> Figure:
         return page
     contact.plot(x, 100 * s["contact_fraction"], color=style.BLUE)
     contact.set(ylim=(0, 101), ylabel="contact (%)")
+    if run.run["upscale"].get("fixture_stiffness_MPa_per_um"):
+        pressed = contact.twinx()
+        pressed.plot(x, s["stack_pressure_MPa"], color=style.VERMILLION, ls="--")
+        pressed.set_ylabel("stack pressure (MPa)", color=style.VERMILLION)
+        pressed.set_ylim(bottom=0)
+        pressed.spines["right"].set_visible(True)
+        contact.set_ylabel("contact (%)", color=style.BLUE)
     lines.plot(x, s["voids_per_100um"], color=style.BLUE)
     lines.set_ylim(bottom=0)
     lines.set_ylabel("voids per 100 µm", color=style.BLUE)

@@ -243,6 +243,14 @@ _RULES = (
         'Set upscale.body = "viscous", or remove adhesion_MPa.',
     ),
     Rule(
+        lambda run: (
+            differs("upscale", "counter_electrode_share", 0.0, run)
+            and not run.upscale.fixture_stiffness_MPa_per_um
+        ),
+        "{upscale.counter_electrode_share} changes nothing under a constant pressure",
+        "Give upscale.fixture_stiffness_MPa_per_um, or remove counter_electrode_share.",
+    ),
+    Rule(
         lambda run: "creep_stress_limit_MPa" in run.parameters,
         "parameters.creep_stress_limit_MPa of the run {source} is for boxes: contact of a "
         "population bears what the flow of its metal asks for",
@@ -254,7 +262,9 @@ _RULES = (
 def _pressed(run: RunFile) -> bool:
     """Whether any part of the run is under a stack pressure."""
     own = (planned.step.stack_pressure_MPa for planned in run.protocol.plan)
-    return bool(run.conditions.stack_pressure_MPa) or any(own)
+    # A stiff fixture comes under pressure where the counter electrode swells.
+    stiff = run.upscale.fixture_stiffness_MPa_per_um
+    return bool(run.conditions.stack_pressure_MPa or stiff) or any(own)
 
 
 def upscale_checks(run: RunFile, origin: Origin) -> list[Problem]:

@@ -71,6 +71,12 @@ class Upscale(SystemSection):
     pressure_share: Share = 1.0
     """share of conditions.stack_pressure_MPa that this piece of interface carries, less than 1 near
     a free edge; 0 makes the body rigid unless it is given"""
+    fixture_stiffness_MPa_per_um: Annotated[Number, Field(ge=0, le=1000)] = 0.0
+    """by how much the stack pressure falls where the stack becomes 1 µm shorter, as metal settles;
+    0 is a constant pressure, about 0.001 a spring, 0.12 a plastic bolt of 10 mm"""
+    counter_electrode_share: Annotated[Number, Field(ge=0, le=5)] = 0.0
+    """with fixture_stiffness_MPa_per_um: volume by which the counter electrode swells over the
+    volume stripped here; 1 for plated metal, about 0.6 for indium"""
     dislocation_modulus_GPa: Annotated[Number, Field(gt=0, le=1000)] | None = _optional(0.85)
     """αG of Taylor's law: dislocations of the density (σ/αGb)², σ = pressure_share times the stack
     pressure, are sinks beside those of sink_depth_um; without it none. Lithium: 0.85, 0.3 of 2.83

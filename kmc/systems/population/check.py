@@ -93,6 +93,19 @@ def _voltage(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
         yield from differences("overpotential", f"{place}/{name}", s[name], wanted, 1e-12)
 
 
+def _pressure(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
+    # Steps of a protocol set the fixture anew; files before 0.3 lack the column.
+    if run.run.get("protocol") or "stack_pressure_MPa" not in s:
+        return
+    upscale = run.run["upscale"]
+    swells = upscale["counter_electrode_share"] * (s["stripped_um"] - s["plated_um"])
+    shorter = s["settled_um"] - s["pushed_back_um"] - swells
+    expected = run.run["conditions"]["stack_pressure_MPa"]
+    expected = expected - upscale["fixture_stiffness_MPa_per_um"] * shorter
+    where, stored = f"{place}/stack_pressure_MPa", s["stack_pressure_MPa"]
+    yield from differences("pressure", where, stored, np.maximum(0.0, expected), 1e-9)
+
+
 def _mean(run: PopulationRun) -> Iterator[Breach]:
     expected = mean_of(run.replicas)
     for name, values in run.samples.items():
@@ -152,6 +165,7 @@ CHECKS = (
     ("rows are in order", in_order(*_RISING)),
     ("contact is a share", of_rows(_range)),
     ("overpotential follows from contact and S", of_rows(_voltage)),
+    ("stack pressure follows from the fixture", of_rows(_pressure)),
     ("the mean over the replicas", _mean),
     ("volume and contact of every frame", _frames),
     ("events add up to the counts", _events),

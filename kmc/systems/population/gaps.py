@@ -207,7 +207,7 @@ class Gaps(GapState):
         # anywhere.
         local = excess / mean if abs(mean) > 1e-12 else np.ones_like(S)
         suction = self._suction_MPa()
-        load = self.pressure_MPa * setting.pressure_share
+        load = self.stack_pressure_MPa * setting.pressure_share
         recession = local * (settled_um / dt)
         self.flow = flow = self.body.flow(contact, recession, suction, load, self._radius_um)
         # γ sin φ × rim / area of a disc.
@@ -215,10 +215,10 @@ class Gaps(GapState):
         pressing = flow.stress_MPa + drawn_in
         # A penny of radius a in a viscous half-space under P closes by (2/3) P a³/η, with the η of
         # its own size.
-        eta = flow.viscosity_MPa_s
-        if self.body.law.threshold_hardness_MPa:
-            law, stress = self.body.law, flow.stress_MPa
-            eta = np.array([law.viscosity_MPa_s(stress, r) for r in self.point_radius_um.tolist()])
+        law, stress = self.body.law, flow.stress_MPa
+        eta = np.full(len(area), flow.viscosity_MPa_s)
+        if law.threshold_hardness_MPa:
+            eta[:] = [law.viscosity_MPa_s(stress, r) for r in self.point_radius_um.tolist()]
         closes = 2 / 3 * pressing * self.point_radius_um**3 / eta
         u = flow.velocity_um_s
         over = self.cover > 0
@@ -287,6 +287,7 @@ class Gaps(GapState):
         step -= down
         time = dt * setting.surface_um4_s / pitch**4
         shape.set_mobility(step, time, self.parts[0])
+        self.raised_rim_fraction = shape.raised_fraction
         # The line is found anew before it has left its cell: its place decides where the flux goes.
         largest = float(np.abs(step[shape.kind == outline.LINE]).max(initial=0.0))
         longest = max(_SHORTEST_SHARE, 1 / max(1, math.ceil(largest / _WEDGE_SHARE)))

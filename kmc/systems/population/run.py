@@ -257,13 +257,15 @@ class PopulationJob(Job):
             "supersaturation": S,
             "max_supersaturation": gaps.max_supersaturation,
             "overpotential_V": terms.total_V,
+            "stack_pressure_MPa": gaps.stack_pressure_MPa,
             "stress_MPa": setting.pressure_share
-            * stage.stack_pressure_MPa
+            * gaps.stack_pressure_MPa
             / max(contact, _MIN_CONTACT),
             "voids_um": gaps.gaps_um,
             "storage_um": gaps.mean.stored_per_um2 * height,
             "annihilated_fraction": 0.0,
             "roof_velocity_um_s": gaps.roof_velocity_um_s,
+            "raised_rim_fraction": gaps.raised_rim_fraction,
             "pushed_back_um": ledger.grown * height,
             "nucleated_per_um2": ledger.nucleated / area,
             "dissolved_per_um2": ledger.dissolved / area,

@@ -47,6 +47,10 @@ class GapSetting:
     #: Stack pressure at the beginning, and then the share of it that the interface carries.
     pressure_MPa: float = 0.0
     pressure_share: float = 1.0
+    #: k of P = P0 − k times the height by which the stack has become shorter; 0 for constant P.
+    fixture_stiffness_MPa_per_um: float = 0.0
+    #: Volume that the counter electrode gains, over the volume stripped here.
+    counter_electrode_share: float = 0.0
     #: Share of a void that plating cuts off where surface diffusion does not round it.
     cut_off_share: float = 0.0
 

@@ -165,6 +165,8 @@ def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
         body=body and replace(body, surface_energy_J_m2=vapour.model.cap.gamma_J_m2),
         pressure_MPa=conditions.stack_pressure_MPa,
         pressure_share=upscale.pressure_share,
+        fixture_stiffness_MPa_per_um=upscale.fixture_stiffness_MPa_per_um,
+        counter_electrode_share=upscale.counter_electrode_share,
         cut_off_share=cut_off_share(aspect),
     )
     series = conditions.series_resistance_ohm_cm2
@@ -178,7 +180,8 @@ def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
 def _body(run: RunFile, parameters: ParameterSet) -> Viscous | None:
     """The metal's creep, where a pressure asks for it or the run says so."""
     # One step under pressure is enough: the metal then creeps in all of them.
-    pressure = max(pressures_of(run)) * run.upscale.pressure_share
+    pressure = max(pressures_of(run)) + run.upscale.fixture_stiffness_MPa_per_um
+    pressure *= run.upscale.pressure_share
     if run.upscale.body == "rigid" or (run.upscale.body is None and not pressure):
         return None
     missing = [key for key in creep.NORTON if not parameters.has(key)]

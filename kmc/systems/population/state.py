@@ -26,7 +26,7 @@ FIRST_STEP_S = 1e-4
 FEWEST = 3.0  # vacancies of a void
 _CLOCK = (
     *("time_s", "switched_s", "dt_s", "flux_per_um2_s", "pressure_MPa"),
-    *("S_contact", "roof_velocity_um_s", "_moved"),
+    *("S_contact", "roof_velocity_um_s", "_moved", "raised_rim_fraction", "_set_at_um"),
 )
 _LIP_CELLS = 1.5  # thinnest lip of a moving rim that surface diffusion leaves on the grid
 _WEDGE = 2.0  # cells that a line moves by for a unit that its cells gain: a wedge fills at a half
@@ -93,7 +93,9 @@ class GapState:
     - `points` (Points).
     - `surface`, `S_contact`: S of each cell, and its mean over contact.
     - `roof_velocity_um_s`: V, at which the body comes down.
-    - `pressure_MPa`: stack pressure, before `pressure_share`.
+    - `pressure_MPa`: stack pressure to which the fixture was set, before `pressure_share`.
+    - `raised_rim_fraction`: share of the contact line where the last step raised B, as its lip is
+      thinner than the cells (`Outline.set_mobility`).
     """
 
     def __init__(self, setting: GapSetting, rng: np.random.Generator):
@@ -115,6 +117,8 @@ class GapState:
         self.body = Body(setting.body, setting.edge_um, n) if setting.body is not None else None
         self.flow: Flow | None = None
         self.outline = Outline(n)
+        self.raised_rim_fraction = 0.0
+        self._set_at_um = 0.0  # shortening of the stack when the fixture was set
         self._moved = 0.0  # change of the line's cells in the last step, in wedges
         if (flaws := setting.flaws) is not None and flaws.number:
             x, y = rng.random((2, flaws.number)) * setting.edge_um
@@ -197,8 +201,25 @@ class GapState:
         self.flux_per_um2_s, self.switched_s = flux_per_um2_s, self.time_s
         # A new current changes S within milliseconds, whatever step the old one had reached.
         self.dt_s = min(self.dt_s, max(FIRST_STEP_S, 1e-3 * self.dt_s))
-        if pressure_MPa is not None:
-            self.pressure_MPa = pressure_MPa
+        if pressure_MPa is not None and pressure_MPa != self.pressure_MPa:
+            self.pressure_MPa, self._set_at_um = pressure_MPa, self.shortening_um
+
+    @property
+    def shortening_um(self) -> float:
+        """Height by which the stack has become shorter since the beginning.
+
+        Metal that settles shortens it, metal that leaves a void or fills one does not; plating that
+        lifts the body and a counter electrode that swells lengthen it.
+        """
+        ledger = self.ledger
+        swells = self.setting.counter_electrode_share * (ledger.stripped - ledger.plated)
+        return (ledger.settled - ledger.grown - swells) * self.setting.medium.site_volume_um3
+
+    @property
+    def stack_pressure_MPa(self) -> float:
+        """P = P0 − k (shortening since the fixture was set to P0), at least 0."""
+        gives = self.setting.fixture_stiffness_MPa_per_um
+        return max(0.0, self.pressure_MPa - gives * (self.shortening_um - self._set_at_um))
 
     def _point_cells(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns of the cells in which points lie."""
@@ -394,6 +415,12 @@ class Outline:
         least = np.maximum(1.0, speed * _LIP_CELLS**3)
         least[0] = 1.0
         self.mobility, self.largest = least[names], float(least.max())
+
+    @property
+    def raised_fraction(self) -> float:
+        """Share of the cells of the line where surface diffusion is raised."""
+        line = self.kind == outline.LINE
+        return float((self.mobility[line] > 1).mean()) if line.any() else 0.0
 
     def relax(self, h: np.ndarray, step: np.ndarray, time: float) -> None:
         """- `step`: what each cell gains in all of the time."""

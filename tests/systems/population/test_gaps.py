@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import integrate
-from squares import STRIP_per_um2_s, Vapour, medium, run, setting
+from squares import SITE_um3, STRIP_per_um2_s, Vapour, medium, run, setting
 
 from kmc.common import threads
 from kmc.errors import InputError
@@ -165,3 +165,24 @@ def test_what_is_stripped_and_plated_again_at_strong_sinks_is_flat():
     left = gaps.in_voids_per_um2 - ledger.initial  # flaws
     wanted = ledger.sink + gaps.mean.stored_per_um2 + left
     assert ledger.grown - ledger.settled == pytest.approx(wanted, abs=1e-9 * ledger.stripped)
+
+
+@pytest.mark.validation
+def test_a_stiff_fixture_takes_pressure_by_what_the_stack_becomes_shorter():
+    """P0 − k (settled − c stripped): with strong sinks it falls, and rises where c is larger."""
+    site = SITE_um3
+    for share, sign in ((0.0, -1), (0.8, 1)):
+        stiff = {"fixture_stiffness_MPa_per_um": 0.5, "counter_electrode_share": share}
+        given = setting(medium=medium(5.0), pressure_MPa=1.0, **stiff)
+        gaps = run(Gaps(given, np.random.default_rng(2)), 300.0)
+        ledger = gaps.ledger
+        assert 0.2 < ledger.settled / ledger.stripped < 0.7
+        wanted = 1.0 - 0.5 * site * (ledger.settled - share * ledger.stripped)
+        assert gaps.stack_pressure_MPa == pytest.approx(wanted, rel=1e-12)
+        assert sign * (gaps.stack_pressure_MPa - 1.0) > 0.01
+        gaps.switch(STRIP_per_um2_s, 2.0)
+        assert gaps.stack_pressure_MPa == 2.0
+        while gaps.stack_pressure_MPa and share == 0:
+            gaps.step(1e9)
+            ledger.settled += 0.1 / site  # a stack that has lost its load pulls at nothing
+        assert share or gaps.stack_pressure_MPa == 0.0
