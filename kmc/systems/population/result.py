@@ -245,7 +245,7 @@ class PopulationRun(TableRun):
         while_contact = self.samples["contact_fraction"] > 0.1
         if rims is not None and (raised := float(rims[while_contact].mean())) > _RAISED:
             text += (
-                f"; {100 * raised:.2g} % of the rims have lips thinner than the grid resolves: "
+                f"; {100 * raised:.2g} % of the rims have lips thinner than the cells: "
                 "contact is lost late (a smaller upscale.grid_um)"
             )
         given = self.run["conditions"] | self.run["upscale"]
