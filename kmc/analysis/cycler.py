@@ -6,6 +6,7 @@ Landt do: "Voltage(V)", "Ewe/V", "I/mA", "Current(A)", "Capacity(mAh)", "time/s"
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -23,7 +24,6 @@ _NAMES = {  # in the order of preference
     "time": ("totaltime", "testtime", "elapsedtime", "time", "t"),
 }
 _ENDS = {"voltage": ("v",), "current": ("a",), "charge": ("ah",), "time": ("s", "sec", "min", "h")}
-_AREA = re.compile(r"(?:electrode surface area|area_cm2)\s*[:=]\s*([\d.,]+)", re.IGNORECASE)
 _UNSET_CM2 = 0.001  # what EC-Lab writes where nobody stated an area
 
 
@@ -96,11 +96,17 @@ def area_cm2(table: Table) -> float:
 
     Raises `InputError`: there is none, or the one that EC-Lab writes where nobody stated any.
     """
-    stated = [match[1] for line in table.comments if (match := _AREA.search(line))]
-    areas = [float(text.replace(",", ".")) for text in stated]
-    if not areas or areas[0] in (0.0, _UNSET_CM2):
+    area = stated(table, "electrode surface area|area_cm2")
+    if math.isnan(area) or area in (0.0, _UNSET_CM2):
         raise InputError(
             f"{table.path} does not state the area of the electrode",
             advice="Write a first line such as # area_cm2 = 0.785 into a copy of the file.",
         )
-    return areas[0]
+    return area
+
+
+def stated(table: Table, name: str) -> float:
+    """A number that a comment states as NAME = NUMBER or NAME : NUMBER; NaN without one."""
+    pattern = re.compile(rf"(?:{name})\s*[:=]\s*(\d+(?:[.,]\d+)?)", re.IGNORECASE)
+    found = (match[1] for line in table.comments if (match := pattern.search(line)))
+    return float(next(found, "nan").replace(",", "."))

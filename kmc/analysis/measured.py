@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kmc.analysis.cycler import charge_and_overpotential, is_cycler
+from kmc.analysis.cycler import charge_and_overpotential, is_cycler, stated
 from kmc.common import metals
 from kmc.common.catalogue import nearest
 from kmc.common.formatting import listed
@@ -98,7 +98,8 @@ def read_measured(path: str | Path) -> Measured:
     table = read_table(path)
     if is_cycler(table):
         charge, voltage = charge_and_overpotential(table)
-        columns = {CAPACITY: charge, QUANTITIES["overpotential"]: voltage}
+        columns: dict[str, Any] = {CAPACITY: charge, (name := QUANTITIES["overpotential"]): voltage}
+        columns[f"{name}_error"] = stated(table, f"{name}_error")
         frame = pd.DataFrame(
             dict.fromkeys(_TEXTS, "") | dict.fromkeys(_NUMBERS, math.nan) | columns
         )

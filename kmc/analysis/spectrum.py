@@ -140,18 +140,17 @@ def _fit(f: np.ndarray, Z: np.ndarray, source: str) -> tuple:
 
 
 def contact_table(spectra: Sequence[Spectrum], charges_mAh_cm2: Sequence[float]) -> pd.DataFrame:
-    """Loss of contact of each spectrum against the first, as a table of measured data.
+    """Loss of contact of each further spectrum against the first, as a table of measured data.
 
     The resistance of an interface is taken as inverse to its contact.
     """
     import pandas as pd
 
     first, rows = spectra[0], []
-    for one, charge in zip(spectra, charges_mAh_cm2, strict=True):
+    for one, charge in zip(spectra[1:], charges_mAh_cm2[1:], strict=True):
         share = first.interface_ohm_cm2 / one.interface_ohm_cm2
         relative = math.hypot(*(s.error_ohm_cm2 / s.interface_ohm_cm2 for s in (first, one)))
-        loss = 100 * max(1 - share, 0.0)
-        error = 100 * share * relative if one is not first else 0.0
+        loss, error = 100 * max(1 - share, 0.0), 100 * share * relative
         rows.append(
             {
                 "capacity_mAh_cm2": charge,

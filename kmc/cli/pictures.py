@@ -288,7 +288,7 @@ def export(
     "EC-Lab text; may be repeated.",
 )
 @ui.option("--capacity", multiple=True, type=float, help="mAh/cm² of each --data, in its order.")
-@ui.file_option("--contact", help="Loss of contact of each --data against the first, for --data.")
+@ui.file_option("--contact", help="Table of the loss of contact against the first --data.")
 @ui.force_option("the outputs")
 @ui.quiet_option
 def impedance(
@@ -317,9 +317,9 @@ def impedance(
     ui.check_outputs(force, *outputs)
     ui.refuse(
         (
-            contact and (not data or len(capacity) != len(data)),
+            contact and (len(data) < 2 or len(capacity) != len(data)),
             f"--contact has {len(data)} spectra and {len(capacity)} charges",
-            "Give --data and --capacity for each, the first with full contact.",
+            "Give two or more --data, the first with full contact, and a --capacity for each.",
         )
     )
     with ui.notes():

@@ -230,10 +230,10 @@ def impedance_picture(table: pd.DataFrame, measured: Sequence[Spectrum] = ()) ->
         ]
         for index, one in enumerate(here):
             look = {"color": style.BLACK, "marker": _MARKERS[index % 6], "mfc": "none", "ms": 3}
-            label, Z = one.path.stem, one.Z_ohm_cm2
-            axes.plot(Z.real, -Z.imag, ls="none", label=label, **look)
-            label = "measured" if one is measured[0] else None
-            lower.axhline(one.interface_ohm_cm2, color=style.BLACK, ls="--", lw=0.7, label=label)
+            Z, first = one.Z_ohm_cm2, one is measured[0]
+            axes.plot(Z.real, -Z.imag, ls="none", label=one.path.stem, **look)
+            look = {"color": style.BLACK, "ls": "--", "lw": 0.7}
+            lower.axhline(one.interface_ohm_cm2, label="measured" if first else None, **look)
         # Equal scales on both axes: only so is a relaxation a half circle.
         reals = [float(one.Z_ohm_cm2.real.max()) for one in here]
         widest = 1.05 * max(float(ohm[group].max()), *reals, 0.0)

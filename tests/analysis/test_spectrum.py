@@ -95,7 +95,6 @@ def test_contact_is_inverse_to_resistance(tmp_path):
     double = tuple((2 * R, tau, a) for R, tau, a in ARCS)
     pair = [made(noise=0.002), made(arcs=double, noise=0.002)]
     spectra = [read_spectrum(write(tmp_path / f"{i}.csv", Z)) for i, Z in enumerate(pair)]
-    first, second = contact_table(spectra, [0.0, 0.5]).to_dict("records")
-    assert first["contact_loss_percent"] == first["contact_loss_percent_error"] == 0.0
+    (second,) = contact_table(spectra, [0.0, 0.5]).to_dict("records")
     assert second["contact_loss_percent"] == pytest.approx(50.0, abs=1.0)
     assert 0.0 < second["contact_loss_percent_error"] < 1.0

@@ -74,6 +74,19 @@ def test_numbers_charges_and_what_did_not_happen(tmp_path):
     assert len(problem.data) == 2 * len(problem.fitted)
 
 
+def test_readings_of_a_cycler_are_fitted_with_the_error_that_the_file_states(tmp_path):
+    rows = "\n".join(f"{900 * step},0.5,{0.01 + step * 0.001}" for step in range(3))
+    head = "Time(s),Current density(mA/cm2),Voltage(V)\n"
+    stated = "# overpotential_mV_error = 0.5\n" + head + rows
+    file = FILE.replace("[experiments.cell]", 'overpotential_mV = "5 %"\n[experiments.cell]')
+    data = read(tmp_path, file, stated).fitted
+    assert [(d.of.charge, d.value, d.error) for d in data] == [
+        pytest.approx((0.125 * step, 10 + step, 0.5)) for step in range(3)
+    ]
+    with pytest.raises(InputError, match="has no overpotential_mV_error"):
+        read(tmp_path, file, head + rows)
+
+
 def test_inputs_are_shared_or_of_one_experiment(tmp_path):
     problem = read(tmp_path)
     assert problem.inputs_of("cell") == [0, 1]
