@@ -168,7 +168,7 @@ def load(path: str | Path, system: Any, only: str = "") -> Any:
     path = Path(path)
     record, arrays = guard.read(path, lambda file: contents(file, system, only))
     try:
-        return system.result(path, system, record, arrays)
+        return system.run_class(path, system, record, arrays)
     except guard.H5PY_ERRORS as problem:
         what = f"its record is not that of {system.noun} ({guard.reason_of(problem)})"
         raise FileFormatError(f"{path} is damaged: {what}") from None

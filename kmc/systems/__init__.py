@@ -25,7 +25,7 @@ SYSTEMS: dict[str, System] = {
 def register(system: System, check: Callable[..., list[Any]] = lambda run, origin: []) -> None:
     """Add a kind of run.
 
-    - `system`: as `kmc.systems.table_system.table_system` makes it.
+    - `system`: the kind (`kmc.systems.system.System`).
     - `check`: ``check(run, origin)``, a list of `kmc.common.validation.Problem` of a run whose
       single values are all in order.
     """

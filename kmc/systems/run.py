@@ -179,7 +179,7 @@ def resume(
     or its parameters have changed.
     """
     run = load(path)
-    return run.system.resume(run, progress=progress, check_every=check_every)
+    return run.system.go_on(run, progress=progress, check_every=check_every)
 
 
 def extend(path: str | Path, overrides: Mapping[str, Any], **options: Any) -> Any:
@@ -203,13 +203,7 @@ def extend(path: str | Path, overrides: Mapping[str, Any], **options: Any) -> An
     Raises `InputError`: as for `resume`; also for other keys, and for an end already reached.
     """
     run = load(path)
-    system, name = run.system, run.resolved.get("name", "RUN")
-    if system.extend is None:
-        raise InputError(
-            f"{path} is {system.noun}, of which there is no kmc extend",
-            advice=system.advice["extend"].format(name=name, path=path),
-        )
-    return system.extend(run, dotted(overrides), **options)
+    return run.system.extend(run, dotted(overrides), **options)
 
 
 def verify(path: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Verification:

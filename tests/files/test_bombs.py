@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 
 from kmc.files import schema
+from kmc.files.table_file import RECORD_LABELS
 
 MAX_BYTES = 10 * 10**6
 MAX_MEMORY = 10**9  # resident
@@ -115,6 +116,8 @@ def forged(file, edit):
     data = json.dumps(record).encode()
     del file["record"]
     file["record"] = np.frombuffer(data, np.uint8)
+    for label, text in zip(("unit", "description"), RECORD_LABELS, strict=True):
+        file["record"].attrs[label] = np.bytes_(text.encode())
     file.attrs["record_crc32"] = zlib.crc32(data)
 
 

@@ -14,7 +14,8 @@ from kmc.systems.cathode.contact import describe
 from kmc.systems.cathode.microstructure import ACTIVE, FRAME, counts
 from kmc.systems.cathode.run import CathodeJob
 from kmc.systems.cathode.summary import digest, summary
-from kmc.systems.table_system import frames_give, in_order, table_system
+from kmc.systems.checks import frames_give, in_order
+from kmc.systems.system import System
 
 _CLOSED = 1e-9  # mean area strain: what a wall has moved, and zero but for rounding without
 
@@ -127,7 +128,7 @@ CHECKS = (
 )
 
 
-CATHODE = table_system(
+CATHODE = System(
     KINDS["cathode"],
     Tables(SAMPLES, FRAMES, CONSTANTS),
     lambda run, progress: CathodeJob(run),

@@ -14,10 +14,11 @@ from kmc.files.table_run import TableRun
 from kmc.model.electrochemistry import strip_rate_Hz
 from kmc.runfile.kinds import KINDS
 from kmc.runfile.protocol import PLATE, STRIP, plan_of, stored_blocks
+from kmc.systems.checks import frames_give, in_order
 from kmc.systems.deposition.run import DepositionJob
 from kmc.systems.deposition.shape import describe
 from kmc.systems.deposition.summary import digest, summary
-from kmc.systems.table_system import frames_give, in_order, table_system
+from kmc.systems.system import System
 
 _SIGMAS = 6.0  # of the shot noise of a step's charge
 
@@ -115,7 +116,7 @@ CHECKS = (
 )
 
 
-DEPOSITION = table_system(
+DEPOSITION = System(
     KINDS["deposition"],
     Tables(SAMPLES, FRAMES, CONSTANTS),
     lambda run, progress: DepositionJob(run),

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from kmc.analysis import coulombic, export, voids
-from kmc.common.figures import drawn
 from kmc.common.json_files import json_safe
 from kmc.common.units import A_per_nm
 from kmc.files.reader import Trajectory
@@ -20,7 +19,7 @@ from kmc.systems.electrode.resume import extend
 from kmc.systems.electrode.run import ElectrodeJob
 from kmc.systems.electrode.summary import digest, summary
 from kmc.systems.electrode.verification.trajectory import CHECKS
-from kmc.systems.table_system import table_system
+from kmc.systems.system import System
 
 PICTURES = {
     "summary": "curves, the last map and a cross-section",
@@ -126,7 +125,7 @@ def facts(trajectory: Trajectory) -> dict[str, Any]:
     )
 
 
-ELECTRODE = table_system(
+ELECTRODE = System(
     KINDS[BOX],
     TABLES,
     lambda run, progress: ElectrodeJob(run),
@@ -135,14 +134,13 @@ ELECTRODE = table_system(
     PICTURES,
     run_class=Trajectory,
     checks_itself=True,
-    extend=extend,
+    extends=extend,
     digest=digest,
     facts=facts,
     headline="contact_fraction",
     derived=derived,
     derived_columns=DERIVED,
     tables={name: partial(export.table_of, what=name) for name in ("samples", "voids", "events")},
-    movie=partial(drawn, "save_movie"),
     seconds=cost.seconds,
     file_bytes=cost.file_bytes,
     more_frames="a smaller output.frame_every_monolayers",

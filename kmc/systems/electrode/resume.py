@@ -1,4 +1,4 @@
-"""Continues a box of atoms beyond its end; `kmc.systems.table_system.go_on` takes it up."""
+"""Continues a box of atoms beyond its end; `kmc.systems.system.System.go_on` takes it up."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from kmc.runfile.protocol import longer
 from kmc.runfile.sections import Checked, Rest, Stop
 from kmc.systems.electrode.phases import REST
 from kmc.systems.electrode.run import ElectrodeJob
-from kmc.systems.table_system import go_on
 
 _ENDS: dict[str, type[Checked]] = {"stop": Stop, "rest": Rest}
 _KEYS = [f"{name}.{key}" for name, section in _ENDS.items() for key in section.model_fields]
@@ -75,7 +74,8 @@ def extend(
     def check(job: ElectrodeJob) -> None:
         _check_end(trajectory, job, bool(overrides), bool(cycles))
 
-    return go_on(trajectory, run, state, progress=progress, check_every=check_every, check=check)
+    options: dict[str, Any] = {"progress": progress, "check_every": check_every, "check": check}
+    return trajectory.system.go_on(trajectory, run, state, **options)
 
 
 def _check_end(trajectory: Trajectory, job: ElectrodeJob, overrides: bool, cycles: bool) -> None:

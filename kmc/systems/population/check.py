@@ -17,10 +17,10 @@ from kmc.files.table_file import mean_of
 from kmc.files.table_run import Columns
 from kmc.model.electrochemistry import capacity_mAh_cm2
 from kmc.runfile.protocol import plan_of, stored_blocks
+from kmc.systems.checks import in_order, of_rows
 from kmc.systems.population.life import KINDS
 from kmc.systems.population.result import PopulationRun
 from kmc.systems.population.voltage import kinetics_of
-from kmc.systems.table_system import in_order, of_rows
 
 BALANCE = 1e-9  # of the volume stripped
 _ROUNDING = 1e-9

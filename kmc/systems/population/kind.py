@@ -13,8 +13,7 @@ from kmc.systems.population.columns import TABLES, complete
 from kmc.systems.population.result import PopulationRun
 from kmc.systems.population.run import population
 from kmc.systems.population.setup import cell_at
-from kmc.systems.system import Charge
-from kmc.systems.table_system import table_system
+from kmc.systems.system import Charge, System
 
 PICTURES = {
     "summary": "contact, voids, widths, heights and overpotential against charge",
@@ -79,7 +78,7 @@ def file_bytes(tables: Mapping[str, Any]) -> float:
     return _FILE_BYTES + _CELL_BYTES * _cells(tables) * (frames + _FRAMES_EARLY)
 
 
-POPULATION = table_system(
+POPULATION = System(
     KINDS["population"],
     TABLES,
     population,
@@ -89,7 +88,7 @@ POPULATION = table_system(
     digest=PopulationRun.digest,
     run_class=PopulationRun,
     complete=complete,
-    samples={**TABLES.samples, "capacity_monolayers": ("1", "Charge in layers of atoms")},
+    more_columns={"capacity_monolayers": ("1", "Charge in layers of atoms")},
     columns=columns,
     charge=Charge("capacity_mAh_cm2", "upscale.capacity_mAh_cm2"),
     headline="half_contact_mAh_cm2",

@@ -21,7 +21,7 @@ from kmc.files import checkpoint
 from kmc.files.saving import SavedWhole, WriteLock
 from kmc.files.table_file import TableWriter
 from kmc.runfile.load import load_run
-from kmc.systems import job, system, table_system
+from kmc.systems import job, system
 from kmc.systems import run as resume
 from kmc.systems.electrode import run
 from kmc.systems.run import run_to_file
@@ -109,8 +109,7 @@ def run_in_pieces(monkeypatch, kind, path, chance) -> int:
 
     interruption = None
     monkeypatch.setattr(job, "Interruption", Captured)
-    for module in (system, table_system):
-        monkeypatch.setattr(module, "progress_for", progress_for)
+    monkeypatch.setattr(system, "progress_for", progress_for)
     trajectory = run_to_file(load_run(*KINDS[kind]), path)
     while not trajectory.finished:
         assert trajectory.stop_reason == "interrupted"

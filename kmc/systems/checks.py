@@ -1,0 +1,49 @@
+"""Checks of `kmc verify` that several kinds of run have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from kmc.files.check_result import Breach, falls
+from kmc.files.table_run import TableRun
+
+
+def of_rows(check: Callable[..., Iterator[Breach]]) -> Callable[[TableRun], Iterator[Breach]]:
+    """A check ``check(run, columns, place)`` of the rows of one replica, for all of them."""
+
+    def of_all(run: TableRun) -> Iterator[Breach]:
+        for i, columns in enumerate(run.replicas):
+            place = "/samples" if len(run.replicas) == 1 else f"/replicas/{i}"
+            if len(columns["time_s"]):
+                yield from check(run, columns, place)
+
+    return of_all
+
+
+def in_order(*names: str) -> Callable[[TableRun], Iterator[Breach]]:
+    """A check that these columns of `/samples` never fall."""
+
+    def ordered(run: TableRun, columns: Any, place: str) -> Iterator[Breach]:
+        for name in names:
+            yield from falls("order of the rows", f"{place}/{name}", columns[name])
+
+    return of_rows(ordered)
+
+
+def frames_give(
+    described: Callable[[TableRun, int], Mapping[str, float]],
+) -> Callable[[TableRun], Iterator[Breach]]:
+    """A check that the row of each frame has what ``described(run, frame)`` finds in its maps."""
+
+    def agree(run: TableRun) -> Iterator[Breach]:
+        for i, row in enumerate(run.frames["sample"]):
+            for name, value in described(run, i).items():
+                stored = run.samples[name][row]
+                # Another order of a sum may change the last digits.
+                if not np.isclose(stored, value, rtol=1e-12, atol=0, equal_nan=True):
+                    yield Breach(f"{name} of a frame", f"/samples/{name}", row, stored, value)
+
+    return agree
