@@ -12,9 +12,11 @@ from kmc.common.units import K_B_eV, MICRO_eV
 from kmc.errors import InputError
 from kmc.kernels import selection, tables
 from kmc.model.electrode import Electrode
+from kmc.model.equilibrium import Relaxation
 from kmc.model.hamiltonian import LI, MG, N_INTERFACE_LAYERS
 from kmc.model.interphase import Interphase
 from kmc.model.kernel_lattice import KernelLattice
+from kmc.model.relaxation import relaxation_of
 from kmc.model.solute import activation_energy_ueV, solute_correlation, solute_drag
 
 _HIGHEST_EXPONENT = 500.0  # energies over kT; exp() leaves double precision beyond 700
@@ -81,6 +83,12 @@ class Model(Electrode):
 
     # --- barrier raising ---
 
+    @property
+    def at_equilibrium(self) -> bool:
+        """Whether vacancies are in equilibrium with one another between slow events: no hop is
+        followed, and the reservoir is an `ElectrodeProfile`."""
+        return self.max_hops_per_strip_per_site == math.inf
+
     @cached_property
     def floor_ueV(self) -> int:
         """Lowest barrier of barrier raising in µeV; 0 leaves every rate exact.
@@ -92,7 +100,7 @@ class Model(Electrode):
         if self.slow_down_by is not None:
             raised = self.kT_ueV * math.log(self.slow_down_by)
             return max(0, round(int(self.barriers_ueV.min()) + raised))
-        if self.max_hops_per_strip_per_site is not None:
+        if self.max_hops_per_strip_per_site is not None and not self.at_equilibrium:
             per_site_Hz = abs(self.strip_rate_per_site_Hz)
             if per_site_Hz == 0:
                 raise InputError(
@@ -160,6 +168,11 @@ class Model(Electrode):
         floors[1, :] = floors[:, 1] = floors[2, 2] = self.interface_floor_ueV
         return floors
 
+    @cached_property
+    def relaxation(self) -> Relaxation:
+        """Moves between two strips where vacancies are in equilibrium; takes a second."""
+        return relaxation_of(self)
+
     # --- Mg moved by vacancies that are not followed ---
 
     @property
@@ -179,7 +192,8 @@ class Model(Electrode):
             return 0.0
         f = solute_correlation(self.parameters, self.hamiltonian, self.temperature_K)
         slowed = max(0, self.lone_floor_ueV - int(self.barriers_ueV[2]))
-        left = -math.expm1(-slowed / self.kT_ueV)
+        # In equilibrium between strips no vacancy of the box moves any Mg.
+        left = 1.0 if self.at_equilibrium else -math.expm1(-slowed / self.kT_ueV)
         return f * left * self.attempt_frequency_Hz * self._boltzmann(self.exchange_floor_ueV)
 
     @cached_property

@@ -186,8 +186,16 @@ def lone_vacancy(model: Model, wanted: bool) -> tables.LoneVacancy | tables.NoWa
 
 
 def law(model: Model, alloy: bool) -> tables.OneSpecies | tables.TwoSpecies:
-    """Energy and rate tables: `OneSpecies`, or `TwoSpecies` when Mg may be present."""
-    return two_species(model) if alloy else one_species(model)
+    """Energy and rate tables: `OneSpecies`, or `TwoSpecies` when Mg may be present.
+
+    Without hops and absorption where vacancies are in equilibrium between events.
+    """
+    tables_ = two_species(model) if alloy else one_species(model)
+    if model.at_equilibrium:
+        hops = "rate_coarse" if alloy else "hop_rate"
+        for name in (hops, "absorption"):
+            tables_ = tables_._replace(**{name: np.zeros_like(getattr(tables_, name))})
+    return tables_
 
 
 # --- processes other than hops ---
@@ -204,6 +212,8 @@ def channels(
     """
     drive = model.drive if drive is None else drive
     emission_Hz = model.emission_rate_per_site_Hz * model.lattice.sites_per_layer
+    if model.at_equilibrium:
+        emission_Hz = 0.0
     strip_Hz, strip_per_weight_Hz, plate_per_weight_Hz = 0.0, 0.0, 0.0
     if drive.overpotential_V is not None:
         held = drive.overpotential_V if charge_transfer_V is None else charge_transfer_V
@@ -234,7 +244,7 @@ def channels(
         plates=model.plates,
         forgetting=1.0 / memory if forgets else 0.0,
         emission=emission_Hz / model.unit_Hz,
-        absorbs=model.absorption_rate_Hz > 0.0,
+        absorbs=model.absorption_rate_Hz > 0.0 and not model.at_equilibrium,
         creep=creep_Hz / model.unit_Hz,
         mg_share=float(model.reservoir_mg_fraction),
         mg_exchange=0.0,  # `Engine.set_mixing`

@@ -165,7 +165,9 @@ def conditions_of(run: Any, *more: str) -> list[str]:
     if {"current_density_mA_cm2", "overpotential_V"} & set(conditions):
         parts.append(driven_by(conditions))
     ratio = run.run.get("acceleration", {}).get("max_hops_per_strip_per_site")
-    if ratio:
+    if ratio == "inf":
+        parts.append("equilibrium between strips")
+    elif ratio:
         parts.append(f"hops/strips ≤ {figure(ratio)}")
     return [text for text in parts if text]
 

@@ -45,6 +45,7 @@ WITH_STEPS = (  # the values beside [[protocol]], whose steps have their own
 _ENDS = ("capacity_monolayers", "capacity_mAh_cm2", "time_s")
 _CERTAIN = ("events", "time_s", "wall_time_s")  # stops that come without a current, too
 SINKS = ("electrode_thickness_um", "sink_length_um", "sink_depth_um")
+_RATIO = "{acceleration.max_hops_per_strip_per_site}"
 _CURRENT = "{conditions.current_density_mA_cm2}"
 Wanted = Sequence[tuple[str, str, Any]]
 
@@ -120,9 +121,31 @@ _ALWAYS = (
         "Set current_density_mA_cm2 above 0, or exchange = false.",
     ),
 )
+_IN_EQUILIBRIUM = (
+    Rule(
+        lambda run: run.system.boundary == "periodic",
+        f"{_RATIO} needs an interface: without one there is nothing but equilibrium",
+        'Set boundary = "interface", or give a ratio.',
+    ),
+    Rule(
+        lambda run: run.acceleration.superbasins,
+        f"{_RATIO} follows no hops, and {{acceleration.superbasins}} draws those of a vacancy",
+        "Remove one of them.",
+    ),
+    Rule(
+        lambda run: run.conditions.exchange,
+        f"{_RATIO} holds all that {{conditions.exchange}} would exchange between two strips",
+        "Remove conditions.exchange (--set conditions.exchange=false).",
+    ),
+    Rule(
+        lambda run: run.acceleration.lateral_supersaturation is not None,
+        f"{_RATIO} slows nothing, and {{acceleration.lateral_supersaturation}} says how far",
+        "Remove acceleration.lateral_supersaturation.",
+    ),
+)
 _WITHOUT_CURRENT = (
     Rule(
-        lambda run: run.acceleration.max_hops_per_strip_per_site is not None,
+        lambda run: run.acceleration.max_hops_per_strip_per_site not in (None, math.inf),
         "{acceleration.max_hops_per_strip_per_site} needs a current above 0",
         "There is no strip rate without a current. Use slow_down_by or saddle_floor_eV, or "
         "remove the key (--set acceleration.max_hops_per_strip_per_site=none).",
@@ -196,6 +219,7 @@ def cross_checks(run: RunFile, origin: Origin) -> list[Problem]:
         *(_OF_AN_INTERFACE if run.system.boundary == "periodic" else ()),
         *_ALWAYS,
         *_REST,
+        *(_IN_EQUILIBRIUM if run.acceleration.max_hops_per_strip_per_site == math.inf else ()),
         *(() if run.has_current else _WITHOUT_CURRENT),
         *(() if run.has_protocol else _STOPS),
     ]

@@ -66,11 +66,16 @@ _ACCELERATION = Rule(
     "{acceleration.max_hops_per_strip_per_site} and saddle_floor_eV exclude each other",
     "Keep one of them.",
 )
+_EQUILIBRIUM = Rule(
+    lambda run: run.acceleration.max_hops_per_strip_per_site == math.inf,
+    "{acceleration.max_hops_per_strip_per_site} is for the vacancies of a box of atoms",
+    "Give a ratio such as 1e6: adatoms have no equilibrium between ions.",
+)
 
 
 def deposition_checks(run: RunFile, origin: Origin) -> list[Problem]:
     """What is wrong with a deposition whose single values are all in order."""
-    rules = [_SIZE, *(() if run.has_protocol else _WITHOUT_STEPS), _ACCELERATION]
+    rules = [_SIZE, *(() if run.has_protocol else _WITHOUT_STEPS), _ACCELERATION, _EQUILIBRIUM]
     problems = broken(rules, run, origin, sites=str(math.prod(run.system.size)))
     # Substrate and islands have the energies of adatoms, on the same metal.
     needs = dict.fromkeys(("system.params", "deposition.island_params"), NEEDED_OF_SUBSTRATE)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from pydantic import Field, PrivateAttr
 from pydantic.fields import FieldInfo
@@ -284,6 +284,13 @@ def add_kind(kind: RunKind) -> None:
 SECTIONS = list(RunFile.model_fields)
 
 
+def may_be_infinite(field: FieldInfo) -> bool:
+    """Whether a key takes inf, be it optional or not."""
+    alternatives = get_args(field.annotation)
+    marks = [mark for each in alternatives for mark in getattr(each, "__metadata__", ())]
+    return INFINITE in (*field.metadata, *marks)
+
+
 def from_resolved(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """The sections again that `RunFile.resolved` returned, without the keys that had no value."""
 
@@ -291,7 +298,7 @@ def from_resolved(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str
         model = RunFile.model_fields[section].annotation
         field = getattr(model, "model_fields", {}).get(key, Field())
         # Of a text key "inf" may be the value.
-        return math.inf if value == "inf" and INFINITE in field.metadata else value
+        return math.inf if value == "inf" and may_be_infinite(field) else value
 
     return {
         section: {k: value_of(section, k, v) for k, v in table.items() if v is not None}

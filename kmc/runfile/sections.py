@@ -285,9 +285,10 @@ class Conditions(Section):
 class Acceleration(Section):
     """Barrier raising by a ratio, to a lowest barrier or by a factor; without, rates are exact."""
 
-    max_hops_per_strip_per_site: Annotated[Number, Field(gt=0, le=1e30)] | None = _optional(1e6)
+    max_hops_per_strip_per_site: Annotated[NumberOrInf, Field(gt=0)] | None = _optional(1e6)
     """rate of the fastest hop over the strip rate of one interface site; faster hops are slowed
-    down to it, those of lone vacancies in the metal less; equilibrium stays exact"""
+    down to it, those of lone vacancies in the metal less; equilibrium stays exact; inf for
+    equilibrium of the vacancies between strips"""
     saddle_floor_eV: Annotated[Number, Field(ge=0, le=10)] | None = _optional(0.25)
     """lowest barrier of any hop and its reverse, but for lone vacancies in the metal"""
     slow_down_by: Annotated[Number, Field(gt=1, le=1e30)] | None = _optional(7e5)

@@ -31,6 +31,8 @@ _FRAME_BYTES_PER_SITE = (0.03, 0.1)
 _SAMPLE_BYTES = 160
 _FRAMES_UNKNOWN = 12
 _CURRENT_mA_cm2 = Conditions.model_fields["current_density_mA_cm2"].default
+_S_IN_EQUILIBRIUM = 3.0  # of starting, and of the free energies of clusters
+_S_PER_STRIP = 2e-3  # in equilibrium between strips
 _LONG_s = 900.0  # of exact kinetics: more is worth a warning
 
 
@@ -59,7 +61,10 @@ def _metal(params: str) -> _Metal:
 
 def seconds(tables: Mapping[str, Any]) -> float:
     """Time on a slow core; NaN where the number of events is unknown."""
-    return _S_PER_EVENT * events(tables)
+    run = RunFile.model_validate(tables)
+    if run.acceleration.max_hops_per_strip_per_site == math.inf:
+        return _S_IN_EQUILIBRIUM + _S_PER_STRIP * _events(run)
+    return _S_PER_EVENT * _events(run)
 
 
 def events(tables: Mapping[str, Any]) -> float:
@@ -74,6 +79,8 @@ def _events(run: RunFile) -> float:
         return float(stop or math.nan)
     # Hops outnumber all other events: their number follows from how fast they may be.
     hops = _HOPS_PER_STRIP_AND_RATIO * _ratio(run)
+    if run.acceleration.max_hops_per_strip_per_site == math.inf:
+        hops = 0.1  # what passes between box and metal
     if run.acceleration.superbasins:
         hops = 1.0  # the walk of a lone vacancy is drawn in one step
     if run.system.mg_fraction:

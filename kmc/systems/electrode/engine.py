@@ -41,7 +41,10 @@ class Engine(Configuration):
     - `alloy` (bool): run with the tables for Mg. By default only if Mg is present or can come from
       the reservoir.
     - `log_events`: record up to this many events (0: none).
+    - `bar`: where what takes seconds reports its progress.
     """
+
+    bar: Any = False
 
     def __init__(
         self,
@@ -283,6 +286,13 @@ class Engine(Configuration):
         mg = self.state.mg
         listed = mg.sites[: mg.length[0]].astype(np.int64)
         return self.model.kernel_lattice.lattice_sites(listed)
+
+    def extra_state(self) -> dict[str, Any]:
+        """What a snapshot needs beside the state of the kernels."""
+        return {}
+
+    def restore_extra(self, saved: dict) -> None:
+        """Take up what `extra_state` returned."""
 
     def logged(self) -> list[Event]:
         """The events recorded so far."""

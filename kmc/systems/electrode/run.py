@@ -27,6 +27,7 @@ from kmc.model.quantities import RETIRED
 from kmc.runfile.load import RunFile
 from kmc.systems.electrode import snapshot
 from kmc.systems.electrode.engine import UNLIMITED, Engine
+from kmc.systems.electrode.equilibrium_stepping import engine_of
 from kmc.systems.electrode.phases import Beginning, Phase, first_beginning
 from kmc.systems.electrode.setup import set_up
 from kmc.systems.job import Ended, Frame, Item, Job, Row
@@ -91,7 +92,8 @@ class ElectrodeJob(Job):
             mg_coverage_L1=system.mg_coverage_L1,
             flaws=self.setup.flaws.sites,
         )
-        return Engine(self.model, occupancy, np.random.default_rng(self._events_seed))
+        rng = np.random.default_rng(self._events_seed)
+        return engine_of(self.model)(self.model, occupancy, rng)
 
     @cached_property
     def phase(self) -> Phase:
@@ -180,6 +182,7 @@ class ElectrodeJob(Job):
         def under_way(compiles: bool) -> None:
             self.interruption.compiling = compiles
 
+        engine.bar = self.bar
         limits = self._limits()
         # Chunks are counted in attempts, which the clock of the machine does not change: where
         # the loop returns has no influence on what it computes.

@@ -15,6 +15,7 @@ from kmc.model.lattice import Lattice
 from kmc.model.model import Model
 from kmc.model.parameters import ParameterSet
 from kmc.runfile.load import RunFile
+from kmc.systems.electrode.equilibrium_validity import validity
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,16 @@ class Setup:
         }
         if acceleration.lateral_supersaturation is not None:
             lone["interface_floor_eV"] = self.model.interface_floor_ueV / MICRO_eV
-        if self.model.absorption_rate_Hz > 0 and self.model.strip_rate_per_site_Hz > 0:
+        ratio = acceleration.max_hops_per_strip_per_site
+        if self.model.at_equilibrium:
+            ratio, measured = None, self.model.relaxation
+            lone["equilibrium"] = {
+                "pairs_per_strip": measured.pairs_per_strip(),
+                "contact_pairs": measured.contact_pairs,
+                "S_pairs": measured.S_pairs,
+                **validity(self.model),
+            }
+        elif self.model.absorption_rate_Hz > 0 and self.model.strip_rate_per_site_Hz > 0:
             layers = supersaturation.of_layers(self.model)
             lone["supersaturation"] = supersaturation.electrode(self.model)
             lone["supersaturation_L1"], lone["supersaturation_L3"] = layers[0], layers[2]
@@ -93,7 +103,7 @@ class Setup:
                 **many_body,
             },
             "acceleration": {
-                "max_hops_per_strip_per_site": acceleration.max_hops_per_strip_per_site,
+                "max_hops_per_strip_per_site": ratio,
                 "slow_down_by": acceleration.slow_down_by,
                 "saddle_floor_eV": self.model.floor_ueV / MICRO_eV,
                 "superbasins": acceleration.superbasins,

@@ -15,6 +15,7 @@ from kmc.model.electrochemistry import Drive
 from kmc.model.model import Model
 from kmc.model.processes import PROCESSES
 from kmc.systems.electrode.engine import Engine
+from kmc.systems.electrode.equilibrium_stepping import engine_of
 
 _RECOUNTED = {
     "vacancies": tables.VACANCIES,
@@ -55,6 +56,7 @@ def take(engine: Engine) -> dict:
         "mg_sites": engine.mg_sites().astype(np.int32),
         "mixing": engine.mixing,
         "dirty": _dirty_sites(engine).astype(np.int32),
+        **engine.extra_state(),
     }
 
 
@@ -79,7 +81,7 @@ def restore(model: Model, saved: dict) -> Engine:
         if (name := saved["generator"]["bit_generator"]) != "PCG64":
             raise ValueError(f"generator {name!r}")
         rng = np.random.Generator(np.random.PCG64())
-        engine = Engine(model, saved["occupancy"], rng, alloy=bool(saved["alloy"]))
+        engine = engine_of(model)(model, saved["occupancy"], rng, alloy=bool(saved["alloy"]))
         drive = Drive(*saved["drive"])
         if drive != engine.drive:
             engine.set_drive(drive)
@@ -88,6 +90,7 @@ def restore(model: Model, saved: dict) -> Engine:
         if saved["interface_V"] is not None:
             engine.set_interface_V(float(saved["interface_V"]))
         engine.set_mixing(tuple(saved["mixing"]))
+        engine.restore_extra(saved)
         # Last: the new engine has drawn from the generator when it was made.
         rng.bit_generator.state = saved["generator"]
         # A state that passes its checksum can still be of another run: it is recounted.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -31,6 +32,7 @@ _VERDICTS = {
 }
 _LATE = 0.2  # share of a run's charge over which its end is averaged
 _RESOLVED = 0.05  # expected vacancies below which no activity of a void-free metal is seen
+_ONE_S = 0.2  # difference of S across a box in equilibrium that counts as none
 _BY_MORE_THAN = 1.001  # factors closer to 1 come from rounding to whole µeV
 
 
@@ -180,11 +182,32 @@ def _trust(run: Trajectory, found: voids.Voids | None) -> str:
     if max(slowed, default=1.0) > _BY_MORE_THAN:
         parts.append(
             f"hops slowed up to {figure(max(slowed), digits=2)} times, on which number and size of "
-            "voids depend (kmc converge)"
+            "voids and, after the first one, overpotential, S and the absorbed share depend "
+            "(kmc converge)"
         )
+    if limits := run.acceleration.get("equilibrium"):
+        parts.append(_validity(run, found, limits))
     if found is not None and 0 < len(found) < FEW_VOIDS and run.has_interface:
         parts.append(f"{plural(len(found), 'void')}: contact measures the box")
     return "; ".join(parts)
+
+
+def _validity(run: Trajectory, found: voids.Voids | None, limits: Mapping[str, float]) -> str:
+    """Whether equilibrium between strips holds for the largest void, and across the box."""
+    across = limits.get("lateral_difference_S", math.nan)
+    text = f"in equilibrium between strips, S within {figure(across, digits=2)} across the box"
+    if across > _ONE_S:
+        text += f" (it is one number up to {_ONE_S:g}: use a smaller box)"
+    per_s = abs(run.acceleration.get("strip_rate_per_site_Hz") or 0.0)
+    if found is None or not len(found) or not per_s:
+        return text
+    rounding_s = limits.get("rounding_s_per_nm4", math.nan) * (found[0].width_nm / 2) ** 4
+    tenth_s = 0.1 * found[0].volume / (per_s * run.lattice.sites_per_layer)
+    text += f"; the largest void rounds off in {figure(rounding_s, 's', 2)}, "
+    text += f"{figure(rounding_s / tenth_s, digits=2)} of the time in which it grows by a tenth"
+    if rounding_s > tenth_s:
+        text += " (it would lag behind: strip at a lower current, or give a ratio)"
+    return text
 
 
 # --- in full --------------------------------------------------------------------------------------
@@ -363,6 +386,13 @@ def _acceleration(trajectory: Trajectory) -> Rows:
     """Barrier raising: the lowest barrier, and the factor of each class of hops."""
     table = trajectory.acceleration
     classes = [c for c in table.get("classes", []) if c.get("slowed_by", 1.0) > _BY_MORE_THAN]
+    if known := table.get("equilibrium"):
+        text = f"equilibrium between strips: {figure(known['pairs_per_strip'])} pairs of flips "
+        text += (
+            f"after each, as contact forgets itself in {figure(known['contact_pairs'], digits=2)}"
+        )
+        text += f" of them and S in {figure(known['S_pairs'], digits=2)}; annealed as it grows"
+        return [("Kinetics", text)]
     if not classes:
         return [("Kinetics", "exact: no barrier was raised")]
     lowest_eV, ratio = (
