@@ -171,7 +171,7 @@ class Model(Electrode):
     @cached_property
     def relaxation(self) -> Relaxation:
         """Moves between two strips where vacancies are in equilibrium; takes a second."""
-        return relaxation_of(self)
+        return relaxation_of(self.lattice, self.hamiltonian, self.kT_ueV)
 
     # --- Mg moved by vacancies that are not followed ---
 

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from kmc.kernels.tables import LI, VACANCY
 from kmc.model.equilibrium import Relaxation, VacancyEquilibrium
+from kmc.model.hamiltonian import Hamiltonian
 from kmc.model.lattice import Lattice
-
-if TYPE_CHECKING:
-    from kmc.model.model import Model
 
 _SEED = 1
 _BEFORE, _PAIRS = 50_000, 100_000  # of flips: from the start shape on, and measured
 _ASPECT = 0.38  # height over width of the void at the start
 
 
-def relaxation_of(model: Model) -> Relaxation:
+def relaxation_of(lattice: Lattice, hamiltonian: Hamiltonian, kT_ueV: float) -> Relaxation:
     """Autocorrelation of one void of a monolayer, or of an eighth of the box, and what follows."""
-    lattice = model.lattice
     n = min(lattice.sites_per_layer, lattice.n_sites // 8)
     occupancy = np.full(lattice.n_sites, LI)
     occupancy[half_ellipsoid(lattice, n, _ASPECT)] = VACANCY
-    box = VacancyEquilibrium(lattice, model.hamiltonians[:1], model.kT_ueV, occupancy)
+    box = VacancyEquilibrium(lattice, [hamiltonian], kT_ueV, occupancy)
     rng = np.random.default_rng(_SEED)
     box.equilibrate(_BEFORE, rng)
     return box.relaxation(rng, _PAIRS)

@@ -26,6 +26,7 @@ from kmc.kernels import equilibrium, rearrangement, tables
 from kmc.model.electrochemistry import Drive
 from kmc.model.equilibrium import VacancyEquilibrium
 from kmc.model.model import Model
+from kmc.model.parameters import ParameterSet
 from kmc.nuclei.vapour import ClusterVapour, vapour_of
 from kmc.systems.electrode.electrode_profile import ElectrodeProfile, is_open
 from kmc.systems.electrode.engine import UNLIMITED, Engine
@@ -66,6 +67,7 @@ class EquilibriumEngine(Engine):
         self._metal: tuple[np.ndarray, np.ndarray] | None = None
         self._last, self._raw = self.occupancy(), self._species()
         self._passed = 0  # strips less plates at the last relaxation
+        self._step_s = _SHORTEST_STEP_s
         self._annealed = 0.0  # vacancies when the void was annealed last
         self._gone = 0  # vacancies that left for the metal in this relaxation
         self._relaxed_s = self.time_s
@@ -155,7 +157,7 @@ class EquilibriumEngine(Engine):
             self._metal = None
         else:
             for site in sites:
-                self._chain.flip(site)
+                self._chain.flip(int(site))
         return self._chain
 
     def _species(self) -> np.ndarray:
@@ -196,7 +198,7 @@ class EquilibriumEngine(Engine):
         self._sums[:] = 100.0 * S, 100.0
         before = chain.vacancies
         for site in np.flatnonzero(chain.occupancy == tables.VACANCY):
-            chain.flip(site)
+            chain.flip(int(site))
         sites, weights = self._lone_weights(chain)
         if self._until_void <= 0.0:
             self._nucleate(chain, S)
@@ -231,11 +233,12 @@ class EquilibriumEngine(Engine):
         model, area_um2 = self.model, self.model.lattice.area_A2 * 1e-8
         if self._coverage > _ALL_Mg:
             return []
-        sets, shares = [model.parameters], np.ones(1)
+        sets: list[ParameterSet] = [model.parameters]
+        shares = np.ones(1)
         if model.interphase is not None:
             sets = list(model.interphase.parameters)
-            shares = np.bincount(model.interphase.chemistry, minlength=len(sets))
-            shares = shares / shares.sum()
+            sites = np.bincount(model.interphase.chemistry, minlength=len(sets))
+            shares = sites / sites.sum()
         try:
             return [
                 (
@@ -339,7 +342,7 @@ class EquilibriumEngine(Engine):
             near = np.concatenate([lattice.neighbours(int(site), s) for s in (1, 2)])
             if (chain.occupancy[near[near >= 0]] == tables.VACANCY).any() or chain.vacancies < 2:
                 continue
-            chain.flip(site)
+            chain.flip(int(site))
             self._widen(chain)
 
     def _widen(self, chain: VacancyEquilibrium) -> None:

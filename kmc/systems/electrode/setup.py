@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class Setup:
         acceleration = self.run.acceleration
         # How far lone vacancies in the metal are slowed, and the supersaturation they build up.
         slowed = max(0, self.model.lone_floor_ueV - int(self.model.barriers_ueV[0]))
-        lone = {
+        lone: dict[str, Any] = {
             "lone_floor_eV": self.model.lone_floor_ueV / MICRO_eV,
             "lone_slowed_by": float(np.exp(slowed / self.model.kT_ueV)),
             "box_resistance_share": self.model.box_share,
