@@ -168,6 +168,18 @@ class VacancyEquilibrium:
             residence_above=above,
         )
 
+    def anneal(self, pairs: int, rng: np.random.Generator, hottest: float = 1.7) -> None:
+        """Free voids of the facets they have: heat to `hottest` times T, cool in eight stages.
+
+        About `pairs` pairs of flips in all. At T no new layer may begin on a facet for as long as
+        a chain can last.
+        """
+        box, stages = self.box, np.linspace(hottest, 1.0, 8)
+        for factor in stages:
+            self.box = box._replace(half=box.half / factor)
+            kernel.refresh(self.box, self.chain)
+            self.equilibrate(pairs // len(stages), rng)
+
     def relaxation(
         self, rng: np.random.Generator, pairs: int = 100_000, stretch: int = 50
     ) -> Relaxation:

@@ -2,8 +2,8 @@
 
 The joint of the two scales: what the energies of the atoms make of a void for the field of gaps.
 Full layers and facets make S(n) a sawtooth, so each size is a mean over a window of sizes about it.
-Each of these is sampled by `VacancyEquilibrium` from a start of its own, flat and tall by turns: a
-void that grows would keep the facets it has.
+Each is sampled by `VacancyEquilibrium` from a start of its own, flat or tall, and annealed, as a
+void that only grows keeps the facets it has.
 """
 
 from __future__ import annotations
@@ -32,11 +32,10 @@ from kmc.nuclei.nucleation_conditions import NucleationConditions
 SMALLEST, LARGEST = 10, 100_000
 _WINDOW = np.linspace(0.9, 1.1, 11)
 _FLAT, _TALL = 0.2, 0.7  # height over width of the starts
-_RELAX, _MEASURE = 200, 40  # pairs of flips for each vacancy
-_LONGER = 8  # times of relaxation of the start that shows whether a shape is metastable
-_MIN_PAIRS = 20_000
+_ANNEAL, _RELAX, _MEASURE = 400, 200, 40  # pairs of flips for each vacancy
+_MIN_PAIRS = 100_000
 _SNAPSHOTS = 8
-_METASTABLE = 0.05  # relative difference of S from two starts, of which sampling makes 0.02
+_METASTABLE = 0.08  # relative difference of S from two starts; sampling makes some 0.03
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,8 @@ class EquilibriumVoid:
     S: float  #: activity at which it neither grows nor shrinks
     S_low: float  #: smallest and largest S of the window
     S_high: float
-    S_flat: float  #: at n itself, from a flat start, sampled for longer than the others
-    S_tall: float  #: at n itself, from a tall start
+    S_annealed: float  #: at n itself
+    S_unannealed: float  #: at n itself, from a flat start that was never hotter
     footprint: float  #: vacant sites of L1
     height_nm: float
     radius_nm: float  #: of a disc of the footprint
@@ -59,8 +58,13 @@ class EquilibriumVoid:
 
     @property
     def metastable(self) -> bool:
-        """Whether facets kept what the void began with."""
-        return abs(self.S_tall / self.S_flat - 1) > _METASTABLE
+        """Whether facets keep a shape that annealing changes."""
+        return abs(self.S_unannealed / self.S_annealed - 1) > _METASTABLE and not self.dissolved
+
+    @property
+    def dissolved(self) -> bool:
+        """Whether the vacancies are spread over the box."""
+        return self.vacancies < 0.8 * self.n
 
 
 @dataclass(frozen=True)
@@ -77,14 +81,15 @@ class EquilibriumVoids:
 
     def statements(self) -> list[str]:
         """What must stand beside the results."""
-        lines = ["Means over eleven sizes within ±10 % of n, each from a start of its own."]
+        lines = ["Means over eleven sizes within ±10 % of n, each annealed from its own start."]
         surface = self.conditions.surface
-        stuck = ", ".join(str(void.n) for void in self.voids if void.metastable)
-        if stuck:
-            lines.append(
-                f"n = {stuck}: S depends on the start and the length of the chain: facets hold "
-                "metastable shapes."
-            )
+        for about, text in (
+            ("dissolved", "lone vacancies of the box hold many of these; S is theirs"),
+            ("metastable", "S without annealing is another: facets hold metastable shapes"),
+        ):
+            numbers = ", ".join(str(void.n) for void in self.voids if getattr(void, about))
+            if numbers:
+                lines.append(f"n = {numbers}: {text}.")
         if min(surface.film_eV(layers) for layers in range(1, 9)) < 0:
             lines.append(
                 "The set does not wet this face: vacant layers gain energy, and a void spreads as "
@@ -115,7 +120,7 @@ def equilibrium_voids(
 ) -> EquilibriumVoids:
     """Voids of so many vacancies at the interface, temperature and Mg of `conditions`.
 
-    Some 3 ms of one core for each vacancy, after the sampling of clusters of up to 40.
+    Some 6 ms of one core for each vacancy, after the sampling of clusters of up to 40.
 
     Raises `InputError`: a size out of range.
     """
@@ -144,13 +149,13 @@ def equilibrium_voids(
 def _void(conditions: NucleationConditions, n: int, seed: int, bar: Progress) -> dict[str, Any]:
     """Everything about one size but its free energy."""
     sizes = np.rint(n * _WINDOW).astype(int)
-    starts = [(size, (_FLAT, _TALL)[k % 2], _RELAX) for k, size in enumerate(sizes)]
-    starts.append((n, _FLAT, _LONGER * _RELAX))  # the window has the tall one
+    starts = [(size, (_FLAT, _TALL)[k % 2], True) for k, size in enumerate(sizes)]
+    starts.append((n, _FLAT, False))
     rows = []
     for k, start in enumerate(starts):
-        bar.update(k / (len(starts) + _LONGER), f"{n} vacancies, start {k + 1} of {len(starts)}")
+        bar.update(k / len(starts), f"{n} vacancies, start {k + 1} of {len(starts)}")
         rows.append(_sample(conditions, *start, seed))
-    *window, flat = rows
+    *window, unannealed = rows
     # The mean is over ln S, whose sum over n is the free energy.
     vacancies, ln_S, footprint, layers = np.mean(window, axis=0).tolist()
     S = np.exp([row[1] for row in window])
@@ -163,8 +168,8 @@ def _void(conditions: NucleationConditions, n: int, seed: int, bar: Progress) ->
         "S": math.exp(ln_S),
         "S_low": float(S.min()),
         "S_high": float(S.max()),
-        "S_flat": math.exp(flat[1]),
-        "S_tall": float(S[len(S) // 2]),
+        "S_annealed": float(S[len(S) // 2]),
+        "S_unannealed": math.exp(unannealed[1]),
         "footprint": footprint,
         "height_nm": float(layers * probe.layer_spacing_A) / 10,
         "radius_nm": radius_nm,
@@ -174,15 +179,17 @@ def _void(conditions: NucleationConditions, n: int, seed: int, bar: Progress) ->
 
 
 def _sample(
-    conditions: NucleationConditions, n: int, aspect: float, relax: int, seed: int
+    conditions: NucleationConditions, n: int, aspect: float, annealed: bool, seed: int
 ) -> tuple[float, ...]:
     """Vacancies of the void, ln S, footprint and layers, from one start."""
-    # Both starts of a size have the same Mg.
+    # All starts of a size have the same Mg.
     lattice, occupancy = _box_with_void(conditions, n, aspect, np.random.default_rng([seed, n]))
-    rng = np.random.default_rng([seed, n, relax, round(10 * aspect)])
+    rng = np.random.default_rng([seed, n, annealed])
     hamiltonian = calibrate(conditions.parameters, lattice)
     box = VacancyEquilibrium(lattice, [hamiltonian], conditions.surface.kT_ueV, occupancy)
-    box.equilibrate(max(relax * n, _MIN_PAIRS), rng)
+    if annealed:
+        box.anneal(max(_ANNEAL * n, _MIN_PAIRS), rng)
+    box.equilibrate(max(_RELAX * n // (4 if annealed else 1), _MIN_PAIRS), rng)
     times, voids = np.zeros(2), []
     for _ in range(_SNAPSHOTS):
         averages = box.equilibrate(max(_MEASURE * n, _MIN_PAIRS) // _SNAPSHOTS, rng)

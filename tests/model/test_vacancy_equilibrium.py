@@ -232,6 +232,21 @@ def test_pairs_of_a_strip():
     assert known.pairs_per_strip(1.0) == 40
 
 
+def test_annealing_ends_at_the_temperature_of_the_box():
+    case = Case(kelvin=298.15)
+    rng = np.random.default_rng(6)
+    box = case.chain(case.with_vacancies(20, rng))
+    before = box.equilibrate(4000, rng)
+    box.anneal(8000, rng)
+    after = box.equilibrate(4000, rng)
+    assert box.box.half == 0.5 / case.kT_ueV
+    vacancy = int(np.flatnonzero(box.occupancy == 0)[0])
+    rate = math.exp(box.formation_ueV[vacancy] / (2 * case.kT_ueV))
+    assert box.chain.fill.value[vacancy] == pytest.approx(rate, rel=1e-12)
+    assert after.vacancies == 20
+    assert after.energy_ueV < before.energy_ueV + 3 * case.kT_ueV
+
+
 def test_a_box_without_lithium():
     case = Case()
     with pytest.raises(InputError, match="holds no Li"):
