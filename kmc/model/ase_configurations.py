@@ -159,6 +159,12 @@ def check_slab(slab: Any, settings: AseSettings) -> None:
     if min((*settings.cells, *settings.repeats)) < 1 or min(settings.cells) < 2:
         raise InputError("cells must be 2 or more, repeats 1 or more")
     edges = slab.cell.array[:2]
+    if not (slab.pbc[:2].all() and slab.cell.rank == 3):
+        raise InputError(
+            f"the slab is periodic along {slab.pbc} of the cell {slab.cell.array.tolist()}",
+            advice="It must have a cell, and be periodic along the interface: in extended XYZ "
+            'Lattice="…" and pbc="T T F".',
+        )
     if not (np.abs(edges[:, 2]) <= _MAX_TILT * np.linalg.norm(edges, axis=1)).all():
         raise InputError(
             "the first two axes of the slab's cell are not in the plane z = 0",
@@ -245,6 +251,11 @@ def layers_of(slab: Any, settings: AseSettings, lattice_A: float) -> list[list[i
             f"{', '.join(map(str, counts[:8]))} atoms{heights_A}",
             advice=f"It needs at least {_MIN_LAYERS} layers, as many atoms in L1 as in L2, and the "
             "face that --lattice names; --metal-range gives the heights where the metal is.",
+        )
+    if settings.site not in (None, *layers[0]):
+        raise InputError(
+            f"atom {settings.site} of the slab is not in L1",
+            advice=f"Give one of {', '.join(map(str, layers[0]))} with --site.",
         )
     fixed: Any = held_axes(slab).any(axis=1)
     if held := [i for i in (*layers[0], *layers[1]) if fixed[i]]:

@@ -232,10 +232,14 @@ class Configurations:
     @property
     def strain(self) -> float:
         """Strain of the slab's metal along the interface, from the area of a site of L1."""
-        first = layers_of(self.slab, self.settings, self.lattice_A)[0]
         edges = self.slab.cell.array[:2]
-        area = np.linalg.norm(np.cross(*edges)) / len(first)
+        area = np.linalg.norm(np.cross(*edges)) / len(self.layers[0])
         return float(math.sqrt(area / (FACES[self.settings.lattice][1] * self.lattice_A**2)) - 1)
+
+    @cached_property
+    def layers(self) -> list[list[int]]:
+        """Atoms of the slab by layer of the metal, L1 first (`layers_of`)."""
+        return layers_of(self.slab, self.settings, self.lattice_A)
 
     @cached_property
     def lattice_A(self) -> float:
@@ -363,10 +367,11 @@ class Configurations:
             perfect = self.get(f"bulk-{size}")
             return perfect, sites_of_bulk(perfect, self.lattice_A)
         perfect = self.get(f"interface-{size}")
-        first, second = layers_of(perfect, self.settings, self.lattice_A)[:2]
-        mine = [i for i in first if i < len(self.slab)]
+        # An atom stays of its layer, however far the interface relaxes; so do those of repeats.
+        first, second = self.layers[:2]
+        above = [i + n for n in range(0, len(perfect), len(self.slab)) for i in second]
         middle = self.slab.cell.array[:2, :2].sum(axis=0) / 2
-        return perfect, sites_of_slab(perfect, mine, second, self.settings.site, middle)
+        return perfect, sites_of_slab(perfect, first, above, self.settings.site, middle)
 
     def _relaxed(self, name: str, atoms: Any, perfect: Any = None, own: Any = None) -> Any:
         """Relax a configuration in place and check that every atom kept its site."""

@@ -91,6 +91,7 @@ def test_an_atom_on_another_site_is_noticed():
         ({"metal": "Na"}, "the slab holds 0 atoms of Na"),
         ({"solute": "Al"}, "solute 'Al'"),
         ({"lattice": "bcc_110"}, "strain"),
+        ({"site": 30}, "atom 30 of the slab is not in L1"),
         ({"cells": (1,)}, "cells must be 2"),
         ({"metal_range_A": (0.0, 3.0)}, "the slab holds 4 atoms of Li"),
         ({"metal_range_A": (0.0, 6.0)}, "lies in layers of"),

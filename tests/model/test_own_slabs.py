@@ -106,6 +106,15 @@ def test_a_tilt_of_a_tenth_of_a_degree_is_no_turn(tmp_path):
         Configurations(atoms, johnson.Johnson(), "johnson", PLAIN, tmp_path / "d")
 
 
+def test_a_slab_without_periods_is_refused(tmp_path):
+    for change in ({"pbc": False}, {"cell": None}):
+        atoms = slab()
+        for name, value in change.items():
+            getattr(atoms, f"set_{name}")(value)
+        with pytest.raises(InputError, match="the slab is periodic along"):
+            Configurations(atoms, johnson.Johnson(), "johnson", PLAIN, tmp_path / "c")
+
+
 # --- what a structure fixes -----------------------------------------------------------------------
 
 
