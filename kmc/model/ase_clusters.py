@@ -94,14 +94,12 @@ def bulk_structures(metal: str, lattice_A: float) -> list[Structure]:
 
 def surface_structures(metal: str, lattice_A: float) -> list[Structure]:
     """Slabs of three faces with two surfaces each; a vacancy and an adatom on (100)."""
-    structures = []
-    for face, layers in _LAYERS.items():
-        slab = surface(metal, lattice_A, face, layers)
-        area = 2 * float(np.linalg.norm(np.cross(*slab.cell.array[:2])))
-        structures.append(Structure(f"surface_{face}", slab, "", 0, area))
+    slabs = {f"surface_{f}": surface(metal, lattice_A, f, layers) for f, layers in _LAYERS.items()}
     slab = surface(metal, lattice_A, "100", _WIDE_LAYERS).repeat((4, 4, 1))
-    area = 2 * float(np.linalg.norm(np.cross(*slab.cell.array[:2])))
-    structures.append(Structure("surface_100_wide", slab, "", 0, area))
+    structures = []
+    for name, atoms in (slabs | {"surface_100_wide": slab}).items():
+        area_A2 = 2 * float(np.linalg.norm(np.cross(*atoms.cell.array[:2])))
+        structures.append(Structure(name, atoms, "", 0, area_A2))
     top = int(np.argmax(slab.positions[:, 2]))
     vacancy, adatom = slab.copy(), slab.copy()
     del vacancy[top]
@@ -125,11 +123,9 @@ def surface(metal: str, lattice_A: float, face: str, layers: int) -> Any:
     cell = np.zeros((3, 3))
     cell[:2] = edges[:2] @ frame.T
     cell[2, 2] = layers * spacing + _VACUUM_A
-    slab = Atoms(f"{metal}{layers}", cell=cell, pbc=(True, True, False))
-    slab.positions = np.arange(layers)[:, None] * step
+    slab = Atoms(f"{metal}{layers}", np.arange(layers)[:, None] * step, cell=cell, pbc=True)
     slab.wrap()
     slab.center(axis=2)
-    slab.pbc = True
     return slab
 
 
