@@ -12,8 +12,7 @@ the ratios Z_(n+1)/Z_n from the mean acceptance of growth and shrinking (Wang, T
 
 With energies of coordination a cluster of one layer turns into one of several at some size, and a
 walk that has a bias for sizes alone does not find the way. There all pairs of size and number of
-vacancies in L1 are made equally frequent, as far as they weigh something, and Z_n follows from how
-often the walk is at each.
+vacancies in L1 are made equally frequent, as far as they weigh something.
 """
 
 from __future__ import annotations
@@ -38,8 +37,9 @@ _LEARNING_STEPS = 25_000  # for each size, of a walk that learns the bias, and o
 _MAX_ROUNDS = 8
 _FIRST_FACTOR = 0.5  # ln f
 # A walk with a bias for each size and footprint learns in rounds of so many steps for each pair.
-_STEPS_PER_PAIR, _ROUNDS = 1500, 11
-_LEAST_kT = 20.0  # below the commonest footprint of a size: rarer ones are left rare
+_STEPS_PER_PAIR, _ROUNDS = 1500, 8
+_LONGER = 4000  # steps for each pair of a walk that counts
+_LEAST_kT = 12.0  # below the commonest footprint of a size: rarer ones are left rare
 _CHUNKS = 4  # calls of the kernel for each walker, for the progress bar
 
 
@@ -168,17 +168,16 @@ class Walk:
         cluster_walk.walk(*given, self.rng, self.visits, self.chances, self.shapes)
 
     def ln_ratios(self, bias: np.ndarray) -> np.ndarray:
-        """ln(Z_(n+1)/Z_n) for n = 1 … n_max − 1.
-
-        From the flow between the sizes; with a bias by footprint from the times spent there.
-        """
+        """ln(Z_(n+1)/Z_n) for n = 1 … n_max − 1, from the flow between the sizes."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            if self.stride:
-                weight, log = self.footprints(bias)
-                return np.diff(np.log(weight.sum(axis=0)) + log)[1:-1]
+            weight, log = self.footprints(bias)
+            visits = self.visits.reshape(weight.shape).sum(axis=0)
+            # Of each size: that of its only footprint, or minus ln of the mean of exp(−bias).
+            bias = -np.log(weight.sum(axis=0) / visits) - log
+            chances = self.chances.reshape(len(weight), -1, 4).sum(axis=0)
             # Flows between neighbouring sizes balance: Z_n e^(b_n) up = Z_(n+1) e^(b_(n+1)) down.
-            up = self.chances[1:-2, 0] / self.chances[1:-2, 1]
-            down = self.chances[2:-1, 2] / self.chances[2:-1, 3]
+            up = chances[1:-2, 0] / chances[1:-2, 1]
+            down = chances[2:-1, 2] / chances[2:-1, 3]
             return np.log(up / down) - np.diff(bias[1:-1])
 
     def footprints(self, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -256,7 +255,7 @@ def _learn_footprints(
     walk = Walk(geometry, n_max, rng, start, by_footprint=True)
     bias = np.zeros((n_max + 2) ** 2)
     for k in range(_ROUNDS):
-        steps = _STEPS_PER_PAIR * n_max * (n_max + 1) // 2
+        steps = 300_000 + _STEPS_PER_PAIR * n_max * (n_max + 1) // 2
         walk.go(bias, steps, _FIRST_FACTOR / 2**k, math.inf)
     table = np.where(bias < 0, bias, np.inf).reshape(n_max + 2, -1)
     lowest = table.min(axis=0)
@@ -275,13 +274,16 @@ def cluster_free_energies(
     walkers: int = WALKERS,
     steps: int | None = None,
     enumerated: int = ENUMERATED,
+    by_footprint: bool | None = None,
     progress: bool | Progress = False,
 ) -> ClusterFreeEnergies:
     """ln Z_n for n = 1 … `n_max`.
 
     - `walkers`: independent walks; the error bars come from their scatter.
-    - `steps`: of each walk; by default 80 000 for each size.
+    - `steps`: of each walk; by default 80 000 for each size, or 4000 for each size and footprint.
     - `enumerated`: largest n that is enumerated.
+    - `by_footprint`: whether pairs of size and footprint are sampled alike, or sizes alone; by
+      default where there are energies of coordination.
 
     Raises `InputError`: a number out of range.
     """
@@ -292,14 +294,17 @@ def cluster_free_energies(
         )
     if walkers < 2:
         raise InputError(f"walkers = {walkers}", advice="Two or more show the error.")
-    steps = STEPS_PER_SIZE * n_max if steps is None else steps
+    if by_footprint is None:
+        by_footprint = not surface.hamiltonian.is_pairwise
+    if steps is None:
+        longer = _LONGER * n_max * (n_max + 1) // 2 if by_footprint else 0
+        steps = max(STEPS_PER_SIZE * n_max, longer)
     geometry = surface.geometry(n_max)
     weight, foot, layer, _ = enumerate_weights(surface, enumerated)
     exact = np.log(weight)
     learning = np.random.default_rng([seed, 0])
     bar = progress_for("clusters", progress)
     curves, shapes = [], np.zeros((n_max + 2, 5))
-    by_footprint = not surface.hamiltonian.is_pairwise
     with bar:
         bar.update(0.0, "learning the weights of the sizes")
         bias = learn_bias(geometry, exact, n_max, learning, by_footprint=by_footprint)

@@ -96,7 +96,9 @@ class NucleationModel:
     @cached_property
     def law(self) -> CapLaw:
         """The fit before `prefactor` and `gamma_factor`."""
-        return CapLaw.fit(self.free)
+        # With energies of coordination small clusters are one layer thick, and no caps.
+        pairwise = self.free.surface.hamiltonian.is_pairwise
+        return CapLaw.fit(self.free, FITTED_FROM if pairwise else self.free.n_max // 2)
 
     def varied(self, *, prefactor: float = 1.0, gamma_factor: float = 1.0) -> NucleationModel:
         """The same with another prefactor or surface energy."""

@@ -149,7 +149,12 @@ QUICK = [("bcc_100", 0.0, 0.0), ("bcc_111", 0.6, 0.03), ("bcc_100", CURVED, 0.0)
 def deviation_of(case):
     """Sampled less enumerated ln(Z_(n+1)/Z_n), n = 1 … 6, in standard errors, and these."""
     free = cluster_free_energies(
-        surface(case[0], T_K, *case[1:]), n_max=8, steps=250_000, walkers=16, seed=3
+        surface(case[0], T_K, *case[1:]),
+        n_max=8,
+        steps=250_000,
+        walkers=16,
+        seed=3,
+        by_footprint=False,
     )
     steps = np.diff(free.curves[:, :7], axis=1)
     error = steps.std(axis=0, ddof=1) / math.sqrt(len(steps))
@@ -162,6 +167,24 @@ def test_walk_matches_enumeration(case):
     deviation, error = deviation_of(case)
     assert (error < 0.02).all()
     assert (np.abs(deviation) < 4.5).all()
+
+
+@pytest.mark.parametrize("of", slow_but([CURVED], [0.0, CURVED]))
+def test_walk_by_size_and_footprint_matches_enumeration(of):
+    """The same where footprints are levelled, too: rarer ones cost it time, errors are 5 %."""
+    free = cluster_free_energies(
+        surface(coverage=of), n_max=8, steps=400_000, walkers=8, seed=3, by_footprint=True
+    )
+    off = free.sampled_ln_Z[1:7] - free.ln_Z[1:7]
+    assert (free.sampled_error[1:7] < 0.1).all()
+    assert (np.abs(off) < 4 * free.sampled_error[1:7]).all()
+    foot = free.footprint[7]
+    assert foot == pytest.approx(
+        cluster_free_energies(
+            surface(coverage=of), n_max=8, steps=250_000, walkers=4, by_footprint=False
+        ).footprint[7],
+        abs=0.05,
+    )
 
 
 @pytest.mark.slow
