@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kmc.common.formatting import html_table
+from kmc.common.formatting import html_table, plural
 from kmc.files.samples import Columns
 
 if TYPE_CHECKING:
@@ -108,6 +108,17 @@ class Result:
     def summary(self, full: bool = False) -> list[tuple[str, str]]:
         """Pairs of label and text, as `kmc info` prints them, or `kmc info --all` in full."""
         return self.system.summed_up(self, full)
+
+    @property
+    def rests_on(self) -> str:
+        """What its numbers rest on, in one line: slowing, voids, cells, and assumed inputs.
+
+        The row Trust of its summary, and how many inputs of its parameter set are assumed.
+        """
+        inputs = self.resolved.get("parameters", {}).values()
+        assumed = sum(bool(one.get("assumed")) for one in inputs if isinstance(one, dict))
+        text = f"{plural(assumed, 'input')} of the parameter set assumed" if assumed else ""
+        return "; ".join(filter(None, (dict(self.summary()).get("Trust", ""), text)))
 
     def to_json(self) -> dict[str, Any]:
         """The run in numbers, as `kmc info --json` prints it; NaN and infinity are null."""

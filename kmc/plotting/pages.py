@@ -44,7 +44,7 @@ def overview(trajectory: Trajectory) -> Figure:
     the vacancies along z.
     """
     frames = trajectory.frames
-    heights = [0.34, 2.75]
+    heights = [style.HEAD_IN, 2.75]
     view = cut = None
     if len(frames):
         shown, s = frames[-1], trajectory.samples

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 COLUMN_IN = 3.4  # one column of most journals, 86 mm
 PAGE_IN = 7.0  # two columns, 178 mm
 DPI = 300
+HEAD_IN = 0.53  # of a heading
+_LETTERS_PER_IN = 23  # of its last line
 
 # Colours of Okabe and Ito, distinguishable by every kind of colour vision.
 BLUE, SKY, VERMILLION, BLACK = "#0072B2", "#56B4E9", "#D55E00", "#222222"
@@ -146,15 +149,18 @@ ABOVE: dict[str, Any] = {
 
 
 def heading(part: SubFigure, run: Any, more: Sequence[str] = ()) -> None:
-    """Name and conditions of a run of any kind, on a part of about 0.34 inches.
+    """Name and conditions of a run of any kind, and what it rests on, on a part of `HEAD_IN`.
 
     Of `more` the first stands beside the parameter set, the others, such as the size of the box, at
     the right of the name.
     """
-    part.text(0.02, 0.74, plain(run.path.stem), weight="bold", size=8.5, va="center")
+    part.text(0.02, 0.85, plain(run.path.stem), weight="bold", size=8.5, va="center")
     size = plain(", ".join(more[1:]))
-    part.text(0.98, 0.74, size, ha="right", va="center", color=GREY)
-    part.text(0.02, 0.25, plain("   ".join(conditions_of(run, *more[:1]))), va="center")
+    part.text(0.98, 0.85, size, ha="right", va="center", color=GREY)
+    part.text(0.02, 0.53, plain("   ".join(conditions_of(run, *more[:1]))), va="center")
+    letters = int(part.get_figure(root=True).get_figwidth() * _LETTERS_PER_IN)
+    lines = wrap(run.rests_on, letters, max_lines=2, placeholder=" …", break_on_hyphens=False)
+    part.text(0.02, 0.36, plain("\n".join(lines)), va="top", color=GREY, fontsize=5.5)
 
 
 def conditions_of(run: Any, *more: str) -> list[str]:
@@ -191,7 +197,7 @@ def sheet(
     foot_in = 0.25 if keys else foot_in
     # A row of the key is 0.16 inches; without one there is a margin alone.
     head_in = 0.1 + 0.16 * -(-len(names) // columns) if any(names) else 0.08
-    head_in = 0.4 if len(runs) == 1 else head_in
+    head_in = HEAD_IN if len(runs) == 1 else head_in
     page = new_figure(size_in[0], head_in + size_in[1] + foot_in)
     head, body, *foot = stack(page, [head_in, size_in[1], *([foot_in] if foot_in else [])])
     if len(runs) == 1:

@@ -260,6 +260,14 @@ def test_a_single_run_beside_data_has_its_name(pair):
     assert not any(text.get_bbox_patch() for axes in all_axes(page) for text in axes.texts)
 
 
+def test_what_a_run_rests_on_stands_under_its_title(pair, monkeypatch):
+    monkeypatch.setattr(type(pair[0]), "rests_on", "hops slowed, and this is assumed")
+    for what in ("summary", "map", "microscope"):
+        page = plotting.draw(what, pair[0])
+        heads = [text.get_text() for part in page.subfigs for text in part.texts]
+        assert "hops slowed, and this is assumed" in heads, what
+
+
 def test_a_box_counts_voids_on_its_own_line(pair):
     """One void in a box of 8 nm is no 12 000 voids per 100 µm."""
     page = plotting.draw("microscope", pair[0])

@@ -146,6 +146,7 @@ def _file_page(found: Any) -> Page:
             text = system.pictures[what]
             draw = partial(system.plot, [found], what, paper=what == "microscope")
             drawn.append(picture(draw, text[:1].upper() + text[1:]))
+    page.add("What the numbers rest on", Text([found.rests_on]) if found.rests_on else None)
     page.add("Summary", Table(rows[:_LINES]), *drawn[:1], beside=bool(drawn))
     page.add("More numbers", Table(rows[_LINES:]) if len(rows) > _LINES else None)
     page.add("Figures", *drawn[1:])

@@ -235,7 +235,9 @@ class PopulationRun(TableRun):
         if number < _FEW_VOIDS:
             return f"{text}: contact measures the square; a larger upscale.domain_um is needed"
         cell, fine = (self.facts.get(key, 0.0) for key in ("cell_um", "resolving_cell_um"))
-        if fine and cell > _COARSE * fine:
+        if cell and not (fine and cell > _COARSE * fine):
+            text += f"; cells of {figure(cell, 'µm')}"
+        elif cell:
             text += (
                 f"; cells of {figure(cell, 'µm')} are wider than the {figure(fine, 'µm')} that "
                 "resolve rims: voids are too round and contact is lost late"

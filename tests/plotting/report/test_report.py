@@ -85,9 +85,11 @@ def test_texts_of_strangers_are_text(pages, kind):
 @pytest.mark.parametrize(
     ("kind", "parts"),
     {
-        "run": ["Summary", "Figures", "Convergence", "Settings", "Parameters and sources",
-                "Versions", "formation_energy_bulk_eV", "assumed", "slowed by"],
-        "population": ["Summary", "Figures", "What follows from the input", "Settings",
+        "run": ["What the numbers rest on", "Summary", "Figures", "Convergence", "Settings",
+                "Parameters and sources", "Versions", "formation_energy_bulk_eV",
+                "assumed", "slowed by"],
+        "population": ["What the numbers rest on", "Summary", "Figures",
+                       "What follows from the input", "Settings",
                        "Parameters and sources", "Last sample", "no contact is left",
                        "supersaturation without voids"],
         "sweep": ["Summary", "Figures", "Results", "Failures", "temperature_K = 290", "3 runs"],
