@@ -75,10 +75,6 @@ class Chain(NamedTuple):
     fill: Sums
     numbers: np.ndarray  # int64[3]
     totals: np.ndarray  # float64[4]
-    # float64[sites of L1]: `RESIDENCE` when a vacant site became vacant, and the residence of a
-    # vacancy there up to the last time that it was filled
-    since: np.ndarray
-    vacant_time: np.ndarray
     touched: np.ndarray  # int64[256], work space: sites whose ΔE has changed
     is_touched: np.ndarray  # uint8[sites + 1]
 
@@ -162,11 +158,14 @@ def _touch(chain, site, n):
 
 
 @inner
-def _atom_gain(box, kind, first, second, k):
-    """Energy of an atom with one vacant neighbour k more, less that with these numbers."""
+def _gain(box, kind, first, second, k, counted):
+    """Energy that an atom gains when its neighbour k becomes vacant.
+
+    `first`, `second`: its vacant neighbours, k among them where `counted` is 1.
+    """
     a, b = (1, 0) if k < N_FIRST else (0, 1)
-    table = box.coordination
-    return table[kind, first + a, second + b] - table[kind, first, second]
+    first, second = first - counted * a, second - counted * b
+    return box.coordination[kind, first + a, second + b] - box.coordination[kind, first, second]
 
 
 @inner
@@ -177,39 +176,30 @@ def _coordination(box, chain, site, sign, n):
     filled. ΔE of i holds, for each atom j beside it, the energy of j with i vacant less that with i
     an atom, and less the energy of i itself.
     """
-    counts = chain.vacant_near
+    counts, occupancy, table = chain.vacant_near, chain.occupancy, box.coordination
     kind, first, second = box.layer_class[site], counts[site, 0], counts[site, 1]
     for k in range(N_NEAR):
         j = box.near[site, k]
-        if chain.occupancy[j] == WALL:
+        if occupancy[j] == WALL:
             continue
-        # The atom at `site` itself is one of those beside j.
-        if chain.occupancy[j] == VACANCY:
-            gain = _atom_gain(
-                box, kind, first - (1 if k < N_FIRST else 0), second - (0 if k < N_FIRST else 1), k
-            )
-        else:
-            gain = _atom_gain(box, kind, first, second, k)
-        chain.energy[j] -= sign * gain
+        # The atom at `site` is one of those beside j.
+        counted = 1 if occupancy[j] == VACANCY else 0
+        chain.energy[j] -= sign * _gain(box, kind, first, second, k, counted)
         # The atom at j, and those that j is beside, see one vacancy more, or less.
         kind_j, old_1, old_2 = box.layer_class[j], counts[j, 0], counts[j, 1]
         new_1 = old_1 + (sign if k < N_FIRST else 0)
         new_2 = old_2 + (0 if k < N_FIRST else sign)
-        table = box.coordination
         chain.energy[j] -= table[kind_j, new_1, new_2] - table[kind_j, old_1, old_2]
         counts[j, 0], counts[j, 1] = new_1, new_2
-        if chain.occupancy[j] == VACANCY:
+        if occupancy[j] == VACANCY:
             continue
         for m in range(N_NEAR):
             i = box.near[j, m]
-            if i == site or chain.occupancy[i] == WALL:
+            if i == site or occupancy[i] == WALL:
                 continue
-            # What j gains from i, without i among the vacancies that are counted.
-            a = b = 0
-            if chain.occupancy[i] == VACANCY:
-                a, b = (1, 0) if m < N_FIRST else (0, 1)
-            change = _atom_gain(box, kind_j, new_1 - a, new_2 - b, m)
-            change -= _atom_gain(box, kind_j, old_1 - a, old_2 - b, m)
+            counted = 1 if occupancy[i] == VACANCY else 0
+            change = _gain(box, kind_j, new_1, new_2, m, counted)
+            change -= _gain(box, kind_j, old_1, old_2, m, counted)
             if change != 0:
                 chain.energy[i] += change
                 n = _touch(chain, i, n)
@@ -226,11 +216,6 @@ def _flip(box, chain, site):
     in_L1 = site < box.n_interface
     if in_L1:
         numbers[VACANT_L1] += sign
-        now = chain.totals[RESIDENCE]
-        if sign > 0:
-            chain.since[site] = now
-        else:
-            chain.vacant_time[site] += now - chain.since[site]
     if box.by_coordination:
         n = _coordination(box, chain, site, sign, n)
     chain.occupancy[site] = VACANCY if sign > 0 else LI

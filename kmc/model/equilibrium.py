@@ -100,7 +100,6 @@ class VacancyEquilibrium:
         energy[: lattice.n_sites] = _formation_ueV(
             lattice, hamiltonians, chemistry, perfect, self.box
         )
-        n_L1 = self.box.n_interface
         self.chain = kernel.Chain(
             occupancy=perfect,
             energy=energy,
@@ -109,8 +108,6 @@ class VacancyEquilibrium:
             fill=_sums(lattice.n_sites),
             numbers=np.zeros(3, dtype=np.int64),
             totals=np.zeros(4),
-            since=np.zeros(n_L1),
-            vacant_time=np.zeros(n_L1),
             touched=np.zeros(256, dtype=np.int64),
             is_touched=np.zeros(len(perfect), dtype=np.uint8),
         )
@@ -151,8 +148,6 @@ class VacancyEquilibrium:
         """
         chain = self.chain
         chain.totals[:] = 0.0
-        chain.since[:] = 0.0
-        chain.vacant_time[:] = 0.0
         made = kernel.advance(self.box, chain, rng, pairs)
         if not made:  # the state as it is
             chain.totals[:] = np.array([1.0, math.nan, *chain.numbers[1:]])
@@ -193,13 +188,6 @@ class VacancyEquilibrium:
             contact_pairs=stretch * _autocorrelation_time(contact),
             S_pairs=stretch * _autocorrelation_time(above),
         )
-
-    @property
-    def vacant_L1(self) -> np.ndarray:
-        """Share of the last stretch in which each site of L1 was vacant, shape (sites of L1,)."""
-        chain, now = self.chain, self.chain.totals[kernel.RESIDENCE]
-        vacant = chain.occupancy[: self.box.n_interface] == VACANCY
-        return (chain.vacant_time + np.where(vacant, now - chain.since, 0.0)) / now
 
 
 def _autocorrelation_time(series: np.ndarray) -> float:
