@@ -46,7 +46,8 @@ Exit codes: 0 all runs done (converged or not), 1 some failed, 2 the input canno
 @ui.option(
     "--ratios",
     metavar="R1,R2,...",
-    help="Levels: values of acceleration.max_hops_per_strip_per_site.",
+    help="Levels: values of acceleration.max_hops_per_strip_per_site; the last one may be inf, "
+    "equilibrium between strips.",
 )
 @ui.option(
     "--levels",
@@ -106,9 +107,11 @@ def converge(
     """Run NAME_OR_PATH at several ratios of hops to strips, and test its numbers for convergence.
 
     Barriers are raised until the fastest hop is RATIO times as frequent as stripping at one site.
-    The study shows contact loss, void density, mean void width and onset capacity against that
-    ratio, of Aurbach's protocol also its loss (1 − efficiency), marks the numbers that have
-    converged, and fits power laws to the others.
+    The study shows contact loss, void density, mean void width, onset capacity, supersaturation,
+    overpotential and the share of vacancies that the electrode absorbs against that ratio, of
+    Aurbach's protocol also its loss (1 − efficiency). It marks the numbers that have converged, and
+    fits power laws to the others. The ratio inf is equilibrium between strips, where hops are
+    fastest.
     """
     ui.refuse(
         (ratios and levels is not None, "--ratios and --levels exclude each other", "Give one."),
@@ -181,7 +184,7 @@ def _print_table(found: Any) -> None:
     from kmc.common.formatting import plural
 
     findings = list(found.findings.values())
-    runs = [max(one.levels[i].n for one in findings) for i in range(len(found.ratios))]
+    runs = [max(one.all_levels[i].n for one in findings) for i in range(len(found.ratios))]
     # Where all levels have as many runs, a column of them would say the same in every line.
     alike = len(set(runs)) == 1 and runs[0] > 0
     each = f", {plural(runs[0], 'run')} a level" if alike else ""
@@ -192,7 +195,7 @@ def _print_table(found: Any) -> None:
         heads.append(f"{one.observable.label}\n{unit}")
     rows = []
     for i, ratio in enumerate(found.ratios):
-        cells = [_cell(one.levels[i], one.observable.scale) for one in findings]
+        cells = [_cell(one.all_levels[i], one.observable.scale) for one in findings]
         rows.append([ratio_text(ratio), *[str(runs[i])] * (not alike), *cells])
     if physical := any(one.physical for one in findings):
         ends = []

@@ -48,7 +48,8 @@ def convergence_picture(found: Convergence) -> Figure:
         axes.set_visible(False)
     # The physical ratio is orders beyond the levels: shown where a number reaches it.
     plateau = any(one.physical for one in found.findings.values())
-    low, high = min(found.ratios), found.physical_ratio if plateau else max(found.ratios)
+    most = max(ratio for ratio in found.ratios if math.isfinite(ratio))
+    low, high = min(found.ratios), found.physical_ratio if plateau else most
     for axes in panels.flat:
         axes.set(xscale="log", xlim=(low / 3, high * (5 if plateau else 3)))
         axes.xaxis.set_major_locator(LogLocator(numticks=20))
@@ -67,8 +68,8 @@ def convergence_picture(found: Convergence) -> Figure:
 
 def _panel(axes: Axes, one: Finding, physical: float) -> None:
     positive = [level for level in one.levels if level.n and level.mean > 0]
-    unit = f" ({one.observable.unit or f'share of {one.observable.whole}'})"
-    axes.set_ylabel(one.observable.label + unit)
+    unit = f"share of {one.observable.whole}" if one.observable.percent else one.observable.unit
+    axes.set_ylabel(one.observable.label + (f" ({unit})" if unit else ""))
     title = _TITLES[one.verdict]
     if one.verdict == "converged":
         title += f" from {ratio_text(one.converged_from)} on"
@@ -81,6 +82,8 @@ def _panel(axes: Axes, one: Finding, physical: float) -> None:
         axes.set_yticks([])
         return
     axes.set_yscale("log")
+    if (limit := one.equilibrium) is not None and limit.mean > 0:
+        axes.axhline(limit.mean, color=style.VERMILLION, lw=0.9, ls="--")
     if one.law is not None:
         # Over the levels that it rests on: no run supports it beyond.
         ratios = np.geomspace(one.law.ratios[0], one.law.ratios[-1], 100)
@@ -119,6 +122,8 @@ def _limits(axes: Axes, one: Finding, positive: Sequence[Level]) -> None:
     """Limits of the y axis: all means, their intervals unless very wide, and the physical ratio."""
     ends = [level.mean for level in positive] + [r.high for r in one.levels if r.high > 0]
     ends += [level.low for level in positive if level.low > 0.1 * level.mean]
+    if one.equilibrium is not None and one.equilibrium.mean > 0:
+        ends.append(one.equilibrium.mean)
     if one.physical is not None:
         ends += [one.physical.value, one.physical.widest_low, one.physical.widest_high]
     # An interval that reaches nearly 0 would take all decades of the axis.
@@ -143,6 +148,9 @@ def _legend(page: Figure, found: Convergence) -> None:
     handles = [mark("o", style.BLUE, "mean, 95 % (Student's t)" if bars else "one run")]
     if any(law.left_out for law in laws):
         handles.append(mark("o", style.GREY, "off the law, left out", mfc="white"))
+    if any(one.equilibrium is not None for one in found.findings.values()):
+        text = "equilibrium between strips (inf)"
+        handles.append(Line2D([], [], color=style.VERMILLION, ls="--", lw=0.9, label=text))
     if any(level.converged for level in levels):
         handles.append(mark("s", style.GREEN, "converged"))
     if any(level.censored for level in levels):

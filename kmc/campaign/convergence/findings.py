@@ -117,6 +117,12 @@ class Finding:
     physical: Plateau | None  # of a converged number; None for all others
     needed: Needed | None
     sentences: tuple[str, ...]
+    equilibrium: Level | None = None  # in equilibrium between strips: the ratio inf, if it was run
+
+    @property
+    def all_levels(self) -> tuple[Level, ...]:
+        """The levels, and equilibrium behind them if it was run."""
+        return (*self.levels, *filter(None, (self.equilibrium,)))
 
     @property
     def verdict(self) -> str:
@@ -199,6 +205,9 @@ def assess(
     `physical_ratio` nothing is slowed any more; the numbers are divided by `unit`, the area of the
     box for counts that become densities.
     """
+    # Equilibrium is no ratio that a law could reach: it stands beside the levels.
+    limit = [level for level in levels if math.isinf(level.ratio)]
+    levels = [level for level in levels if not math.isinf(level.ratio)]
     *below, top = levels
     comparisons = []
     for level in below:
@@ -214,8 +223,8 @@ def assess(
     last = comparisons[-1] if comparisons else None
     law = fit_law(levels, observable.family, unit)
     most = 1.0 if observable.family is SHARE else math.inf
-    shown = []
-    for i, level in enumerate(levels):
+
+    def shown_level(level: LevelRuns, agrees: bool) -> Level:
         values, censored = level.values / unit, int(level.censored.sum())
         std = low = high = math.nan
         mean = float(values.mean()) if level.n else math.nan
@@ -224,7 +233,10 @@ def assess(
             half = _half(max(std, math.sqrt(observable.family.least_variance) / unit), level.n)
             if not censored:  # the mean of bounds is a bound itself and has no interval
                 low, high = max(0.0, mean - half), min(most, mean + half)
-        shown.append(Level(level.ratio, level.n, mean, std, low, high, censored, i >= agree))
+        return Level(level.ratio, level.n, mean, std, low, high, censored, agrees)
+
+    shown = [shown_level(level, i >= agree) for i, level in enumerate(levels)]
+    equilibrium = shown_level(limit[0], False) if limit else None
     physical = None
     if last and last.verdict == CONVERGED:
         together = np.concatenate([level.values for level in levels[agree:]]) / unit
@@ -255,8 +267,9 @@ def assess(
         _verdict_text(observable, levels, last, shown, tolerance),
         *_law_texts(observable, levels, law, physical, physical_ratio),
         *box,
+        *_limit_text(observable, equilibrium),
     )
-    return Finding(observable, tuple(shown), last, law, physical, needed, sentences)
+    return Finding(observable, tuple(shown), last, law, physical, needed, sentences, equilibrium)
 
 
 def _half(std: float, n: int) -> float:
@@ -301,8 +314,19 @@ def short(value: float, unit: str = "") -> str:
     return figure(rounded, unit, digits=6 if 1 <= abs(rounded) < 1e6 else 2)
 
 
+def _limit_text(observable: Observable, level: Level | None) -> list[str]:
+    """The number in equilibrium between strips, where it was run."""
+    if level is None or math.isnan(level.mean):
+        return []
+    unit = "%" if observable.percent else observable.unit
+    shown = figure(observable.scale * level.mean, unit)
+    return [f"In equilibrium between strips it is {shown}."]
+
+
 def ratio_text(value: float) -> str:
-    """A ratio in the form of the option --ratios: 1e6, 2.5e7."""
+    """A ratio in the form of the option --ratios: 1e6, 2.5e7, inf."""
+    if math.isinf(value):
+        return "inf"
     mantissa, exponent = f"{value:.1e}".split("e")
     return f"{float(mantissa):g}e{int(exponent)}"
 

@@ -108,19 +108,19 @@ class Levels:
             numbers = (int, float, np.number)  # NaN, for anything else, is refused below
             ratios = [float(v) if isinstance(v, numbers) else math.nan for v in self.ratios]
         for value in ratios:
-            if not (math.isfinite(value) and value >= 1):
+            if not value >= 1:
                 raise InputError(
                     f"a ratio of {value:g} is out of range",
                     advice="Ratios are at least 1: hops for each atom that is stripped from a site."
                     + (" Ask for fewer --levels." if self.ratios is None else ""),
                 )
-            if value > physical * (1 + 1e-9):
+            if math.isfinite(value) and value > physical * (1 + 1e-9):
                 raise InputError(
                     f"a ratio of {ratio_text(value)} is beyond the physical one, "
                     f"{ratio_text(physical)}",
                     advice="No barrier is raised from there on; leave it out.",
                 )
-        if len(set(ratios)) < len(ratios) or not ratios:
+        if len(set(ratios)) < len(ratios) or not any(map(math.isfinite, ratios)):
             raise InputError("--ratios needs different ratios", advice="Such as 1e4,1e5,1e6.")
         return tuple(sorted(ratios))
 

@@ -54,7 +54,8 @@ class Convergence:
     physical_ratio: float  # attempt frequency over strip rate of a site: there nothing is slowed
     area_um2: float  # of the interface of the box
     # ``contact_loss`` (1), ``void_density_per_um2`` (1/µm²), ``mean_void_width_nm`` (nm) and
-    # ``onset_capacity_monolayers``; of Aurbach's protocol also ``aurbach_loss``, 1 − efficiency
+    # ``onset_capacity_monolayers``, ``vacancy_activity``, ``overpotential_V`` and
+    # ``absorbed_share``; of Aurbach's protocol also ``aurbach_loss``, 1 − efficiency
     findings: Mapping[str, Finding]
     runs: int  # that are done
     missing: int  # runs that failed or have not been run
@@ -136,15 +137,17 @@ class Convergence:
     def table(self) -> pd.DataFrame:
         """One row for each number and ratio, and for the physical one of a converged number.
 
-        ``observable``, ``unit``, ``kind`` ("measured" or "plateau"), ``ratio``, ``n``, ``mean``,
-        ``std``, ``low`` and ``high`` (95 %), ``censored``, ``converged``.
+        ``observable``, ``unit``, ``kind`` ("measured", "equilibrium", "plateau"), ``ratio``, ``n``,
+        ``mean``, ``std``, ``low`` and ``high`` (95 %), ``censored``, ``converged``.
         """
         import pandas as pd
 
         rows = []
         for found in self.findings.values():
             named = {"observable": found.observable.name, "unit": found.observable.unit or "1"}
-            rows += [{**named, "kind": "measured", **asdict(level)} for level in found.levels]
+            for level in found.all_levels:
+                kind = "measured" if math.isfinite(level.ratio) else "equilibrium"
+                rows.append({**named, "kind": kind, **asdict(level)})
             if (end := found.physical) is not None:
                 ends = (end.value, math.nan, end.widest_low, end.widest_high)
                 level = Level(self.physical_ratio, 0, *ends, 0, False)
@@ -181,6 +184,7 @@ class Convergence:
                 "verdict": found.verdict,
                 "converged_from": found.converged_from,
                 "rungs": [asdict(level) for level in found.levels],  # key of the file format
+                "equilibrium": found.equilibrium and asdict(found.equilibrium),
                 "last_two": found.last and asdict(found.last),
                 "law": law and {"scale": "logit" if share else "log", **law},
                 "physical": found.physical and asdict(found.physical),
@@ -252,6 +256,11 @@ def read_study(
         power_law.VOID_DENSITY: numbers("voids"),
         power_law.WIDTH: numbers("mean_void_width_nm"),
         power_law.ONSET_CAPACITY: onset,
+        power_law.ACTIVITY: numbers("vacancy_activity"),
+        power_law.OVERPOTENTIAL: numbers("overpotential_V"),
+        power_law.ABSORBED: np.clip(
+            (numbers("absorbed") - numbers("emitted")) / numbers("strips"), 0.0, 1.0
+        ),
     }
     if "aurbach_efficiency" in ds:
         rows[power_law.LOSS] = np.maximum(0.0, 1.0 - ds.aurbach_efficiency.values)
@@ -310,7 +319,7 @@ class _Times:
         """Seconds, with some more ratios and so many replicas at every level."""
         if not self._one_s:
             return math.nan
-        top = max(self._one_s)
+        top = max((ratio for ratio in self._one_s if math.isfinite(ratio)), default=math.inf)
         total = sum(s * max(0, replicas - self._have[r]) for r, s in self._one_s.items())
         # Beyond the highest level nearly all events are hops, and these grow with the ratio.
         total += sum(self._one_s[top] * ratio / top * replicas for ratio in ratios)

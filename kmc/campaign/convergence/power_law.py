@@ -116,6 +116,10 @@ CONTACT_LOSS = Observable("contact_loss", "contact loss", "", SHARE, 0.1)
 VOID_DENSITY = Observable("void_density_per_um2", "void density", "µm⁻²", COUNT)
 WIDTH = Observable("mean_void_width_nm", "mean void width", "nm", SIZE)
 ONSET_CAPACITY = Observable("onset_capacity_monolayers", "onset capacity", "monolayers", ONSET)
+# After the first void these follow from how far hops are slowed.
+ACTIVITY = Observable("vacancy_activity", "supersaturation", "", SIZE)
+OVERPOTENTIAL = Observable("overpotential_V", "overpotential", "V", SIZE)
+ABSORBED = Observable("absorbed_share", "absorbed share", "", SHARE, 0.1, "the stripped atoms")
 # The loss and not the efficiency: a change from 0.97 to 0.99 is small against 1, and decides.
 LOSS = Observable("aurbach_loss", "Aurbach loss", "", SHARE, 0.1, "the plated charge")
 

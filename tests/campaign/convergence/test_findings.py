@@ -371,3 +371,17 @@ def test_no_study_is_too_odd(observable):
         end = one.physical
         if end is not None and not math.isnan(end.low):
             assert end.widest_low <= end.low <= end.value <= end.high <= end.widest_high
+
+
+def test_equilibrium_stands_beside_the_levels():
+    """The ratio inf changes neither law nor verdict, and has its own mean and sentence."""
+    levels = [LevelRuns.of(10.0**k, [2.0 + 0.1 * i + k for i in range(4)]) for k in (4, 5, 6)]
+    options = {"tolerance": 0.1, "physical_ratio": 6.8e11}
+    alone = assess(WIDTH, levels, **options)
+    limit = LevelRuns.of(math.inf, [3.0, 5.0])
+    found = assess(WIDTH, [*levels, limit], **options)
+    assert (found.levels, found.law, found.verdict) == (alone.levels, alone.law, alone.verdict)
+    assert alone.equilibrium is None
+    assert found.equilibrium.mean == 4.0
+    assert [level.ratio for level in found.all_levels] == [1e4, 1e5, 1e6, math.inf]
+    assert "In equilibrium between strips it is 4" in found.sentences[-1]
