@@ -120,7 +120,7 @@ def equilibrium_voids(
 ) -> EquilibriumVoids:
     """Voids of so many vacancies at the interface, temperature and Mg of `conditions`.
 
-    Some 6 ms of one core for each vacancy, after the sampling of clusters of up to 40.
+    Some 6 ms of one core for each vacancy, 17 at 1e5, after the sampling of clusters of up to 40.
 
     Raises `InputError`: a size out of range.
     """
