@@ -131,8 +131,8 @@ def structures(
 def vacancies(spec: Interface, chosen: str) -> dict[str, list[tuple[int, int, int]]]:
     """Sites removed in each structure, by name."""
     if chosen == "singles" or spec.turned or min(spec.metal) < 5:
-        few: dict[int, int] = {1: 4, 2: 3, 3: 2}
-        first = [site for n in few for site in [s for s in sites(spec) if s[0] == n][: few[n]]]
+        # Of a square cell of 3 × 3 sites these are all kinds: corner, edge and inside.
+        first = [(n, i, j) for n, i, j in sites(spec) if n <= 3 and i <= j <= 3]
         return {label([site]): [site] for site in first}
     corner = 2  # of the patches, in half cells: not an edge of the cell, which means nothing
     L1 = {(i, j): (1, corner + 2 * i, corner + 2 * j) for i in range(4) for j in range(4)}
