@@ -191,7 +191,7 @@ def test_a_table_is_consistent(name):
         for row in rows:
             assert tuple(row) == cluster_energies.COLUMNS
             assert row["force_eV_A"] > 0
-            if row["structure"] == "electrolyte":
+            if row["structure"] in ("electrolyte", "solute"):
                 assert row["excess_eV"] == 0
                 continue
             reference = sum(energy[part] for part in row["reference"].split("+") if part)
@@ -216,3 +216,22 @@ def test_potentials_agree_on_the_order_of_pairs():
         assert max(bound, key=bound.__getitem__) == "pair_200"
         assert bound["pair_200"] > 0.15
         assert bound["pair_111"] < 0.02
+
+
+def test_vacancies_of_lithium_at_lithium_sulfide_do_not_attract():
+    """In L1 neither pairs nor a square gain what they do in the bulk (0.06 and 0.22 eV)."""
+    for rows in by_potential("li2s_110").values():
+        excess = {row["structure"]: row["excess_eV"] for row in rows}
+        singles = {row["structure"] for row in rows if row["removed"] == 1}
+        pairs = {key for key in excess if key.count("L1") == 2 and set(key.split("+")) <= singles}
+        assert pairs
+        for key in pairs:
+            assert abs(excess[key] - sum(excess[site] for site in key.split("+"))) < 0.03
+        corners = ("L1_2_2", "L1_2_4", "L1_4_2", "L1_4_4")
+        assert excess["L1_square_4"] - sum(excess[site] for site in corners) > 0
+
+
+def test_magnesium_repels_vacancies_that_are_first_neighbours():
+    for rows in by_potential("mg_in_li").values():
+        excess = {row["structure"]: row["excess_eV"] for row in rows}
+        assert excess["vacancy_111"] > excess["vacancy_220"]
