@@ -50,6 +50,7 @@ Table = Mapping[str, tuple[str, str]]
 _OPTIONS: Any = {"libver": ("v110", "v110")}
 _FEW = 64  # numbers that are not worth packing
 _ROWS = 4096  # of a column that are packed as one piece
+_SITES = 2**16  # the same of an array of sites: more than a layer, which the next one repeats
 _LEVEL = 4  # of gzip: 1 M sites in 10 ms; level 1 takes half the time and a third more space
 _TEXT_BYTES = 2000  # of an attribute, fixed: HDF5 keeps others in heaps without a checksum
 
@@ -88,7 +89,8 @@ class Pieces:
     """A dataset that grows along its first axis; each full piece of it is packed once.
 
     - `dtype`, `shape`: of one row.
-    - `rows`: rows of a piece.
+    - `rows`: rows of a piece. Of positions each column of it is packed by itself, as x of all sites
+      repeats from layer to layer.
     """
 
     def __init__(self, dtype: Any, shape: tuple[int, ...] = (), rows: int = _ROWS):
@@ -120,8 +122,18 @@ class Pieces:
             rows = rows[len(part) :]
             if self._n % self.rows == 0:
                 self._checksums.append(zlib.crc32(self._open))
-                self._packed.append(_packed(self._open, self.dtype.itemsize))
+                self._packed += self._chunks(self._open)
                 self._open = bytearray()
+
+    @property
+    def _columns(self) -> int:
+        """Chunks a piece."""
+        return self.shape[0] if len(self.shape) == 1 and self.rows > 1 else 1
+
+    def _chunks(self, data: bytearray) -> list[bytes]:
+        rows = np.frombuffer(data, self.dtype)
+        parts = rows.reshape(-1, self._columns).T if self._columns > 1 else [rows]
+        return [_packed(part, self.dtype.itemsize) for part in parts]
 
     def __len__(self) -> int:
         return self._n
@@ -129,8 +141,12 @@ class Pieces:
     @property
     def values(self) -> np.ndarray:
         """All rows as one array."""
-        data = [_unpacked(piece, self.dtype.itemsize) for piece in self._packed]
-        return np.frombuffer(b"".join([*data, self._open]), self.dtype).reshape(-1, *self.shape)
+        chunks, n = [_unpacked(c, self.dtype.itemsize) for c in self._packed], self._columns
+        pieces = [
+            np.array([np.frombuffer(c, self.dtype) for c in chunks[i : i + n]]).T.tobytes()
+            for i in range(0, len(chunks), n)
+        ]
+        return np.frombuffer(b"".join([*pieces, self._open]), self.dtype).reshape(-1, *self.shape)
 
     def described(self) -> list[Any]:
         """Type, shape, checksums and rows of the pieces, for the record."""
@@ -140,11 +156,12 @@ class Pieces:
     def put(self, file: h5py.File, path: str) -> h5py.Dataset:
         """Write the dataset."""
         rows, size = min(self.rows, self._n), self.dtype.itemsize
+        across = self._columns
         made = file.create_dataset(
             path,
             (self._n, *self.shape),
             self.dtype,
-            chunks=(rows, *self.shape),
+            chunks=(rows, 1) if across > 1 else (rows, *self.shape),
             compression="gzip",
             compression_opts=_LEVEL,
             shuffle=True,
@@ -154,16 +171,18 @@ class Pieces:
         if self._open:
             # HDF5 stores whole chunks: what a long column lacks in the last one are zeros.
             chunk = rows * size * math.prod(self.shape)
-            pieces.append(_packed(self._open.ljust(chunk, b"\0"), size))
+            pieces += self._chunks(self._open.ljust(chunk, b"\0"))
         for i, piece in enumerate(pieces):
-            made.id.write_direct_chunk((i * rows, *(0 for _ in self.shape)), piece)
+            corner = (i // across * rows, *([i % across] if across > 1 else [0] * len(self.shape)))
+            made.id.write_direct_chunk(corner, piece)
         return made
 
 
-def _packed(data: bytearray, size: int) -> bytes:
+def _packed(numbers: np.ndarray, size: int) -> bytes:
     """What HDF5's filters make of a chunk of numbers of so many bytes: shuffle, then gzip."""
     # Their first bytes together, then their second ones: those of near numbers are alike.
-    return zlib.compress(np.frombuffer(data, np.uint8).reshape(-1, size).T.tobytes(), _LEVEL)
+    by_byte = np.frombuffer(numbers.tobytes(), np.uint8).reshape(-1, size).T
+    return zlib.compress(by_byte.tobytes(), _LEVEL)
 
 
 def _unpacked(data: bytes, size: int) -> bytes:
@@ -371,7 +390,9 @@ def _in_pieces(values: np.ndarray | Pieces, path: str = "") -> np.ndarray | Piec
     # A state has been packed already.
     if values.size <= _FEW or path == CHECKPOINT:
         return values
-    return Pieces.of(values, 1 if path.startswith("frames/") and values.ndim > 1 else _ROWS)
+    if path.startswith("frames/") and values.ndim > 1:
+        return Pieces.of(values, 1)
+    return Pieces.of(values, _SITES if path == "" else _ROWS)
 
 
 def _described(values: np.ndarray | Pieces) -> list[Any]:
