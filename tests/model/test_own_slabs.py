@@ -59,7 +59,7 @@ ON_CL = (4 * E1 + 5 * E2 + HELD * (4 * E1 + E2) - BULK_eV, 4 * (1 - HELD) * E1)
 BARE = (4 * E1 + 5 * E2 - BULK_eV, 4 * E1)
 
 
-@pytest.mark.parametrize("shift_A", [-0.02, 0.31 * 8 * A])
+@pytest.mark.parametrize("shift_A", [-0.02, pytest.param(0.31 * 8 * A, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("kind", "wanted"),
     [("electrolyte", ON_CL), ("turned", ON_CL), ("sandwich", ON_CL), ("bare", BARE)],

@@ -62,6 +62,7 @@ def test_voids_of_sections_have_no_colour_of_a_gap():
         assert np.abs(gaps - to_rgb(colour)).max(axis=1).min() > 0.15
 
 
+@pytest.mark.slow
 def test_settings_of_the_user_change_no_picture(tmp_path):
     """A backend of a notebook, TeX, a damaged file of settings: the same bytes."""
     (rc := tmp_path / "rc").mkdir()
