@@ -27,7 +27,7 @@ import numpy as np
 
 from kmc.common.json_files import check_contents, read_json
 from kmc.common.outputs import replacing
-from kmc.errors import InputError, KmcError, KmcWarning
+from kmc.errors import InputError, KmcError
 from kmc.model.ase_calculator import reference_energies, same_energies
 from kmc.model.ase_configurations import (
     CHANGES,
@@ -87,32 +87,26 @@ class Configurations:
         if os.path.lexists(folder):
             check_contents(folder)
         check_slab(slab, settings)
-        hold(self.slab, held_axes(slab))
+        held = held_axes(slab)
+        hold(self.slab, held)
         # Energies of two calculations do not belong in one difference: what is kept must fit.
-        parts = (self.slab.positions, self.slab.cell.array, self.slab.numbers)
+        parts = [self.slab.positions, self.slab.cell.array, self.slab.numbers]
+        parts += [held.astype(int)] if held.any() else []
         key = hashlib.sha256(b"".join(np.round(p, 6).tobytes() for p in parts)).hexdigest()[:16]
         mine = json.loads(json.dumps({"slab": key, "calculator": name} | asdict(settings)))
         self.report(0.0, f"{name}, reference")
-        lattice_A = lattice_of_slab(slab, settings)
-        reference = reference_energies(
-            slab, settings.metal, lattice_A, calculator, name, settings.relax
-        )
+        asked = (settings.metal, lattice_of_slab(slab, settings), calculator, name, settings.relax)
+        reference = reference_energies(slab, *asked)
         self._record = json.dumps(mine | {"reference_eV": reference}, indent=1)
         if theirs := self._json("settings.json"):
             if not isinstance(theirs, dict):
                 raise damaged(folder / "settings.json", "it holds no settings")
             free = ("cells", "repeats", "max_steps")
             differ = [k for k in mine if k not in free and mine[k] != theirs.get(k)]
-            kept = theirs.get("reference_eV")
-            if kept is None:
-                text = f"{folder} does not say what its calculator gave for a reference: is it"
-                warnings.warn(f"{text} the same as now?", KmcWarning, stacklevel=2)
-            elif not differ and not same_energies(reference, kept):
-                raise InputError(
-                    f"{folder} was begun with another {name}: the slab and disordered "
-                    f"{settings.metal} have {reference} eV an atom now, and had {kept}",
-                    advice="Remove the folder to compute all anew, or give another output.",
-                )
+            kept = theirs.get("reference_eV", reference)  # earlier versions wrote none
+            if not same_energies(reference, kept):
+                text = f"energy of the slab and of disordered {settings.metal}"
+                differ.append(f"{text} (now {reference} eV an atom, then {kept})")
             if differ:
                 raise InputError(
                     f"{self.folder} holds configurations with another {', '.join(differ)}",

@@ -259,8 +259,12 @@ class Softer(johnson.Johnson):
 
 def test_a_folder_is_of_one_calculator_whatever_its_name(tmp_path):
     Configurations(slab(), johnson.Johnson(), "my_pot:calc", PLAIN, tmp_path / "c").run()
-    with pytest.raises(InputError, match=r"c was begun with another my_pot:calc: the slab"):
+    with pytest.raises(InputError, match="another energy of the slab and of disordered Li"):
         Configurations(slab(), Softer(), "my_pot:calc", PLAIN, tmp_path / "c")
+    fixed = slab()
+    fixed.set_constraint(FixAtoms([len(fixed) - 1]))
+    with pytest.raises(InputError, match="another slab"):
+        Configurations(fixed, johnson.Johnson(), "my_pot:calc", PLAIN, tmp_path / "c")
     Configurations(slab(), johnson.Johnson(), "my_pot:calc", PLAIN, tmp_path / "c").run()
 
 
