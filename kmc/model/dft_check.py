@@ -312,7 +312,11 @@ class _Bench:
                 other = self._neighbour_at(self.bulk, 0, distance_a)
                 both = self._energy(self.bulk, {0: VACANCY, other: VACANCY})
                 each = (both - self._energy(self.bulk, {})) / 2 + self.per_atom
-                note = "" if shell < 3 else "beyond the bonds: by the atoms beside both vacancies"
+                note = (
+                    ""
+                    if shell < 3
+                    else "no bond reaches it: by atoms beside both vacancies alone, which repel"
+                )
                 name = f"vacancy of a bulk pair, shell {shell}"
                 rows.append(self._row(name, key, each, note))
         return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks" / "energi
 import fit
 
 from kmc.model import ase_clusters
+from kmc.model.parameters import load_parameters
 
 
 def test_the_shipped_table_is_what_the_command_prints(capsys, monkeypatch):
@@ -54,3 +56,47 @@ def test_the_set_is_the_fit_of_dft_surface_and_vacancy():
     assert abs(epsilon1) < 1e-3
     gamma = fit.terms("surface_100") @ fit.of_set() * 0.5 * 1.602176634e-19 / 3.506e-10**2
     assert gamma == pytest.approx(0.39 / (1 + np.cos(np.radians(93.6))), abs=5e-4)
+
+
+def test_targets_of_the_set_are_those_of_the_table():
+    """Pairs per vacancy, and (110) and (111), from the mean of the potentials times 0.5 eV."""
+    mean, of = fit.computed()["mean"], load_parameters(fit.SET)
+    for shell, name in enumerate(("111", "200", "220", "311", "222"), start=1):
+        target = of.value(f"formation_energy_pair_shell{shell}_eV")
+        assert target == pytest.approx(0.5 * mean[f"pair_{name}"], abs=6e-4)
+    for face, sites in (("110", 2**0.5), ("111", 3**-0.5)):  # per a²
+        energy = 0.5 * mean[f"surface_{face}"] * sites * 1.602176634e-19 / 3.506e-10**2
+        assert of.value(f"surface_energy_{face}_J_m2") == pytest.approx(energy, abs=6e-4)
+
+
+def test_vacancies_of_L1_repel_beside_li2s():
+    """Pairs of second neighbours in L1 by chgnet, less their single vacancies: page energy."""
+    rows = {row["structure"]: row["excess_eV"] for row in ase_clusters.energies("li2s_110")}
+    bulk = ase_clusters.energies("li")
+    formation = next(r["excess_eV"] for r in bulk if r["structure"] == "vacancy")
+    pairs = [("L1_2_2", "L1_4_2"), ("L1_2_2", "L1_2_4")]
+    beyond = [rows["+".join(pair)] - rows[pair[0]] - rows[pair[1]] for pair in pairs]
+    assert np.array(beyond) / formation * 0.5 == pytest.approx([0.01, 0.09], abs=0.005)
+    # Of the set: minus the bond and what the two atoms above both vacancies lose.
+    b2, beta, r, b = (
+        load_parameters(fit.SET).value(key)
+        for key in (
+            "second_shell_bond_eV",
+            "coordination_curvature_eV",
+            "coordination_second_shell_weight",
+            "bond_L1_vacancies_eV",
+        )
+    )
+    assert -b2 - 2 * beta * r**2 + 4 * beta - b == pytest.approx(-0.06, abs=0.005)
+
+
+def test_figures_of_the_page():
+    page = Path(__file__).resolve().parents[2] / "docs" / "model" / "energy.md"
+    text = " ".join(page.read_text(encoding="utf-8").split())
+    rows = {row["energies"].split()[0]: row for row in fit.rows()}
+    for name, percent in re.findall(r"([\d.]+) % \((chgnet|7net-0)\)", text):
+        name, percent = percent, float(name)
+        assert 100 * float(rows[name]["leave_one_out_rms"]) == pytest.approx(percent, abs=0.06)
+    worst = [100 * abs(float(rows[name]["worst_error"])) for name in ("chgnet", "7net-0")]
+    assert worst == pytest.approx([13, 12], abs=0.6)
+    assert 100 * float(rows[fit.SET]["rms"]) == pytest.approx(5.6, abs=0.06)
