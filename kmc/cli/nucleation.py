@@ -133,6 +133,13 @@ def nucleation(
     from kmc.nuclei.nucleation_conditions import conditions_of
     from kmc.nuclei.study import nucleation as study
 
+    ui.refuse(
+        (
+            voids and (coverages or temperatures),
+            "--voids goes with one coverage and one temperature",
+            "Give --mg-coverage and --temperature, once for each.",
+        )
+    )
     keys = ["current_mA_cm2", "thickness_um", "sink_length_um", "sink_depth_um"]
     keys += ["lattice", "temperature_K", "mg_coverage", "mg_fraction"] if voids else []
     conditions = conditions_of(run_or_params, **{key: options[key] for key in keys})

@@ -194,6 +194,13 @@ def test_command(tmp_path, monkeypatch):
     assert rows[0]["S"] > rows[1]["S"] > 1
 
 
+def test_command_takes_one_state():
+    arguments = ["nucleation", "li_li2s", "--voids", "30", "--temperatures", "300,350"]
+    refused = CliRunner().invoke(main, arguments)
+    assert refused.exit_code == 2
+    assert "one coverage and one temperature" in refused.output
+
+
 @pytest.mark.parametrize("sizes", [[], [9], [100_001], [30.5]])
 def test_sizes_out_of_range(li, sizes):
     with pytest.raises(InputError, match="from 10 to 100000"):
