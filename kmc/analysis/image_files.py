@@ -9,7 +9,7 @@ import math
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +24,9 @@ _PICTURES = ("PNG", "JPEG", "BMP", "GIF")
 # A resolution of 1200 dots per inch is 21 µm: coarser ones are those of a screen or a printer.
 _COARSEST_nm = 20e3
 _SQUARE = 0.02
-_UNITS_nm = {
-    **dict.fromkeys(("pm", "picometer"), 1e-3),
-    **dict.fromkeys(("å", "a", "angstrom"), 0.1),
-    **dict.fromkeys(("nm", "nanometer", "nanometre"), 1.0),
-    **dict.fromkeys(("um", "µm", "μm", "micron", "microns", "micrometer", "micrometre"), 1e3),
-    **dict.fromkeys(("mm", "millimeter", "millimetre"), 1e6),
-    **dict.fromkeys(("cm", "centimeter", "centimetre"), 1e7),
-    **dict.fromkeys(("inch", "in", "inches"), 2.54e7),
-    **dict.fromkeys(("m", "meter", "metre"), 1e9),
-}
+_UNITS_nm = {"pm": 1e-3, "å": 0.1, "nm": 1.0, "mm": 1e6, "cm": 1e7, "m": 1e9, "inch": 2.54e7}
+_UNITS_nm |= dict.fromkeys(("um", "µm", "μm", "micron", "microns", "micrometer"), 1e3)
+_UNITS_nm |= {"nanometer": 1.0, "millimeter": 1e6}
 
 
 @dataclass(frozen=True)
@@ -43,14 +36,12 @@ class Micrograph:
     - `pixels`: ndarray, shape (n_slices, height, width); grey values, row 0 at the top.
     - `nm_per_pixel`: scale that the file states, None without one; `scale_source` is where.
     - `notes`: sentences on what is not as a viewer would expect it, or was left out.
-    - `lossy`: it was compressed as JPEG, which changes the values of a mask.
     """
 
     pixels: np.ndarray
     nm_per_pixel: float | None = None
     scale_source: str = ""
     notes: tuple[str, ...] = ()
-    lossy: bool = False
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -86,7 +77,11 @@ def read_micrograph(path: str | Path) -> Micrograph:
         raise InputError(
             f"{path} has the shape {image.shape}", advice="Give an image, or a stack of slices."
         )
-    return Micrograph(image, seen.nm_per_pixel, seen.scale_source, seen.notes, seen.lossy)
+    if image.dtype.kind not in "biuf" or not np.isfinite(image).all():
+        raise InputError(
+            f"{path} has pixels that are no numbers", advice="Crop it to its grey values."
+        )
+    return replace(seen, pixels=image)
 
 
 def _one_channel(path: Path, image: np.ndarray) -> np.ndarray:
@@ -112,9 +107,7 @@ def _read_picture(path: Path) -> Micrograph:
                 per_inch = picture.info.get("dpi", (0, 0))
                 scale = _square(path, *(2.54e7 / float(d) if d else 0.0 for d in per_inch))
                 source = "its resolution" if scale else ""
-                return Micrograph(
-                    _pixels(path, picture), scale, source, notes, picture.format == "JPEG"
-                )
+                return Micrograph(_pixels(path, picture), scale, source, notes)
         except Image.DecompressionBombError:
             raise _too_large(path, "it has more pixels than any micrograph") from None
 
@@ -169,8 +162,7 @@ def _read_tiff(path: Path) -> Micrograph:
         if inverted and image.dtype.kind in "u":
             image = np.subtract(2**page.bitspersample - 1, image, dtype=image.dtype)
         scale, source = _tiff_scale(path, file, page)
-        lossy = page.compression in (6, 7, 34892, 33007)  # kinds of JPEG
-        return Micrograph(np.squeeze(image), scale, source, tuple(notes), lossy)
+        return Micrograph(np.squeeze(image), scale, source, tuple(notes))
 
 
 def _by_pillow(path: Path, pages: Sequence[int]) -> np.ndarray:

@@ -127,13 +127,12 @@ def measure_plan_image(
     bright: bool = False,
     min_size: int = 4,
     rim: int | None = None,
-    lossy: bool = False,
 ) -> PlanView:
     """Measure the voids of an image from above, without what is burned into it.
 
     - `image`: ndarray, shape (height, width) or (1, height, width).
     - `void`: grey value of voids, 0 by default; with a threshold a value in their class.
-    - `threshold`, `bright`, `rim`, `lossy`: as of `segmented_image.measure_image`.
+    - `threshold`, `bright`, `rim`: as of `segmented_image.measure_image`.
 
     Raises `InputError`: the image has no such value, is neither segmented nor has a threshold, or
     is a stack.
@@ -148,7 +147,7 @@ def measure_plan_image(
     if threshold is not None:
         phases_by = of_greys(inner[np.newaxis], threshold, void=void, bright=bright)
     else:
-        counts = value_counts(inner[np.newaxis], lossy)
+        counts = value_counts(inner[np.newaxis])
         void = void or 0
         if void not in counts:
             raise InputError(

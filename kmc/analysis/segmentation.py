@@ -91,7 +91,7 @@ class View:
         return -(-max(shape) // _MAX_SIDE)
 
 
-def value_counts(stack: np.ndarray, lossy: bool = False) -> Counter[float]:
+def value_counts(stack: np.ndarray) -> Counter[float]:
     """Grey values of a mask, and how many pixels have each.
 
     Raises `InputError`: there are too many, or they lie too close to each other, for a mask.
@@ -103,22 +103,18 @@ def value_counts(stack: np.ndarray, lossy: bool = False) -> Counter[float]:
         if len(counts) > _MAX_VALUES:
             raise _no_mask(f"the image has {plural(len(counts), 'grey value')} or more")
     values = np.array(sorted(counts))
-    gaps = np.diff(values)
-    if values[-1] >= _CODES and (gaps < np.ptp(values) / _MIN_APART).any():
-        at = int(gaps.argmin())
+    at = int(np.diff(values, append=np.inf).argmin())
+    # As a JPEG leaves them at every edge, though there be few of them.
+    if values[-1] >= _CODES and np.diff(values[at : at + 2]) < np.ptp(values) / _MIN_APART:
         pair = f"{values[at]:g} and {values[at + 1]:g}"
         raise _no_mask(f"the image has grey values as close as {pair}")
-    if lossy and len(counts) > 1 and values[-1] >= _CODES:
-        raise _no_mask("the image was saved as JPEG, which changes values at every edge")
     return counts
 
 
 def _no_mask(why: str) -> InputError:
-    return InputError(
-        f"{why}: it is not segmented",
-        advice="Let kmc image part it with --threshold otsu, or give each phase one value first, "
-        "as with Fiji or ilastik, and save PNG or TIFF, no JPEG.",
-    )
+    advice = "Let kmc image part it with --threshold otsu, or give each phase one value first, "
+    advice += "as with Fiji or ilastik, and save PNG or TIFF, no JPEG."
+    return InputError(f"{why}: it is not segmented", advice=advice)
 
 
 def shares_of(counts: Counter[float]) -> str:
@@ -190,21 +186,18 @@ def of_greys(
             )
         text = plural(n - 1, "threshold")
     text = f"{text}: {listed([f'{level:.4g}' for level in levels])}"
-    classes = [
-        None if value is None else int(np.digitize(value, levels, right=True))
-        for value in (void, electrolyte)
-    ]
-    of_void = (len(levels) if bright else 0) if classes[0] is None else classes[0]
-    if of_void == classes[1]:
+    if void is None:
+        void = np.inf if bright else -np.inf
+    of_void = int(np.digitize(void, levels, right=True))
+    other = None if electrolyte is None else int(np.digitize(electrolyte, levels, right=True))
+    if of_void == other:
         raise InputError(
             f"void and electrolyte are one class: {text}",
             advice="Give --electrolyte, and --void if voids are neither the darkest nor, with "
             "--bright, the brightest, a grey value of their own class.",
         )
-    middle = None
-    if n == 3:
-        middle = VOID if of_void == 1 else ELECTROLYTE if classes[1] == 1 else METAL
-    return Segmentation(of_void, classes[1], levels, radius, middle, text)
+    middle = VOID if of_void == 1 else ELECTROLYTE if other == 1 else METAL
+    return Segmentation(of_void, other, levels, radius, middle if n == 3 else None, text)
 
 
 def _otsu(stack: np.ndarray, n: int) -> tuple[tuple[float, ...], int]:
@@ -225,9 +218,8 @@ def _otsu(stack: np.ndarray, n: int) -> tuple[tuple[float, ...], int]:
             seen.append([f"{centres[peak]:.4g}" for peak in peaks])
             if len(peaks) != n:
                 continue
-            parts = np.digitize(
-                centres, threshold_multiotsu(hist=(counts, centres), classes=n), True
-            )
+            otsu = threshold_multiotsu(hist=(counts, centres), classes=n)
+            parts = np.digitize(centres, otsu, right=True)
             # Half way between the means of the classes, where Otsu's criterion has its maximum and
             # a blurred edge its place; in an empty valley all thresholds are equally good to it.
             means = np.bincount(parts, counts * centres) / np.bincount(parts, counts)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 METAL_SIDES = ("above", "below")
 _TILE_PIXELS = 2_000_000
 _MAX_SHOWN = 3  # slices of a stack in its picture
+_MAX_LOSS = 0.95  # of contact at an edge of the image, which may be no interface
 _MAX_VOID = 0.4  # of the pixels; a larger share is that of a phase
 _nm_per_um = 1e3
 
@@ -92,7 +93,6 @@ def measure_image(
     threshold: str | None = None,
     bright: bool = False,
     rim: int | None = None,
-    lossy: bool = False,
 ) -> ImageVoids:
     """Measure voids along the interface of a segmented or a grey image.
 
@@ -105,7 +105,6 @@ def measure_image(
     - `min_size`: fewest connected pixels that make a void.
     - `threshold`, `bright`: of an image that is not segmented, see `segmentation.of_greys`.
     - `rim`: most pixels of a rim of the third phase, see `segmentation.share_rims`.
-    - `lossy`: the file was compressed as JPEG.
 
     Raises `InputError`: the image has no such value, too many values, a column without electrolyte,
     or, without the electrolyte, voids that all lie off the edge.
@@ -129,7 +128,7 @@ def measure_image(
     if threshold is not None:
         phases_by = of_greys(stack, threshold, void=void, electrolyte=electrolyte, bright=bright)
     else:
-        counts = value_counts(stack, lossy)
+        counts = value_counts(stack)
         phases_by = of_mask(void or 0, electrolyte, counts)
         _warn_of_shares(counts, void or 0, electrolyte)
     # The electrolyte is below from here on: heights count upwards, against the row number.
@@ -180,6 +179,13 @@ def measure_image(
     length, lines = n_columns * nm_per_pixel, table["line"].to_numpy(int)
     width, height = (table[name].to_numpy(float) for name in ("width_nm", "height_nm"))
     statistics = line_statistics(np.array(opens), lines, width, height, length)
+    if electrolyte is None and statistics["contact_loss"] > _MAX_LOSS:
+        warnings.warn(
+            f"{100 * statistics['contact_loss']:.0f} % of the edge of the image are void: if that "
+            "is the electrolyte, give --electrolyte, a grey value of it",
+            KmcWarning,
+            stacklevel=2,
+        )
     notes = (phases_by.text, *_ignored(ignored, bars, min_size))
     return ImageVoids(
         statistics, table, length, len(stack), tuple(filter(None, notes)), tuple(views)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,9 @@ def image(
         path: path.stem if stems.count(path.with_suffix("")) == 1 else path.name
         for path in pictures
     }
-    seen = {path: path.with_name(names[path] + _OWN) for path in pictures}
+    # Beside the image, or here where its folder is read-only.
+    places = {path: path.parent if os.access(path.parent, os.W_OK) else Path() for path in pictures}
+    seen = {path: places[path] / f"{names[path]}{_OWN}" for path in pictures}
     tables, drawn = ((output, (".csv",)), (single, (".csv",))), (picture, PICTURE_ENDINGS)
     ui.check_outputs(force, *tables, drawn)
     ui.check_outputs(True, *((path, (".png",)) for path in seen.values()))
@@ -166,7 +169,7 @@ def image(
         nm_per_pixel, notes = _scale_of(path, shot, scale)
         name = series or pictures[0].stem
         about: dict[str, Any] = {"void": void, "min_size": min_size, "threshold": threshold}
-        about |= {"bright": bright, "rim": rim, "lossy": shot.lossy}
+        about |= {"bright": bright, "rim": rim}
         if plan:
             found: Any = plan_view.measure_plan_image(shot.pixels, nm_per_pixel / 1e3, **about)
             *row, text = _of_plan(name, charge, found)

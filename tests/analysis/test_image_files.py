@@ -128,6 +128,14 @@ def test_several_images_in_a_file(tmp_path):
     assert "images in time" in read_micrograph(tmp_path / "d.tif").notes[0]
 
 
+def test_pixels_without_a_number(tmp_path):
+    values = MASK.astype(np.float32)
+    values[3, 3] = np.nan
+    tifffile.imwrite(tmp_path / "a.tif", values)
+    with pytest.raises(InputError, match="pixels that are no numbers"):
+        read_micrograph(tmp_path / "a.tif")
+
+
 def test_the_command_uses_and_compares_the_scale(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     tifffile.imwrite("a.tif", MASK, imagej=True, resolution=(40, 40), metadata={"unit": "um"})
