@@ -15,14 +15,17 @@ import stat
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import h5py
 import numpy as np
+from pydantic import BaseModel, Field, ValidationError
 
 from kmc.common import catalogue
 from kmc.errors import FileFormatError, InputError
 
+# Beyond 64 bits numpy would fail later, where no file is named any more.
+Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 NUMBERS = ("|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "<f4", "<f8")
 # gzip, shuffle, fletcher32: what kmc writes or wrote. Others may be plugins, which HDF5 would load.
 _FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
@@ -294,6 +297,19 @@ def record_bytes(file: h5py.File) -> bytes:
             file, f"/record states {len(found)} bytes; at most {_RECORD_BYTES} are allowed"
         )
     return found[:].tobytes()
+
+
+def check_layout(value: Any, layout: type[BaseModel], place: str = "record") -> None:
+    """Refuse JSON of a file that has not the layout its readers rely on; it may have more keys.
+
+    Raises `ValueError`: the message names the place.
+    """
+    try:
+        layout.model_validate(value)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        where = ".".join([place, *map(str, first["loc"])])
+        raise ValueError(f"{where}: {first['msg']}") from None
 
 
 def root_number(file: h5py.File, name: str) -> int | None:

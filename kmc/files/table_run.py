@@ -14,6 +14,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from pydantic import BaseModel
 
 from kmc.common.json_files import json_safe
 from kmc.errors import FileFormatError
@@ -21,17 +22,29 @@ from kmc.files import earlier
 from kmc.files import integrity as guard
 from kmc.files import table_file as schema
 from kmc.files.checkpoint import Table, unpack
-from kmc.files.integrity import damaged
-from kmc.files.record import TEXT, check_layout
+from kmc.files.integrity import Whole, check_layout, damaged
 from kmc.files.result import Result
 from kmc.files.samples import Columns
 
 _STATE_BYTES, _STATE_BYTES_A_BYTE = 2**28, 64  # that a state unpacks to, at most
-_RECORD = {
-    **dict.fromkeys(("system", "kmc_version", "stop_reason", "run_file"), TEXT),
-    **{"finished": (bool,), "seed": (int,), "datasets": {}},
-    "resolved": {"run": {}, "parameters": {}},
-}
+
+
+class _Resolved(BaseModel, strict=True):
+    run: dict[str, Any]
+    parameters: dict[str, Any]
+
+
+class _Record(BaseModel, strict=True):
+    """What readers rely on in the record."""
+
+    system: str
+    kmc_version: str
+    stop_reason: str
+    run_file: str
+    finished: bool
+    seed: Whole
+    datasets: dict[str, Any]
+    resolved: _Resolved
 
 
 class TableRun(Result):
@@ -211,7 +224,7 @@ def contents(
         record, arrays = earlier.contents(file)
         if system.complete is not None:
             system.complete(record, arrays)
-    check_layout(record, _RECORD)
+    check_layout(record, _Record)
     _check_lengths(file, arrays, system.layout.group)
     if not only:
         _check_frames(file, arrays)
@@ -230,7 +243,7 @@ def _record(file: h5py.File) -> dict[str, Any]:
             raise damaged(file, f"its attribute {name} is not that of /record")
     labels = schema.RECORD_LABELS if schema.MARKER in record else ()
     _check_labels(file, schema.RECORD, file[schema.RECORD], labels)
-    check_layout(record, _RECORD)
+    check_layout(record, _Record)
     return {**record, "schema_version": version}
 
 
