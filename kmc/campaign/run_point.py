@@ -139,7 +139,7 @@ def _run_or_resume(run: RunFile, part: Path, heartbeat: Heartbeat) -> bool:
                 set_aside(part, "it has other settings")
             elif begun.finished:
                 return True
-            elif getattr(begun, "checkpoint", part) is not None:  # boxes keep theirs in a group
+            elif begun.checkpoint is not None:
                 return resume(part, progress=heartbeat).finished
             # Killed before its first checkpoint, it has nothing to go on from: it is overwritten.
         except OutputError:  # the part itself is good

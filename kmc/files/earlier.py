@@ -48,11 +48,10 @@ def kind_of(file: h5py.File) -> str:
     )
 
 
-def contents(file: h5py.File, only: str = "") -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def contents(file: h5py.File) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Record and arrays by path of a file that `kind_of` knows; every checksum is compared.
 
-    Of a box without the occupancies of its frames; `occupancy` reads these. Those of `only` may be
-    accompanied by others.
+    Of a box without the occupancies of its frames; `occupancy` reads these.
 
     Raises `FileFormatError`, `LookupError`, `TypeError`, `ValueError`: it is damaged.
     """

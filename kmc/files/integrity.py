@@ -72,7 +72,9 @@ def dataset(
     stated = row * (shape[0] if sized and shape else 1)
     packed = h5py.h5z.FILTER_DEFLATE in filters
     stored = min(place.get_storage_size() if sized else math.inf, bytes_on_disk(file))
-    if stated > stored * (_MAX_PACKED if packed else 1) + _SLACK_BYTES:
+    # Of a single row the file has more than that: positions of sites, other rows.
+    factor = (_MAX_PACKED if sized else _BYTES_A_BYTE) if packed else 1
+    if stated > stored * factor + _SLACK_BYTES:
         raise damaged(file, f"{path} states {stated} bytes and has {stored}")
     opened = h5py.Dataset(place)
     if packed and dtype.itemsize * math.prod(opened.chunks) > max(_CHUNK_BYTES, row):

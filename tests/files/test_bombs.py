@@ -231,7 +231,7 @@ def lattice_of_gigabytes(file):
 BOMBS = {
     checkpoint_in_zlib: "",
     checkpoint_in_gzip: "",
-    one_column_under_every_name: "it states",
+    one_column_under_every_name: "has changed",  # the labels, which only one of them can have
     columns_of_zeros: "it states",
     as_many_rows_as_there_can_be: "",
     record_of_many_objects: "",
@@ -240,7 +240,7 @@ BOMBS = {
     piece_that_holds_more: "a piece of record holds more than",
     frame_that_holds_more: "holds more than",
     packed_twice: "is packed in a way",
-    giant_box: "",
+    giant_box: "states 1000000000 bytes",
     lattice_of_gigabytes: "",
 }
 
