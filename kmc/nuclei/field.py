@@ -262,8 +262,9 @@ class SurfaceField:
         voids: Absorbers,
         guess: tuple[np.ndarray, np.ndarray] | None = None,
         tolerance: float = 1e-4,
+        fluxes_alone: bool = False,
     ) -> Solution:
-        """Fluxes into the voids, and the supersaturation that is left.
+        """Fluxes into the voids, and the supersaturation that is left (0 with `fluxes_alone`).
 
         - `flux_per_s`: vacancies that stripping leaves in each cell in a second, shape (n, n).
         - `mean`: m and R of `MeanField.step`.
@@ -272,7 +273,9 @@ class SurfaceField:
         """
         n_cells, n_points = len(voids.cells), len(voids.x_um)
         # S without voids; what they take is found from how far it lies above theirs.
-        base = self.convolved(flux_per_s, mean[1]) + (1.0 + mean[0])
+        base = np.full(flux_per_s.shape, 1.0 + mean[0])
+        if flux_per_s.any():
+            base += self.convolved(flux_per_s, mean[1])
         if not n_cells + n_points:
             return Solution(base, np.zeros(0), np.zeros(0), 0)
         near = self._near(voids)
@@ -338,7 +341,9 @@ class SurfaceField:
                 step = precondition(residual)
                 previous, product = product, _dot(residual, step)
                 direction = step + (product / previous) * direction
-        left = base - self.convolved(self._on_grid(flux, voids), mean[1])
+        left = np.zeros_like(base)
+        if not fluxes_alone:
+            left = base - self.convolved(self._on_grid(flux, voids), mean[1])
         return Solution(left, flux[:n_cells], flux[n_cells:], steps)
 
     def beside_points(

@@ -23,6 +23,7 @@ from kmc.nuclei.field import Absorbers, Medium, SurfaceField
 _TOLERANCE = 1e-4
 _OPENINGS = 8  # rounds in which contact under too much tension opens
 _STILL_MPa = 1e-6  # stress below which the metal does not flow
+_CONSTANT = 1e-6  # relative change of a viscosity that counts as one number
 _RIGID_MPa_s = 1e30  # viscosity of metal below the threshold of the only branch it has
 
 
@@ -63,14 +64,20 @@ class Body:
         # out with the unknown mean velocity.
         self._field = SurfaceField(Medium(1.0, 0.0, 0.0, 0.0, math.inf, 1.0), edge_um, n_cells)
         self._mean = (-1.0, edge_um / 8)
-        self._even = np.zeros((n_cells, n_cells))  # answers of late, to begin with
-        self._uneven = np.zeros((n_cells, n_cells))
+        # Answers of late, to begin with.
+        self._even, self._held, self._uneven = np.zeros((3, n_cells, n_cells))
+        self._stress_MPa = 0.0
 
     def arrays(self) -> dict[str, np.ndarray]:
-        return {"body_even": self._even, "body_uneven": self._uneven}
+        names = ("even", "held", "uneven", "stress_MPa")
+        return {f"body_{name}": np.array(getattr(self, f"_{name}")) for name in names}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        self._even, self._uneven = arrays["body_even"].copy(), arrays["body_uneven"].copy()
+        self._even, self._held = arrays["body_even"].copy(), arrays["body_held"].copy()
+        self._uneven, self._stress_MPa = (
+            arrays["body_uneven"].copy(),
+            float(arrays["body_stress_MPa"]),
+        )
 
     def flow(
         self,
@@ -87,28 +94,35 @@ class Body:
         """
         area = self._field.pitch_um**2
         contact = contact.copy()
+        constant = self._constant_viscosity(radius_um)
         for _ in range(_OPENINGS):
             cells = np.flatnonzero(contact)
+            recedes = recession_um_s.ravel()[cells]
             roofs = -suction_MPa * (1 - contact) * area
             # The problem is linear in its data: three solutions at unit viscosity, whose sum η then
-            # scales.
+            # scales. Where η does not depend on the stress, the last two are one.
             even = self._solved(cells, contact, None, -np.ones(len(cells)), self._even)
             # With η = 1/2: roofs under suction, and contact that has to recede at r.
-            held = (
-                self._solved(cells, contact, roofs, np.zeros(len(cells)), None)
-                if roofs.any()
-                else 0.0
-            )
-            moved = self._solved(cells, contact, None, recession_um_s.ravel()[cells], self._uneven)
-            self._even, self._uneven = even, moved
+            held, moved = np.zeros((2, *contact.shape))
+            if constant:
+                held = self._solved(cells, contact, roofs, 2 * constant * recedes, self._held)
+            elif roofs.any():
+                held = self._solved(cells, contact, roofs, np.zeros(len(cells)), self._held)
+            if not constant:
+                moved = self._solved(cells, contact, None, recedes, self._uneven)
+            self._even, self._held, self._uneven = even, held, moved
             load = P_MPa * self.edge_um**2 - float(roofs.sum())
             # The even solution carries what load is left: its level is the unknown velocity of the
             # body.
-            still = held + (load - float(np.sum(held))) / float(even.sum()) * even
+            still = held + (load - float(held.sum())) / float(even.sum()) * even
             forced = moved - float(moved.sum()) / float(even.sum()) * even
             still, forced = still.ravel()[cells] / area, forced.ravel()[cells] / area
             share = contact.ravel()[cells]
             stress, viscosity = self._stress(still, forced, float(share.sum()), radius_um)
+            self._stress_MPa = stress
+            if constant and abs(viscosity / constant - 1) > _CONSTANT:
+                constant = 0.0  # the stress has left the range in which it was
+                continue
             on = still + 2 * viscosity * forced
             # Cells under too much tension open together, and the rest is solved again without them.
             torn = on < -self.law.adhesion_MPa * share
@@ -119,12 +133,18 @@ class Body:
         pressure.ravel()[cells] += on
         # As a whole the body moves so that contact recedes as given, in its mean.
         free = self._field.convolved(pressure * area, 0.0)
-        level = float(
-            (share * (2 * viscosity * recession_um_s.ravel()[cells] + free.ravel()[cells])).sum()
-        )
+        level = float((share * (2 * viscosity * recedes + free.ravel()[cells])).sum())
         level /= float(share.sum())
         velocity = (level - free) / (2 * viscosity)
         return Flow(velocity, pressure, contact, viscosity, stress)
+
+    def _constant_viscosity(self, radius_um: float) -> float:
+        """η where it is one number for stresses of a third to three times the last; else 0."""
+        if not self._stress_MPa:
+            return 0.0
+        ends = (self._stress_MPa / 3, 3 * self._stress_MPa)
+        low, high = (self.law.viscosity_MPa_s(stress, radius_um) for stress in ends)
+        return low if abs(high / low - 1) < _CONSTANT else 0.0
 
     def _solved(
         self,
@@ -132,15 +152,15 @@ class Body:
         contact: np.ndarray,
         given: np.ndarray | None,
         values: np.ndarray,
-        guess: np.ndarray | None,
+        guess: np.ndarray,
     ) -> np.ndarray:
         """Loads on contact that, with the given ones, give −values there: (n, n)."""
         none = np.zeros(0)
         known = Absorbers(cells, contact.ravel()[cells], values, none, none, none, none)
-        begin = None if guess is None else (guess.ravel()[cells], none)
+        begin = (guess.ravel()[cells], none)
         grid = np.zeros(contact.shape) if given is None else -given
         out = np.zeros(contact.shape)
-        found = self._field.solve(grid, self._mean, known, begin, _TOLERANCE)
+        found = self._field.solve(grid, self._mean, known, begin, _TOLERANCE, True)
         out.ravel()[cells] = found.cell_per_s
         return out
 

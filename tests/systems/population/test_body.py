@@ -74,6 +74,20 @@ def test_gaps_close_by_the_branch_that_their_size_leaves_open():
     assert large.velocity_um_s.sum() == pytest.approx(closes, rel=0.02)
 
 
+def test_a_constant_viscosity_takes_one_solution_for_suction_and_recession():
+    """The second call knows that the viscosity is constant; to the solver's 1e-4, of |u| 1e-3."""
+    n = 48
+    contact, law = disc(n, 9.0), Viscous(1e-30, 6.6, linear_per_MPa_s=1e-3)
+    recedes = 1e-3 * (1 + np.sin(np.arange(n))[:, None] * np.ones(n))
+    body = Body(law, n, n)
+    apart = body.flow(contact, recedes, 0.3 * (1 - contact), 0.8)
+    both = body.flow(contact, recedes, 0.3 * (1 - contact), 0.8)
+    assert both.stress_MPa == pytest.approx(apart.stress_MPa, rel=1e-3)
+    largest = np.abs(apart.velocity_um_s).max()
+    assert both.velocity_um_s == pytest.approx(apart.velocity_um_s, abs=1e-3 * largest)
+    assert both.pressure_MPa.mean() == pytest.approx(0.8, rel=1e-6)
+
+
 def test_contact_opens_under_tension_beyond_adhesion():
     n = 32
     recession = np.zeros((n, n))
