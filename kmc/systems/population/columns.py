@@ -54,8 +54,8 @@ SAMPLES: dict[str, tuple[str, str]] = {
     "dead_um": ("µm", "Volume of voids that plating cut off, as a height"),
     "nucleated_per_um2": ("1/µm2", "Voids nucleated so far"),
     "dissolved_per_um2": ("1/µm2", "Voids smaller than two cells that dissolved so far"),
-    "splits": ("1", "Parts that came off a void so far"),
-    "collapses": ("1", "Voids that closed so far"),
+    "splits": ("1", "Parts that came off a void so far; other cells see other numbers"),
+    "collapses": ("1", "Voids that closed so far; other cells see other numbers"),
     "coalescences": ("1", "Voids that became part of another so far"),
     "regained_fraction": ("1", "Area that came back into contact so far, over the square"),
 }

@@ -163,7 +163,8 @@ class PopulationRun(TableRun):
         if self.is_complete:
             names = ("coalescences", "splits", "collapses")
             counts = [plural(int(s[name][-1]), name[:-1]) for name in names]
-            rows.append(("Events", f"{', '.join(counts)} of voids on the grid"))
+            cell = figure(self.facts["cell_um"], "µm") if "cell_um" in self.facts else "the grid"
+            rows.append(("Events", f"{', '.join(counts)}, as cells of {cell} see them"))
             parts = ("voids", "settled", "sink", "storage")
             # Flaws bring volume of their own, so that the shares add up to 100 %.
             made = max(s["stripped_um"][-1] + s["initial_um"][-1], 1e-300)

@@ -81,3 +81,15 @@ def test_charge_at_which_a_lone_void_takes_contact(R_star_um, cells_um):
     wanted = stripped_at(CONTACTS, disc(R_star_um))
     for cell_um, within in zip(cells_um, (0.03, 0.015), strict=True):
         assert on_the_grid(R_star_um, cell_um) == pytest.approx(wanted, rel=within)
+
+
+@pytest.mark.slow
+@pytest.mark.validation
+def test_what_raised_surface_diffusion_costs():
+    """Figures of docs/upscaling.md: R* of 0.6 µm at cells of 0.24, 0.38 and 0.75 of a lip."""
+    lip = (0.6**4 / 1e4 / (2 * STRIP_per_um2_s * SITE_um3)) ** (1 / 3)
+    wanted = stripped_at(CONTACTS, disc(0.6))
+    for cell_um, share, excess in ((0.05, 0.24, 0.01), (0.08, 0.38, 0.04), (0.16, 0.75, 0.33)):
+        assert cell_um / lip == pytest.approx(share, abs=0.01)
+        largest = (on_the_grid(0.6, cell_um) / wanted).max() - 1
+        assert largest == pytest.approx(excess, abs=0.01)
