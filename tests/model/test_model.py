@@ -11,6 +11,7 @@ from paired_engines import Setup, parameter_set
 
 from kmc.errors import InputError
 from kmc.model import rate_tables
+from kmc.model.dft_check import check_rows
 from kmc.model.lattice import Lattice
 from kmc.model.model import Model
 from kmc.model.parameters import load_parameters
@@ -311,3 +312,10 @@ def test_lone_vacancies_at_the_interface_are_slowed_to_a_difference_of_supersatu
     assert replace(model, lateral_supersaturation=None).interface_floor_ueV == 345_000
     assert replace(model, current_density_mA_cm2=0.0).interface_floor_ueV == 345_000
     assert replace(model, lateral_supersaturation=1e-3).interface_floor_ueV == 0
+
+
+def test_a_vacancy_in_L3_of_111_costs_less_than_in_L2():
+    """It misses a first neighbour below, and no site energy makes up for it."""
+    rows = {row.name: row.model for row in check_rows(load_parameters("li_li2s"), "bcc_111")}
+    assert rows["vacancy in L3"] == pytest.approx(0.409, abs=5e-4)
+    assert rows["vacancy in L2"] == pytest.approx(0.43, abs=1e-6)

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from kmc.errors import InputError
-from kmc.kernels import equilibrium, rearrangement, tables
+from kmc.kernels import rearrangement, tables
 from kmc.model.electrochemistry import Drive
 from kmc.model.equilibrium import VacancyEquilibrium
 from kmc.model.model import Model
@@ -37,8 +37,8 @@ _SUBSTEPS = 4  # of the profile between two strips, before the first void
 _FEWEST = 4  # vacancies of a box with a void; fewer are lone
 _UNCOUNTED = 5  # share of the moves after an event in which S is not measured: a fifth
 # Annealing: each time the void is larger or smaller by this factor, from so many times the
-# temperature of the run in so many steps, each of so many pairs of flips for a vacancy.
-_GROWTH, _HOTTEST, _ANNEALED_STEPS, _ANNEALED_PAIRS = 1.025, 1.7, 7, 4
+# temperature of the run, with so many pairs of flips for each vacancy.
+_GROWTH, _HOTTEST, _ANNEALED_PAIRS = 1.025, 1.7, 28
 _MANY = 40.0  # times the lone vacancies of the box, from which on it holds a number
 _LARGEST_S = 100.0  # of a void that can be told from lone vacancies
 _ALL_Mg = 0.98  # coverage of L1 beyond which the free energies of clusters are not asked for
@@ -290,7 +290,9 @@ class EquilibriumEngine(Engine):
             pairs = self.pairs_per_strip
             grown = not self._annealed / _GROWTH < chain.vacancies < self._annealed * _GROWTH
             if grown and chain.vacancies > _MANY * self._lone_hot:
-                self._anneal(chain)
+                # Growing vacancy by vacancy a void keeps the facets on which no new layer begins.
+                chain.anneal(_ANNEALED_PAIRS * chain.vacancies, self.rng, _HOTTEST)
+                self._annealed = float(chain.vacancies)
             # What has just come is lone for a moment, which would count as S.
             chain.equilibrate(pairs // _UNCOUNTED, self.rng)
             means = chain.equilibrate(pairs - pairs // _UNCOUNTED, self.rng)
@@ -309,19 +311,6 @@ class EquilibriumEngine(Engine):
                 self._owed += chain.vacancies - self._credit
                 self._credit = 0.0
         return abs(flux)
-
-    def _anneal(self, chain: VacancyEquilibrium) -> None:
-        """Free the void of facets that its growth has left, by heating the vacancies and cooling.
-
-        Growing vacancy by vacancy a void keeps the facets on which no new layer begins: a pyramid
-        of (110) that no number of moves at the temperature of the run changes.
-        """
-        box, pairs = chain.box, _ANNEALED_PAIRS * chain.vacancies
-        for hotter in np.linspace(_HOTTEST, 1.0, _ANNEALED_STEPS):
-            chain.box = box._replace(half=box.half / hotter)
-            equilibrium.refresh(chain.box, chain.chain)
-            chain.equilibrate(pairs, self.rng)
-        self._annealed = float(chain.vacancies)
 
     def _S_of_nucleus(self, chain: VacancyEquilibrium) -> float:
         """S of a void of few vacancies by the free energies of clusters; 0 of a larger one.
