@@ -33,7 +33,8 @@ from kmc.systems.electrode.engine import UNLIMITED, Engine
 
 _FINE = 50.0  # steps at rest change ln S of an open interface by half of its inverse at most
 _SMALLEST_S = 0.05  # below which the metal gives no vacancies, and ions push it up
-_SUBSTEPS = 4  # of the profile between two strips, before the first void
+_STRIPS = 4  # of a time step in which nothing happens …
+_FINER = 16  # … before the first void so many times shorter
 _FEWEST = 4  # vacancies of a box with a void; fewer are lone
 _UNCOUNTED = 5  # share of the moves after an event in which S is not measured: a fifth
 # Annealing: each time the void is larger or smaller by this factor, from so many times the
@@ -97,7 +98,9 @@ class EquilibriumEngine(Engine):
         """
         began, stop_s = time.monotonic(), min(time_s, pause_time_s)
         while True:
-            due_s, before = self._relaxed_s + self._step_s, self.events
+            # The rate of nucleation rises by half from one strip to the next of a small box.
+            finer = _FINER if self.open and self.drive.flows else 1
+            due_s, before = self._relaxed_s + self._step_s / finer, self.events
             reason = super().advance(
                 events=min(events, before + 1),
                 time_s=time_s,
@@ -191,9 +194,8 @@ class EquilibriumEngine(Engine):
         if self.drive.plates and not gives:
             source = 0.0
         source, self._owed = source + self._owed / n_L1, 0.0
-        for _ in range(_SUBSTEPS):
-            self.profile.step(dt_s / _SUBSTEPS, source / _SUBSTEPS)
-            self._until_void -= self.nucleation_rate_Hz(self.profile.S) * dt_s / _SUBSTEPS
+        self.profile.step(dt_s, source)
+        self._until_void -= self.nucleation_rate_Hz(self.profile.S) * dt_s
         S = max(self.profile.S, 1e-9)
         self._sums[:] = 100.0 * S, 100.0
         before = chain.vacancies
@@ -401,7 +403,7 @@ class EquilibriumEngine(Engine):
         """The first time step under a drive: that of a few strips, or short at rest."""
         per_s = abs(self.model.rate_per_site_Hz(self.current_density_mA_cm2()))
         per_s *= self.model.lattice.sites_per_layer
-        self._step_s = _SUBSTEPS / per_s if per_s > 0.0 else _SHORTEST_STEP_s
+        self._step_s = _STRIPS / per_s if per_s > 0.0 else _SHORTEST_STEP_s
         if self.drive.flows:  # at a held voltage the net current may be next to none
             self._step_s = min(self._step_s, _LONGEST_STEP_s)
 

@@ -117,7 +117,8 @@ def test_first_voids_come_as_the_integral_of_the_nucleation_rate_says():
         began = times_of_nuclei(job.engine)
         run_on(job, lambda job, began=began: bool(began))
         reached.append(np.interp(began[0], times, hazard))
-    # From the step before the one in which it came: ln of the hazard rises by 0.1 or so a strip.
+    # A void comes at the end of a step of a quarter of a strip, in which the integral rises by a
+    # tenth or so.
     ratio = np.array(reached) / np.array(drawn)
     assert 0.98 < np.median(ratio) < 1.15
     ordered, steps = np.sort(np.array(drawn)), np.arange(1, 51) / 50
