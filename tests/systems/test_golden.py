@@ -68,11 +68,12 @@ RUNS = {
     ),
 }
 # Runs that compute something else since: creep by backward Euler; a run file with a formation; the
-# overpotential, its concentration term and the vacancies behind them while a current plates.
+# overpotential, its concentration term and the vacancies behind them while a current plates, and at
+# rest (f7e5ede, the first file of a box of schema 3).
 WRITTEN = {
     "cathode": "0.2.0",
     "deposition_cycle": "0.2.0",
-    "electrode_cycle": "0.2.0",
+    "electrode_cycle": "f7e5ede",
     "electrode_plate": "0.2.0",
 }
 _ROUNDING = 1e-11  # of other versions of numpy or numba, whose exp differs in the last bit
