@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 
@@ -12,6 +13,10 @@ import numpy as np
 import pytest
 
 import kmc
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
+
+import pressure_exponent
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/model/mechanics.md"
 SERIES = {"0.2": "pressure_0p2", "1": "pressure_1", "1.5": "pressure_1p5", "7": "pressure_7"}
@@ -47,6 +52,19 @@ def row_of_page(label: str) -> list[str]:
 def test_pressure_series(pressure, tmp_path):
     for label, cells in series_rows(tmp_path, pressure).items():
         assert row_of_page(label) == cells
+
+
+@pytest.mark.long
+def test_exponents_of_pressure_against_current():
+    """Of the first seed, 5 % in each pressure as the bisection stops: 0.03 in m."""
+    for label, name in (
+        ("diffusion alone", "linear"),
+        ("Norton alone", "Norton"),
+        ("both", "both"),
+    ):
+        _, pressures = pressure_exponent.exponent(pressure_exponent.BRANCHES[name], 1)
+        printed = [float(p) for p in row_of_page(label)[-1].split(",")]
+        assert pressures == pytest.approx(printed, rel=0.06)
 
 
 if __name__ == "__main__":

@@ -280,6 +280,8 @@ class Gaps(GapState):
         pitch = setting.pitch_um
         unit = setting.slope * pitch
         h = self.h_um / unit
+        # Without a line nothing has moved: the last void's motion would shorten steps for ever.
+        self._moved = self.raised_rim_fraction = 0.0
         if not h.any():
             return 0.0
         step = gained_um3 / (pitch**2 * unit)

@@ -12,6 +12,7 @@ from squares import SITE_um3, STRIP_per_um2_s, Vapour, medium, run, setting
 
 from kmc.common import threads
 from kmc.errors import InputError
+from kmc.systems.population.body import Viscous
 from kmc.systems.population.gaps import Gaps
 from kmc.systems.population.setting import FlawPatches
 
@@ -186,3 +187,19 @@ def test_a_stiff_fixture_takes_pressure_by_what_the_stack_becomes_shorter():
             gaps.step(1e9)
             ledger.settled += 0.1 / site  # a stack that has lost its load pulls at nothing
         assert share or gaps.stack_pressure_MPa == 0.0
+
+
+def test_steps_become_longer_once_every_void_is_closed():
+    """A lone void that creep closes; its last motion once halved every step after it."""
+    body = Viscous(1.0, 1.0)
+    given = setting(6.0, 0.25, flaws=0, medium=medium(0.5), body=body, pressure_MPa=5.0)
+    gaps = Gaps(given, np.random.default_rng(1))
+    gaps._draw(3.0, 3.0, given.volume_factor * 0.6**3)
+    gaps._locate()
+    while gaps.h_um.any() or len(gaps.points):
+        gaps.step(1e9)
+    gaps.step(1e9)
+    before = gaps.dt_s
+    for _ in range(3):
+        gaps.step(1e9)
+    assert gaps.dt_s > before
