@@ -26,6 +26,8 @@ SMALL = {
     "stop.capacity_monolayers": 1.0,
     "output.sample_every_monolayers": 0.1,
 }
+FLAWED = {"interface.voids": [[2.0, 2.0, 1.0, 0.6]], "interface.patches": [[3.2, 3.2, 0.6]]}
+PATCHY = {"interface.chemistry": [{"params": "li_philic_015", "fraction": 0.3}]}
 
 
 def job_of(seed: int = 1, base: str = "strip_li", **changes) -> ElectrodeJob:
@@ -142,8 +144,8 @@ def test_beyond_forty_kT_no_void_comes():
     [
         ("strip_li", {}),
         pytest.param("strip_limg", {}, marks=pytest.mark.slow),
-        pytest.param("flaws", {}, marks=pytest.mark.slow),
-        pytest.param("patchy", {}, marks=pytest.mark.slow),
+        pytest.param("strip_li", FLAWED, marks=pytest.mark.slow),
+        pytest.param("strip_li", PATCHY, marks=pytest.mark.slow),
     ],
 )
 def test_a_run_adds_up_and_goes_on_from_its_state(base, changes):
