@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -390,7 +391,7 @@ def _hint_at_frames(found: Any) -> None:
 
 def _beside(files: Any, what: str, ending: str) -> Path:
     """Default name of an output: in the folder of the first file, by the first three files."""
-    if Path(files[0]).is_dir():
+    if os.path.isdir(files[0]):  # unlike Path's, False for a name that is no name
         raise InputError(
             f"{files[0]} is a folder", advice="Give a file; kmc sweep-plot draws a sweep."
         )

@@ -177,7 +177,9 @@ def load_calibration(folder: str | Path) -> Calibration:
         content = read_json(path / RESULT)
         if content["format"] != FORMAT or content["version"] > VERSION:
             raise ValueError("it is of another kmc")
-        lines_of(content)  # what every use of it needs is there
+        for about in content["inputs"].values():
+            if not all(isinstance(about[key], list) for key in ("keys", "experiments")):
+                raise ValueError("its inputs are not those of a calibration")
         with zipfile.ZipFile(path / SAMPLES) as archive:
             size = sum(member.file_size for member in archive.infolist())
         if size > _MAX_SAMPLES_BYTES:

@@ -25,10 +25,10 @@ _LATERAL = 6.0  # with `lateral_supersaturation` = 1, over strip_li
 _ALLOY = 0.35  # of strip_limg over strip_li: Mg at the interface keeps vacancies away
 # Measured on shipped runs: the empty file, its lattice, a compressed frame without and with Mg,
 # a row of samples.
-_FILE_BYTES = 420_000
-_LATTICE_BYTES_PER_SITE = 1.5
+_FILE_BYTES = 50_000
+_LATTICE_BYTES_PER_SITE = 0.6
 _FRAME_BYTES_PER_SITE = (0.03, 0.1)
-_SAMPLE_BYTES = 160
+_SAMPLE_BYTES = 65
 _FRAMES_UNKNOWN = 12
 _CURRENT_mA_cm2 = Conditions.model_fields["current_density_mA_cm2"].default
 _S_IN_EQUILIBRIUM = 3.0  # of starting, and of the free energies of clusters
