@@ -102,8 +102,14 @@ def vapour_of(
         shared = (tuple(item for item in values if not item[0].startswith(free_of)), *rest)
         try:
             if shared not in _free:
-                walks = {"n_max": N_MAX, "walkers": WALKERS, "steps": STEPS, "seed": _SEED}
-                _free[shared] = cluster_free_energies(surface, **walks, progress=progress)
+                _free[shared] = cluster_free_energies(
+                    surface,
+                    n_max=N_MAX,
+                    walkers=WALKERS,
+                    steps=STEPS,
+                    seed=_SEED,
+                    progress=progress,
+                )
         except InputError as problem:  # its n_max is none of a run's inputs
             raise InputError(
                 f"conditions.temperature_K = {temperature_K:g}: the free energies of clusters of "

@@ -23,6 +23,7 @@ from kmc import load, plotting
 from kmc.analysis import voids
 from kmc.errors import InputError, KmcError
 from kmc.plotting import maps, save_movie, section_panels, style
+from kmc.systems.electrode.kind import PICTURES
 
 BULK = fake.lattice(cells=(6, 6), layers=12, boundary="periodic")
 REST = fake.lattice(cells=(6, 6))
@@ -201,7 +202,7 @@ def pair(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", plotting.PICTURES)
+@pytest.mark.parametrize("what", PICTURES)
 @pytest.mark.parametrize("n", [slow(1), 2])
 def test_every_picture_of_one_and_of_two_runs(what, n, pair, tmp_path):
     with warnings.catch_warnings():
@@ -216,7 +217,7 @@ def test_every_picture_of_one_and_of_two_runs(what, n, pair, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", [p for p in plotting.PICTURES if p not in ("summary", "contact")])
+@pytest.mark.parametrize("what", [p for p in PICTURES if p not in ("summary", "contact")])
 @pytest.mark.parametrize("kind", ["one sample", slow("periodic")])
 def test_every_picture_of_odd_runs(what, kind, tmp_path):
     t = load(fake.write(tmp_path / "run.h5", **RUNS[kind]))
