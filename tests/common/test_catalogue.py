@@ -23,6 +23,7 @@ def test_names_of_what_is_shipped():
         *family,
         "li_self_diffusion",
         "limg_li2s",
+        "limg_measured",
     ]
     assert catalogue.names("params") == sorted([*sets, *substrates, *cathode])
     assert {"strip_li", "strip_limg"} <= set(catalogue.names("runs"))
