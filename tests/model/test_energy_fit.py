@@ -69,7 +69,7 @@ def test_targets_of_the_set_are_those_of_the_table():
         assert of.value(f"surface_energy_{face}_J_m2") == pytest.approx(energy, abs=6e-4)
 
 
-def test_vacancies_of_L1_repel_beside_li2s():
+def test_vacancies_of_L1_gain_less_than_in_the_set():
     """Pairs of second neighbours in L1 by chgnet, less their single vacancies: page energy."""
     rows = {row["structure"]: row["excess_eV"] for row in ase_clusters.energies("li2s_110")}
     bulk = ase_clusters.energies("li")
@@ -88,7 +88,8 @@ def test_vacancies_of_L1_repel_beside_li2s():
             "bond_L1_vacancies_eV",
         )
     )
-    assert -b2 - 2 * beta * r**2 + 4 * beta - b == pytest.approx(-0.06, abs=0.005)
+    gained = -b2 - 2 * beta * r**2 + 4 * beta
+    assert [gained - b, gained] == pytest.approx([-0.06, -0.10], abs=0.006)
 
 
 def test_figures_of_the_page():
