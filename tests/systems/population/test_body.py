@@ -119,7 +119,7 @@ def test_creep_keeps_contact_and_every_vacancy_is_counted():
 
 @pytest.mark.slow
 def test_a_rigid_body_is_not_the_limit_of_no_pressure(tmp_path):
-    """The figures of docs/upscaling.md: the share is continuous at 0 for one and the same body."""
+    """The share is continuous at 0 for one and the same body, which differs from a rigid one."""
 
     def contact(**given):
         changes = {"domain_um": 16.0, "grid_um": 0.25, "capacity_mAh_cm2": 0.6, "samples": 60}
@@ -130,10 +130,8 @@ def test_a_rigid_body_is_not_the_limit_of_no_pressure(tmp_path):
         return *at, s["capacity_mAh_cm2"][-1]
 
     none, little = contact(body="viscous"), contact(pressure_share=1e-6)
-    assert none[0] == pytest.approx(0.41, abs=0.005)
     assert little[0] == pytest.approx(none[0], rel=1e-3)
-    assert min(none[1], little[1]) > 0.1
-    assert contact()[2] == pytest.approx(0.433, abs=0.005)
+    assert abs(none[1] - contact()[1]) > 0.02
 
 
 @pytest.mark.validation
