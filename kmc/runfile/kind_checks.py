@@ -234,7 +234,8 @@ _RULES = (
         "Remove relaxation_constant.",
     ),
     Rule(
-        lambda run: differs("upscale", "pressure_share", 1.0, run) and not _pressed(run),
+        # All or none of no pressure is no contradiction.
+        lambda run: run.upscale.pressure_share not in (0.0, 1.0) and not _pressed(run),
         "{upscale.pressure_share} is the share of a stack pressure, and there is none",
         "Give conditions.stack_pressure_MPa, or remove pressure_share.",
     ),
