@@ -19,9 +19,7 @@ from kmc.model.ase_configurations import FACES
 _CUBE = ((0, 0, 0), (2, 0, 0), (0, 2, 0), (2, 2, 0), (0, 0, 2), (2, 0, 2), (0, 2, 2), (2, 2, 2))
 _STAR = tuple((x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1))
 _AXES = ((2, 0, 0), (-2, 0, 0), (0, 2, 0), (0, -2, 0), (0, 0, 2), (0, 0, -2))
-_EDGES = tuple(
-    place for u in (-2, 2) for v in (-2, 2) for place in ((u, v, 0), (u, 0, v), (0, u, v))
-)
+_EDGES = tuple(p for u in (-2, 2) for v in (-2, 2) for p in ((u, v, 0), (u, 0, v), (0, u, v)))
 _BALL = ((0, 0, 0), *_STAR, *_AXES)
 # Vacant sites in half the edge of the cubic cell: all coordinates even, or all odd.
 CLUSTERS: dict[str, tuple[tuple[int, int, int], ...]] = {
@@ -146,8 +144,7 @@ def energies(name: str) -> list[dict[str, Any]]:
         raise InputError(
             f"there is no table of energies {name!r}", advice=f"Use one of: {', '.join(names)}."
         )
-    text = ("potential", "structure", "reference", "cell_A")
-    whole = ("removed", "atoms", "free_atoms", "steps")
-    kinds = dict.fromkeys(text, str) | dict.fromkeys(whole, int)
+    kinds: dict[str, Any] = dict.fromkeys(("potential", "structure", "reference", "cell_A"), str)
+    kinds |= dict.fromkeys(("removed", "atoms", "free_atoms", "steps"), int)
     with (FOLDER / f"{name}.csv").open(newline="", encoding="utf-8") as file:
         return [{k: kinds.get(k, float)(v) for k, v in row.items()} for row in csv.DictReader(file)]
