@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from numbers import Integral
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter
 
 from kmc.common.validation import (
     Checked,
@@ -282,10 +282,26 @@ class Conditions(Section):
         return "current_density_mA_cm2" in self.model_fields_set
 
 
+def _finite_below(limit: float) -> AfterValidator:
+    """Of a number that may be infinite: a finite one is at most `limit`."""
+
+    def check(value: float) -> float:
+        if limit < value < math.inf:
+            text = f"{limit:g}".replace("e+", "e")
+            raise refuse(
+                "is out of range", f"Allowed: above 0, or inf; at most {text} where finite."
+            )
+        return value
+
+    return AfterValidator(check)
+
+
 class Acceleration(Section):
     """Barrier raising by a ratio, to a lowest barrier or by a factor; without, rates are exact."""
 
-    max_hops_per_strip_per_site: Annotated[NumberOrInf, Field(gt=0)] | None = _optional(1e6)
+    max_hops_per_strip_per_site: Annotated[NumberOrInf, Field(gt=0), _finite_below(1e30)] | None = (
+        _optional(1e6)
+    )
     """rate of the fastest hop over the strip rate of one interface site; faster hops are slowed
     down to it, those of lone vacancies in the metal less; equilibrium stays exact; inf for
     equilibrium of the vacancies between strips"""

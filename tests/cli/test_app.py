@@ -474,11 +474,15 @@ def test_a_shipped_name_where_a_file_is_wanted(folder):
 @pytest.mark.parametrize(
     ("command", "typed", "found"),
     [
-        (("run",), "strip_l", ["strip_li", "strip_limg"]),
+        (("run",), "strip_l", ["strip_li", "strip_li_equilibrium", "strip_limg"]),
         (("run",), "my", ["my_own.toml"]),
-        (("params", "show"), "limg", ["limg_li2s"]),
+        (("params", "show"), "limg", ["limg_li2s", "limg_measured"]),
         (("sweep",), "study_cell_p", ["study_cell_pressure"]),
-        (("critical",), "operando_l", ["operando_li", "operando_limg"]),
+        (
+            ("critical",),
+            "operando_l",
+            ["operando_li", "operando_li_dft", "operando_limg", "operando_limg_dft"],
+        ),
         (("calibrate",), "cal", ["calibrate_operando"]),
         (("nucleation",), "na_", ["na_nasicon"]),
     ],

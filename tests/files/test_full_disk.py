@@ -147,7 +147,7 @@ def test_drafts_of_killed_processes_make_room(tmp_path):
 @pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounts a file system: needs root"
 )
-@pytest.mark.parametrize("size_kB", [4, 64])
+@pytest.mark.parametrize("size_kB", [4, 32])
 def test_a_disk_that_is_really_full(tmp_path, size_kB):
     disk = tmp_path / "disk"
     disk.mkdir()
