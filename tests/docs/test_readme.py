@@ -89,6 +89,19 @@ def test_numbers_of_the_shipped_ratio(folder):
 
 
 @pytest.mark.slow
+def test_numbers_of_the_limit(folder):
+    """One void, and the contact and S of it; facets make the contact uncertain by 0.03."""
+    t = kmc.load(folder / "strip_li_equilibrium.h5")
+    early, late, contact = table_row("inf")
+    assert [len(voids.find(t.frames[i].occupancy, t.lattice)) for i in (1, -1)] == [
+        int(early),
+        int(late),
+    ]
+    assert t.samples.contact_fraction[-1] == pytest.approx(float(contact), abs=0.03)
+    assert t.samples.vacancy_activity[-1] == pytest.approx(2, abs=0.8)
+
+
+@pytest.mark.slow
 def test_what_it_says_of_overpotential_and_size(folder):
     t = kmc.load(folder / "strip_li.h5")
     start, end = re.search(r"from (\d+) mV to about\s+(\d+) mV", README).groups()
@@ -118,6 +131,14 @@ def test_what_it_says_of_overpotential_and_size(folder):
 def test_what_it_says_of_the_cell(folder):
     lost = kmc.load(folder / "cell_li.h5")
     assert lost.stop_reason == "no contact is left"
+    charge = float(re.search(r"no contact is left after (\S+) mAh/cm²", README)[1])
+    assert lost.samples.capacity_mAh_cm2[-1] == pytest.approx(charge, abs=0.01)
+    s = lost.samples
+    volts = float(re.search(r"(\d+) mV at the start", README)[1])
+    assert 1e3 * s.overpotential_V[np.searchsorted(s.time_s, 1.0)] == pytest.approx(volts, abs=1)
+    settled = float(re.search(r"is theirs \((\d+) %", README)[1])
+    image = np.searchsorted(s.capacity_mAh_cm2, 0.125)
+    assert 100 * s.settled_um[image] / s.stripped_um[image] == pytest.approx(settled, abs=1)
     settings, percent = re.search(
         r"`kmc run cell_li --set\s+(\S+)` keeps (\d+) % of the contact", README
     ).groups()
