@@ -235,7 +235,7 @@ _RULES = (
     ),
     Rule(
         # All or none of no pressure is no contradiction.
-        lambda run: run.upscale.pressure_share not in (0.0, 1.0) and not _pressed(run),
+        lambda run: run.upscale.pressure_share not in (0.0, 1.0) and not under_pressure(run),
         "{upscale.pressure_share} is the share of a stack pressure, and there is none",
         "Give conditions.stack_pressure_MPa, or remove pressure_share.",
     ),
@@ -243,7 +243,9 @@ _RULES = (
         lambda run: (
             differs("upscale", "adhesion_MPa", math.inf, run)
             and run.upscale.body != "viscous"
-            and not (run.upscale.body is None and _pressed(run) and run.upscale.pressure_share)
+            and not (
+                run.upscale.body is None and under_pressure(run) and run.upscale.pressure_share
+            )
         ),
         "{upscale.adhesion_MPa} has no meaning for a rigid body, whose contact bears any tension",
         'Set upscale.body = "viscous", or remove adhesion_MPa.',
@@ -265,7 +267,7 @@ _RULES = (
 )
 
 
-def _pressed(run: RunFile) -> bool:
+def under_pressure(run: RunFile) -> bool:
     """Whether any part of the run is under a stack pressure."""
     own = (planned.step.stack_pressure_MPa for planned in run.protocol.plan)
     # A stiff fixture comes under pressure where the counter electrode swells.
