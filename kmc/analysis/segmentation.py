@@ -34,6 +34,7 @@ _MIN_HELD = 0.6  # share of the pixels in the peaks
 _MIN_SIGMA = 3.0  # from a threshold to the peaks beside it: 0.1 % of a phase lie beyond
 _MAX_RADIUS = 3  # of the median filter
 _MAX_SAMPLE = 8_000_000  # pixels
+_MAX_LETTER = 0.7  # share of its box that the median letter covers; a disc covers 0.79
 _MAX_BURNED = 0.05  # share of what is burned in as pure white or black
 
 _MAX_SIDE = 1600  # pixels of a picture
@@ -302,7 +303,8 @@ def info_bars(values: np.ndarray, own: Collection[float | None] = ()) -> tuple[i
     """Rows of a bar with text at the upper and at the lower edge of an image, 0 without one.
 
     A bar has one value in 40 % of each row, ends in a straight line from side to side, and holds
-    at least three separate letters.
+    at least three separate letters; on its own value it has no end, and its letters are lines of
+    text (see `_text_rows`).
 
     - `own`: values that the image has at its edge without a bar.
     """
@@ -322,8 +324,36 @@ def info_bars(values: np.ndarray, own: Collection[float | None] = ()) -> tuple[i
             rows += thick
         letters = image[:rows] != image[0, 0] if rows else np.zeros((1, 1), bool)
         text = 0.005 < letters.mean() < 0.4 and ndimage.label(letters)[1] >= 3
-        bars.append(rows if text and rows >= 8 else 0)
+        bars.append(rows if text and rows >= 8 else _text_rows(image))
     return bars[0], bars[1]
+
+
+def _text_rows(image: np.ndarray) -> int:
+    """Rows of lines of text at the upper edge of an image of their own ground, 0 without them.
+
+    A line lies between rows of the ground alone and has five letters or more, most of them with
+    one common edge below or above, and open or hollow, as compact voids are not.
+    """
+    ink = image[: int(0.3 * len(image))] != image[0, 0]
+    filled = ink.any(axis=1)
+    changes = np.flatnonzero(np.diff(filled)) + 1
+    if not len(changes) or filled[0]:
+        return 0
+    end = 0
+    for start, stop in zip(changes[::2], changes[1::2], strict=False):
+        labels, n = ndimage.label(ink[start:stop], structure=np.ones((3, 3)))
+        boxes = ndimage.find_objects(labels)
+        area = np.array([(y.stop - y.start) * (x.stop - x.start) for y, x in boxes])
+        open_share = np.median(region_sizes(labels, n)[1:] / area)
+        ends = np.array([(y.start, stop - start - y.stop) for y, _ in boxes])
+        aligned = (ends <= 1).mean(axis=0).max()
+        if n < 5 or stop - start < 6 or open_share > _MAX_LETTER or aligned < 0.5:
+            break
+        end = int(stop)
+    # The ground above a text is as high as below it, as far as there are no voids.
+    below = np.flatnonzero(filled[end:])
+    free = int(below[0]) if len(below) else len(filled) - end
+    return end + min(int(changes[0]), free) if end else 0
 
 
 def share_rims(phases: np.ndarray, middle: int | None, rim: int | None = None) -> int:

@@ -132,7 +132,7 @@ def labelled(image: np.ndarray, bar: int, value: int) -> np.ndarray:
     draw.rectangle((20, 20, 139, 25), fill=value)
     draw.text((55, 30), "10 um", fill=value, font_size=20)
     draw.text((10, height + 5), "15 kV  x 5000  WD 8 mm", fill=value, font_size=20)
-    return np.asarray(page)
+    return np.array(page)
 
 
 @pytest.mark.parametrize("value", [0, 128, 255])
@@ -178,6 +178,34 @@ def test_a_plan_view_with_labels():
     found = measure_plan_image(labelled(mask, 34, 255), 0.1)
     assert found.row == plain.row
     assert found.notes == ("not counted: an info bar of 34\xa0rows",)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_an_info_bar_on_its_own_ground(turned):
+    """White with dark letters on a white mask: all voids, and the area of the image without it."""
+    void = discs(np.random.default_rng(2))
+    mask = np.where(void, 0, 255).astype(np.uint8)
+    image = labelled(mask, 34, 0)
+    image[20:60, 10:150] = mask[20:60, 10:150]  # the info bar alone
+    found = measure_plan_image(image[::-1] if turned else image, 0.1)
+    plain = measure_plan_image(mask, 0.1)
+    assert np.allclose(np.sort(found.voids["area_um2"]), np.sort(plain.voids["area_um2"]))
+    # Its end is not to be seen: the ground above the letters counts as high as that below them.
+    assert found.row["contact_loss_percent"] == pytest.approx(
+        plain.row["contact_loss_percent"], rel=2 / 400
+    )
+    assert found.notes == ("not counted: an info bar of 33\xa0rows",)
+    assert (found.views[0].shown == View.BAR).sum() == 33 * 400
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_voids_near_an_edge_are_no_text(seed):
+    """Equal discs in a row, also cut to half discs, and discs at random places."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:200, :400]
+    row = ((x % 50) - 25) ** 2 + ((y % 40) - 20) ** 2 < (6 + seed) ** 2
+    for void in (row, row & (y % 40 < 20), discs(rng)):
+        assert info_bars(np.where(void, 0, 255)) == (0, 0)
 
 
 def test_a_jpeg_of_a_plan_view(tmp_path):
