@@ -14,6 +14,14 @@ tifffile = pytest.importorskip("tifffile")
 
 MASK = np.full((40, 60), 255, np.uint8)
 MASK[:, :9] = 0  # 15 %
+# As SmartSEM writes it: first the values by number, then names and texts of one each.
+ZEISS = "\r\n".join([
+    *("2.000000e-08", "0"),
+    *("AP_WD", "WD = 5.1 mm"),
+    *("AP_IMAGE_PIXEL_SIZE", "Image Pixel Size = {}"),
+    *("DP_DETECTOR_CHANNEL", "Signal A = InLens"),
+    "",
+])  # fmt: skip
 FEI = "[Scan]\r\nPixelWidth=1.25e-08\r\nPixelHeight=1.25e-08\r\n"
 
 
@@ -39,6 +47,10 @@ FEI = "[Scan]\r\nPixelWidth=1.25e-08\r\nPixelHeight=1.25e-08\r\n"
         ({"resolution": (1200, 1200), "resolutionunit": "INCH"}, None),
         ({"resolution": (40, 40), "resolutionunit": "NONE"}, None),
         ({"extratags": [(34682, "s", 0, FEI, True)]}, 12.5),
+        ({"extratags": [(34118, "s", 0, ZEISS.format("12.50 nm"), True)]}, 12.5),
+        ({"extratags": [(34118, "s", 0, ZEISS.format("1.117 µm").encode("cp1252"), True)]}, 1117),
+        ({"extratags": [(34118, "s", 0, ZEISS.format("350.0 pm"), True)]}, 0.35),
+        ({"extratags": [(34118, "s", 0, ZEISS.format("12.50 widgets"), True)]}, None),
         ({}, None),
     ],
 )
