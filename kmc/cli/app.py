@@ -78,6 +78,9 @@ class _Group(click.Group):
         # The backend of a notebook and settings of the user's are not for pictures in files, and a
         # damaged file of settings would end matplotlib's import.
         os.environ.update(MPLBACKEND="agg", MATPLOTLIBRC=os.devnull)
+        if os.path.exists("matplotlibrc"):  # matplotlib reads it before that of the variable
+            with contextlib.chdir(os.path.dirname(__file__)):
+                import kmc.plotting  # noqa: F401
         try:
             with warnings.catch_warnings():
                 warnings.showwarning = _warn

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -70,11 +71,13 @@ def test_settings_of_the_user_change_no_picture(tmp_path):
     arguments = ["plot", str(DATA / "schema_1.h5"), "--what", "contact", "--force", "-o", "a.png"]
     script = f"from kmc.cli import main; main({arguments})"
     pictures = []
-    for settings in ({}, {"MPLBACKEND": "nonsense", "MATPLOTLIBRC": str(rc)}):
+    for settings in ({}, {"MPLBACKEND": "nonsense", "MATPLOTLIBRC": str(rc)}, {}):
+        if pictures:  # a file in the current folder comes before that of the variable
+            shutil.copy(rc / "matplotlibrc", tmp_path)
         command = [sys.executable, "-c", script]
         subprocess.run(command, check=True, cwd=tmp_path, env=os.environ | settings)
         pictures.append((tmp_path / "a.png").read_bytes())
-    assert pictures[0] == pictures[1]
+    assert pictures[0] == pictures[1] == pictures[2]
 
 
 def test_settings_in_python_change_no_picture(tmp_path):
