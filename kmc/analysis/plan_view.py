@@ -175,7 +175,9 @@ def measure_plan_image(
         texts.append(f"{plural(n_burned, 'region')} of a scale bar and its label")
     if small.any():
         texts.append(f"{plural(int(small.sum()), 'pixel')} in voids of less than {min_size}")
-    notes = [phases_by.text, f"not counted: {listed(texts)}" if texts else "", rim_text(width)]
+    void_px = float(found.voids["diameter_um"].median()) / um_per_pixel
+    rim_note = rim_text(width, phases_by.middle, void_px)
+    notes = [phases_by.text, f"not counted: {listed(texts)}" if texts else "", rim_note]
     step = View.step(image.shape)
     view = View(image[::step, ::step], shown[::step, ::step])
     return replace(found, notes=tuple(filter(None, notes)), views=(view,))

@@ -41,6 +41,8 @@ _MAX_SIDE = 1600  # pixels of a picture
 _BLOCK = 4_000_000  # pixels
 
 _MAX_RIM = 10  # pixels
+_MAX_THICK_RIM = 1 / 3  # of a rim over the width of a void, without a word on errors
+_MAX_METAL_RIM = 0.1  # the same of a rim in the metal's grey
 _MIN_RIM = 0.15  # share of the edges between two phases at which the third lies between
 
 
@@ -399,10 +401,22 @@ def share_rims(phases: np.ndarray, middle: int | None, rim: int | None = None) -
     return widest
 
 
-def rim_text(width: int) -> str:
-    """What `share_rims` did, for the user; empty where there was no rim."""
-    grey = "in the grey of the third phase between two others was shared between these"
-    return f"a rim of {plural(width, 'pixel')} {grey} (--rim 0 keeps it)" if width else ""
+def rim_text(width: int, middle: int | None, void_px: float) -> str:
+    """What `share_rims` did, for the user; empty where there was no rim.
+
+    - `middle`: phase that was the rim; `void_px`: median width of the voids, NaN without any.
+    """
+    if not width:
+        return ""
+    text = f"a rim of {plural(width, 'pixel')} in the grey of the third phase between two others "
+    text += "was shared between these (--rim 0 keeps it)"
+    # Where the metal is the middle grey, the blurred corners of voids at the interface are metal,
+    # which no threshold corrects.
+    if width > (_MAX_METAL_RIM if middle == METAL else _MAX_THICK_RIM) * void_px:
+        share = 100 * width / void_px
+        text += f"; that is {share:.0f} % of the median width of the voids, and widths may be too "
+        text += "small by as much"
+    return text
 
 
 def region_sizes(labels: np.ndarray, n: int) -> np.ndarray:

@@ -186,7 +186,9 @@ def measure_image(
             KmcWarning,
             stacklevel=2,
         )
-    notes = (phases_by.text, *_ignored(ignored, bars, min_size))
+    void_px = float(np.median(width)) / nm_per_pixel if len(width) else np.nan
+    rim_note = rim_text(ignored["rim"], phases_by.middle, void_px)
+    notes = (phases_by.text, _ignored(ignored, bars, min_size), rim_note)
     return ImageVoids(
         statistics, table, length, len(stack), tuple(filter(None, notes)), tuple(views)
     )
@@ -199,7 +201,7 @@ def _metal_value(values: np.ndarray, void: float, electrolyte: float | None) -> 
     return others[0] if others else None
 
 
-def _ignored(ignored: Counter[str], bars: np.ndarray, min_size: int) -> list[str]:
+def _ignored(ignored: Counter[str], bars: np.ndarray, min_size: int) -> str:
     """What of an image was not measured, in words."""
     texts = []
     if ignored["inside"]:
@@ -210,7 +212,7 @@ def _ignored(ignored: Counter[str], bars: np.ndarray, min_size: int) -> list[str
         texts.append(f"{plural(ignored['grey'], 'pixel')} of the electrolyte's grey in the metal")
     if bars.any():
         texts.append(f"an info bar of {plural(int(bars.sum()), 'row')}")
-    return [f"not counted: {listed(texts)}" if texts else "", rim_text(ignored["rim"])]
+    return f"not counted: {listed(texts)}" if texts else ""
 
 
 def _view(

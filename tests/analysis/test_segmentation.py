@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import micrographs
 import numpy as np
 import pytest
@@ -62,6 +64,28 @@ def test_grey_images(greys, blur, noise):
     assert (view.shown == View.ELECTROLYTE).mean() == pytest.approx(
         (cut.phases == 2).mean(), abs=0.01
     )
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("greys", ["bright metal", "bright electrolyte"])
+def test_the_error_that_a_thick_rim_leaves_is_told(greys, masked):
+    """Metal as the middle grey hides the corners of voids: up to a rim of the width, and said."""
+    greys, errors = ORDERS[greys], []
+    for seed in range(4):
+        cut = micrographs.cut(np.random.default_rng(seed), blur=3.0, greys=greys)
+        if masked:
+            image, options = micrographs.three_levels(cut.grey, greys), codes(greys)
+        else:
+            image, options = cut.grey, {"threshold": "otsu"} | greys
+            del options["metal"]
+        found = measure_image(image, 10.0, **options)
+        errors.append(1 - found.row["width_mean_nm"] / 10 / cut.width_px)
+        (told,) = (note for note in found.notes if "a rim of" in note)
+        share = re.search(r"; that is (\d+) % of the median width", told)
+        assert bool(share) == (greys["metal"] == 120)
+        if share:
+            assert errors[-1] < 1.5 * int(share[1]) / 100
+    assert (0.08 < np.mean(errors) < 0.2) == (greys["metal"] == 120)
 
 
 @pytest.mark.parametrize(
