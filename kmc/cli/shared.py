@@ -346,6 +346,12 @@ def picture_of(path: Path) -> Path:
     return path.with_suffix(".png") if known else path.with_name(f"{path.name}.png")
 
 
+def _suggested(found: Any) -> list[str]:
+    """Options of ``kmc plot`` to go on with; measured curves beside a run are of lithium cells."""
+    of_lithium = found.metal == "Li"
+    return [text if of_lithium else text.removesuffix(" --paper") for text in found.system.next]
+
+
 def finish(found: Any, *, quiet: bool, checked: int | None = None) -> None:
     """Draw the picture beside a run, print its summary, and suggest commands.
 
@@ -369,7 +375,7 @@ def finish(found: Any, *, quiet: bool, checked: int | None = None) -> None:
         print_next(
             *[f"kmc resume {quoted(path)}"] * interrupted,
             f"kmc info {quoted(path)} --all",
-            *(f"kmc plot {quoted(path)} {options}" for options in found.system.next),
+            *(f"kmc plot {quoted(path)} {options}" for options in _suggested(found)),
             f'python: import kmc; t = kmc.load("{path.as_posix()}"); t',
         )
     if interrupted:

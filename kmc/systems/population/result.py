@@ -16,6 +16,7 @@ from kmc.nuclei.field import Medium
 from kmc.systems.population.life import KINDS, gaps_of
 from kmc.systems.population.magnesium import MagnesiumProfile
 from kmc.systems.population.state import cover_of
+from kmc.systems.population.voltage import kinetics_of
 
 _FEW_VOIDS = 20  # below this many, contact measures the square
 _ASSUMED = (
@@ -25,6 +26,13 @@ _ASSUMED = (
     "flaw_density_per_um2",
     "dislocation_modulus_GPa",
 )
+# Of the shipped cells of lithium: inferred from images of one, or assumed, and that cell's pellet.
+OF_LITHIUM = {
+    "flaw_density_per_um2": 0.061,
+    "flaw_radius_nm": 100.0,
+    "rounding_length_um": 1.8,
+    "series_resistance_ohm_cm2": 14.3,
+}
 _RAISED = 0.05  # share of rims with raised surface diffusion that is worth saying
 _COARSE = 1.02  # of cells that were asked for to those that resolve rims
 _ROUNDING = 1e-9
@@ -120,7 +128,8 @@ class PopulationRun(TableRun):
         if most + 1 < len(volts):
             at = figure(s["capacity_mAh_cm2"][most], "mAh/cm²")
             text += f", largest {scaled(volts[most], 'V')} at {at}"
-        rows += [("Overpotential", text), ("Trust", self._trust())]
+        trust = f"{self._trust()}{self._inferred_from_lithium()}"
+        rows += [("Overpotential", f"{text}{self._in_series()}"), ("Trust", trust)]
         # A flaw is a void of the first moment: once plating has closed it, none begins there again,
         # and what follows in a run that strips again is no finding on voids.
         plating = s["current_density_mA_cm2"] < 0
@@ -228,6 +237,23 @@ class PopulationRun(TableRun):
             f"{figure(s['mean_width_um'][row], 'µm')} wide, "
             f"{figure(s['mean_height_um'][row], 'µm')} high"
         )
+
+    def _in_series(self) -> str:
+        """The series resistance of the run as a thickness of the electrolyte of its set."""
+        ohm_cm2 = float(self.run["conditions"].get("series_resistance_ohm_cm2") or 0.0)
+        if not ohm_cm2 or "electrolyte_activation_eV" not in self.params:
+            return ""
+        # A run gives the resistance itself: with another set it is another thickness.
+        um = 10 * ohm_cm2 * kinetics_of(self).conductivity_mS_cm
+        return f"; {ohm_cm2:g} Ω cm² in series are {figure(um, 'µm')} of this electrolyte"
+
+    def _inferred_from_lithium(self) -> str:
+        """Inputs that have the values of lithium cells in a run of another metal."""
+        given = self.run["conditions"] | self.run["upscale"]
+        names = [key for key, value in OF_LITHIUM.items() if given.get(key) == value]
+        if self.metal == "Li" or not names:
+            return ""
+        return f"; inferred from lithium cells, not {self.metal}: {', '.join(names)}"
 
     def _trust(self) -> str:
         """What limits the numbers most: too few voids, else inputs that nobody has measured."""
