@@ -56,10 +56,10 @@ class Table:
         texts = [text for column in cells.values() for text in column]
         mark = next(filter(None, map(_decimal_mark, texts)), "")
         # Where others are written without them, what looks like thousands are three decimals; a
-        # table parted by commas has them from a program that writes points.
-        if not mark and (
-            self.delimiter == "," or any(re.fullmatch(r"[+-]?\d{4,}", text) for text in texts)
-        ):
+        # table parted by commas has them from a program that writes points, and as many decimals
+        # in every number: beside 31, 4.924 may be a whole number, too.
+        whole = [len(text.lstrip("+-")) for text in texts if re.fullmatch(r"[+-]?\d+", text)]
+        if not mark and (max(whole, default=0) > 3 or (self.delimiter == "," and not whole)):
             mark = "."
         return {
             name: [self._number(name, row, text, mark) for row, text in enumerate(column, 1)]
@@ -75,7 +75,7 @@ class Table:
                 point, whole = text.replace(other, "."), text.replace(other, "")
                 raise InputError(
                     f"{where} may be {float(point):g} or {whole}",
-                    advice=f"Write {float(point):g} or {whole}, and one decimal mark throughout.",
+                    advice=f"Write {float(point):.4f} or {whole}, and one decimal mark throughout.",
                 )
         own = _decimal_mark(text) or mark or "."
         other = ",."[own == ","]

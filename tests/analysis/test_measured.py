@@ -125,6 +125,9 @@ def test_every_table_of_a_spreadsheet_is_the_same(tmp_path, text, encoding):
         ("capacity_mAh_cm2;width_um\n0,5;1.120\n", "width_um = '1.120' may be 1.12 or 1120"),
         ("capacity_mAh_cm2;width_um\n1,120;2\n", "'1,120' may be 1.12 or 1120"),
         ("capacity_mAh_cm2\twidth_um\n1.120\t2.250\n", "'1.120' may be 1.12 or 1120"),
+        ("width_um,capacity_mAh_cm2\n4.924,31\n", "width_um = '4.924' may be 4.924 or 4924"),
+        ("capacity_mAh_cm2,width_um\n31,4.924\n120,1.003\n", "'4.924' may be 4.924 or 4924"),
+        ("capacity_mAh_cm2,width_um\n1.120,2.250\n31,2.250\n", "'1.120' may be 1.12 or 1120"),
         ('capacity_mAh_cm2,width_um\n0.5,"1,120"\n', "'1,120' may be 1.12 or 1120"),
         ("capacity_mAh_cm2,width_um,height_um,note\n0,05,4,12\n", "'05': are these decimal commas"),
         ("capacity_mAh_cm2,width_um\n0,05,4,12\n", "row 1 has 4 fields"),
@@ -144,6 +147,11 @@ def test_numbers_of_two_readings_are_refused_with_both(tmp_path, text, part):
 def test_three_decimals_are_no_thousands_where_the_table_says_so(tmp_path):
     for text, wanted in (
         ("capacity_mAh_cm2,width_um\n1.120,2.250\n", 1.12),
+        ("capacity_mAh_cm2,width_um\n1.120,31.000\n", 1.12),
+        ("capacity_mAh_cm2,width_um\n1.120,31\n1.2400,31\n", 1.12),  # as the message advises
+        ("capacity_mAh_cm2,width_um\n1.120,31\n2.240,31.5\n", 1.12),
+        ("capacity_mAh_cm2,width_um\n1.120,31\n0.240,31\n", 1.12),
+        ("capacity_mAh_cm2,width_um,height_um,voids_per_100um\n1,5,2,5\n", 1.0),
         ("capacity_mAh_cm2;width_um\n1.120;0.5\n", 1.12),
         ("capacity_mAh_cm2;width_um\n1.120;2500\n", 1.12),
         ("capacity_mAh_cm2;width_um\n1,120;0,5\n", 1.12),
