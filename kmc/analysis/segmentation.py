@@ -415,7 +415,7 @@ def rim_text(width: int, middle: int | None, void_px: float) -> str:
     if width > (_MAX_METAL_RIM if middle == METAL else _MAX_THICK_RIM) * void_px:
         share = 100 * width / void_px
         text += f"; that is {share:.0f} % of the median width of the voids, and widths may be too "
-        text += "small by as much"
+        text += "small by about as much"
     return text
 
 
