@@ -411,11 +411,11 @@ def rim_text(width: int, middle: int | None, void_px: float) -> str:
     text = f"a rim of {plural(width, 'pixel')} in the grey of the third phase between two others "
     text += "was shared between these (--rim 0 keeps it)"
     # Where the metal is the middle grey, the blurred corners of voids at the interface are metal,
-    # which no threshold corrects.
+    # which no threshold corrects; a deconvolution does.
     if width > (_MAX_METAL_RIM if middle == METAL else _MAX_THICK_RIM) * void_px:
         share = 100 * width / void_px
         text += f"; that is {share:.0f} % of the median width of the voids, and widths may be too "
-        text += "small by about as much"
+        text += "small by about as much, unless the image is deconvolved first"
     return text
 
 
