@@ -92,7 +92,10 @@ def template(name: str = "run.toml", scale: str = "atoms") -> str:
             facts += [limits] if (limits := allowed_range(about)) else []
             facts += ["no default"] if optional else []
             assert about.description
-            text = f"{about.description[0].upper()}{about.description[1:]}"
+            text = about.description
+            # A capital of α is taken for an A.
+            if text[0].isascii():
+                text = f"{text[0].upper()}{text[1:]}"
             lines += _comment(f"{text} [{'; '.join(facts)}]" if facts else text)
             # A key without a default shows an example, behind a # as it is not set.
             example = about.examples[0] if about.examples else None

@@ -30,16 +30,13 @@ READ: dict[str, set[str]] = {
 """Name of a kind → quantities of a parameter set that its runs may read."""
 
 _SERVES = {
-    "work_of_adhesion_J_m2": "formation_energy_L1_eV",
-    "contact_angle_deg": "formation_energy_L1_eV",
-    "contact_angle_alloy_deg": "formation_energy_L1_eV",
+    **dict.fromkeys(("work_of_adhesion_J_m2", *_ANGLES), "formation_energy_L1_eV"),
     "molar_volume_cm3_mol": "lattice_parameter_A",
     "formation_energy_Mg_shell3_eV": "formation_energy_Mg_shell2_eV",
     "fill_Li_far_from_Mg_eV": "fill_Li_near_Mg_eV",
     "alloy_Mg_fraction": "system.mg_fraction",
     "foil_thickness_um": "conditions.electrode_thickness_um",
-    "diffusivity_Mg_25C_cm2_s": "barrier_Mg_eV",
-    "diffusivity_Mg_60C_cm2_s": "barrier_Mg_eV",
+    **dict.fromkeys((f"diffusivity_Mg_{c}C_cm2_s" for c in (25, 60)), "barrier_Mg_eV"),
     "rim_exchange_weight": "exchange_current_density_mA_cm2",
     **{key: "second_shell_ratio" for key in QUANTITIES if "_pair_shell" in key},
     **{key: "formation_energy_bulk_eV" for key in QUANTITIES if key.startswith("surface_energy")},

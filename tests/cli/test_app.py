@@ -324,6 +324,12 @@ def test_init_to_standard_output(folder):
     assert list(folder.iterdir()) == []
 
 
+def test_init_leaves_greek_letters_as_they_are(folder):
+    text = call("init", "-", "--scale", "cell").stdout
+    assert "\n# αG of Taylor's law" in text
+    assert "\n# Temperature" in text
+
+
 def test_init_overwrites_only_with_force(folder):
     (folder / "run.toml").write_text("precious")
     assert "--force" in refused("init")

@@ -154,14 +154,15 @@ class Question:
                 advice="Leave --at away: runs are judged at their end.",
             )
         changes = {**self.fixed(), **(self.samples[0] if self.samples else {})}
-        origins = {self.vary: f"--between {self.scale.low:g} {self.scale.high:g}"}
+        low, high = self.scale.low, self.scale.high
+        origins = {self.vary: f"--vary {self.vary} --between {low:g} {high:g}"}
         # Both ends are read, as a value may be allowed at one and refused at the other.
-        low, _ = (
+        first, _ = (
             load_run(self.base, {**changes, self.vary: value}, origins=origins)
-            for value in (self.scale.low, self.scale.high)
+            for value in (low, high)
         )
-        self.criterion.check(low.kind)
-        return low
+        self.criterion.check(first.kind)
+        return first
 
     def warn_of_hidden_effects(self) -> None:
         """Warn (`KmcWarning`) where the acceleration of the run hides the effect of `vary`."""
@@ -296,7 +297,10 @@ class Critical:
                         f"more than --max-runs {question.max_runs} allows. Call again with a "
                         "larger one: the runs so far are kept."
                     )
-                lines.append(f"±{wanted} was asked for: {why}")
+                asked = f"±{wanted} was asked for"
+                if found.precision <= question.tolerance:
+                    asked += ", with more runs on both sides of the value"
+                lines.append(f"{asked}: {why}")
         elif found.rising is not None:
             inside = found.scale.low < found.value < found.scale.high
             more = "more --replicas and --max-runs narrow it, or " if inside else ""

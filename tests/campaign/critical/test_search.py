@@ -56,6 +56,7 @@ def answer(values, hits, runs, **changes) -> Critical:
         ({"vary": "system.size"}, "system.size is varied and set at once"),
         ({"vary": "random.seed"}, "replicas vary it"),
         ({"vary": "conditions.current"}, "current_density_mA_cm2"),
+        ({"vary": "conditions.current"}, "in --vary conditions.current --between"),
         ({"vary": "conditions.temperature_K", "scale": Scale.between(-1, 300)}, "--between -1 300"),
         ({"base": "strip_lii"}, "Did you mean 'strip_li'?"),
     ],
@@ -259,3 +260,6 @@ def test_a_search_says_why_it_stopped():
     assert "the next values need 8 runs on top of 28, more than --max-runs 32 allows" in text
     spent = Search(found, values, hits, (4,) * 7, False)
     assert "no value is left to try" in " ".join(Critical(asked, spent).lines())
+    assert "more runs on both sides" not in text
+    precise = " ".join(Critical(question(tolerance=50.0), over).lines())
+    assert "was asked for, with more runs on both sides of the value: the next" in precise
