@@ -31,7 +31,8 @@ _PARAMETERS = """\
 # second_shell_ratio = 0.4
 """
 _PROTOCOL = """\
-# Steps of a cycler instead of [stop], [rest] and the current of [conditions]; see docs/cycling.md.
+# Steps of a cycler (docs/cycling.md). With them put a # before current_density_mA_cm2 and every
+# capacity and time above, of which each step has its own.
 #
 #     [[protocol]]
 #     steps = ["Strip at 0.5 mA/cm2 until 1 monolayer", "Plate at 0.5 mA/cm2 until 1 monolayer"]

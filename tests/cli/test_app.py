@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -322,6 +323,15 @@ def test_init_to_standard_output(folder):
     result = call("init", "-")
     assert tomllib.loads(result.stdout)["system"]["params"] == "li_li2s"
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("scale", ["atoms", "cell"])
+def test_a_template_takes_its_steps_as_it_says(scale, folder):
+    text = call("init", "-", "--scale", scale).stdout
+    text = re.sub(r"(?m)^(current_density_mA_cm2|capacity_|time_s)", r"# \1", text)
+    text = re.sub(r"(?m)^# {5}(\[\[protocol|steps? =|repeat)", r"\1", text)
+    (folder / "steps.toml").write_text(text, encoding="utf-8")
+    assert len(load_run("steps.toml").protocol.plan) == 21
 
 
 def test_init_leaves_greek_letters_as_they_are(folder):
