@@ -34,6 +34,8 @@ _SLACK_BYTES = 4096  # very short datasets, checksums included
 _RECORD_BYTES = 2**24  # of JSON, which takes up to 30 times as much as Python objects
 _CHUNK_BYTES = 2**24  # that are unpacked at once, unless a row is longer
 _MAX_DATASETS = 10_000  # each replica has as many as there are columns
+_MAX_CHUNKS = 2**19  # of all that is read at once; 3 s
+_CHUNKS_AT_ONCE = 4096  # HDF5 takes 6 kB for each chunk of one reading
 # All datasets are read at once. Maps that are nearly empty pack to a hundredth.
 _BYTES, _BYTES_A_BYTE = 2**28, 64
 
@@ -73,12 +75,19 @@ def dataset(
     packed = h5py.h5z.FILTER_DEFLATE in filters
     stored = min(place.get_storage_size() if sized else math.inf, bytes_on_disk(file))
     # Of a single row the file has more than that: positions of sites, other rows.
-    factor = (_MAX_PACKED if sized else _BYTES_A_BYTE) if packed else 1
-    if stated > stored * factor + _SLACK_BYTES:
+    most = stored * (_MAX_PACKED if packed else 1) + _SLACK_BYTES
+    if packed and not sized:
+        most = _BYTES + _BYTES_A_BYTE * stored
+    if stated > most:
         raise damaged(file, f"{path} states {stated} bytes and has {stored}")
     opened = h5py.Dataset(place)
     if packed and dtype.itemsize * math.prod(opened.chunks) > max(_CHUNK_BYTES, row):
         raise _refused(file, path, f"is packed in pieces of {opened.chunks}")
+    if packed:
+        # One row is read at once.
+        in_a_row = chunks_of(opened) // max(1, -(-len(opened) // opened.chunks[0]))
+        if chunks_of(opened) > _MAX_CHUNKS or in_a_row > _CHUNKS_AT_ONCE:
+            raise damaged(file, f"{path} states {chunks_of(opened)} chunks of {opened.chunks}")
     if packed and sized:
         places: list[tuple[int, ...]] = []
         place.chunk_iter(lambda info: places.append(info.chunk_offset))
@@ -136,15 +145,32 @@ def arrays_of(file: h5py.File, places: Mapping[str, h5py.Dataset]) -> dict[str, 
     """All numbers of datasets that were checked by `dataset`."""
     # Sizes are added up before a byte is read: empty chunks state what memory cannot hold.
     stated = sum(place.dtype.itemsize * math.prod(place.shape) for place in places.values())
+    if (chunks := sum(map(chunks_of, places.values()))) > _MAX_CHUNKS:
+        raise damaged(file, f"it states {chunks} chunks; at most {_MAX_CHUNKS} are allowed")
     if len(places) > _MAX_DATASETS or stated > _BYTES + _BYTES_A_BYTE * bytes_on_disk(file):
         raise damaged(file, f"it states {stated} bytes in {len(places)} datasets, more than it has")
     arrays = {}
     for path, place in places.items():
         # h5py's own selection at each call takes as long as the reading.
         arrays[path] = np.empty(place.shape, place.dtype)
-        if place.size:
+        if chunks_of(place) > _CHUNKS_AT_ONCE:
+            _read_rows(place, slice(0, len(place)), arrays[path])
+        elif place.size:
             place.id.read(h5py.h5s.ALL, h5py.h5s.ALL, arrays[path])
     return arrays
+
+
+def _read_rows(place: h5py.Dataset, rows: slice, into: np.ndarray) -> None:
+    """Read rows of a dataset in chunks, some thousand of these at a time."""
+    step = max(1, _CHUNKS_AT_ONCE * len(place) // max(1, chunks_of(place)))
+    for start in range(rows.start, rows.stop, step):
+        end = min(start + step, rows.stop)
+        place.read_direct(into, np.s_[start:end], np.s_[start - rows.start : end - rows.start])
+
+
+def chunks_of(place: h5py.Dataset) -> int:
+    """Number of chunks of a dataset, 0 of one without."""
+    return math.prod(-(-n // k) for n, k in zip(place.shape, place.chunks or (), strict=False))
 
 
 def rows_of(file: h5py.File, place: h5py.Dataset, path: str, rows: slice) -> np.ndarray:
@@ -157,7 +183,9 @@ def rows_of(file: h5py.File, place: h5py.Dataset, path: str, rows: slice) -> np.
             for corner in np.ndindex(*pieces):
                 offset = (start, *(int(i) * k for i, k in zip(corner, across, strict=True)))
                 _check_chunk(file, place, path, offset)
-    return place[rows]
+    values = np.empty((rows.stop - rows.start, *place.shape[1:]), place.dtype)
+    _read_rows(place, rows, values)
+    return values
 
 
 def damaged(file: h5py.File, what: str) -> FileFormatError:

@@ -7,6 +7,7 @@ Every kind of run has the same protocol: ``samples``, ``frames``, ``to_dataframe
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -26,6 +27,8 @@ from kmc.files.integrity import Whole, check_layout, damaged
 from kmc.files.result import Result
 from kmc.files.samples import Columns
 
+_FRAME_NUMBERS = 2**25  # in the arrays of all frames that are read at once; 256 MB
+_PIECE_NUMBERS = 2**22  # that a checksum is of, unless a row is longer
 _STATE_BYTES, _STATE_BYTES_A_BYTE = 2**28, 64  # that a state unpacks to, at most
 
 
@@ -45,6 +48,38 @@ class _Record(BaseModel, strict=True):
     seed: Whole
     datasets: dict[str, Any]
     resolved: _Resolved
+
+
+class FrameArrays:
+    """An array of every frame, read and compared with its checksums when a frame is asked for.
+
+    Takes the place of an array of all frames where they would fill the memory. Its first axis
+    counts the frames; ``numpy.asarray`` reads them all.
+    """
+
+    def __init__(self, run: TableRun, path: str):
+        self._run, self._path = run, path
+        self.dtype, self.shape = np.dtype(run.datasets[path][0]), tuple(run.datasets[path][1])
+        self.ndim = len(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, int | np.integer):
+            index = range(len(self))[key]
+            return self._run.read(self._path, slice(index, index + 1))[0]
+        return np.asarray(self)[key]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[i] for i in range(len(self)))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self._run.read(self._path, slice(None)).astype(dtype or self.dtype, copy=False)
+
+    def copy(self) -> np.ndarray:
+        """All frames."""
+        return np.array(self)
 
 
 class TableRun(Result):
@@ -88,6 +123,8 @@ class TableRun(Result):
             group, _, name = place.rpartition("/")
             if group:
                 groups.setdefault(group, {})[name] = values
+        for path in _arrays_of_frames(self.datasets) - system.layout.late - arrays.keys():
+            groups["frames"][path.rpartition("/")[2]] = FrameArrays(self, path)
 
         def columns(group: str) -> Columns:
             found, order = groups[group], system.layout.samples
@@ -218,6 +255,10 @@ def contents(
     if _is_of_today(file):
         record = _record(file)
         late = set() if only else system.layout.late & record["datasets"].keys()
+        # All frames of a run that packs well may be a hundred times its file.
+        frames = _arrays_of_frames(record["datasets"])
+        if sum(math.prod(record["datasets"][path][1]) for path in frames) > _FRAME_NUMBERS:
+            late |= frames
         listed = [p for p in record["datasets"] if p.startswith(only) and p not in late]
         arrays = _arrays(file, record["datasets"], listed, late)
     else:
@@ -228,7 +269,20 @@ def contents(
     _check_lengths(file, arrays, system.layout.group)
     if not only:
         _check_frames(file, arrays)
+        for path in _arrays_of_frames(record["datasets"]):
+            if record["datasets"][path][1][0] != len(arrays["frames/sample"]):
+                raise damaged(file, f"{path} has another number of frames than /frames/sample")
     return record, arrays
+
+
+def _arrays_of_frames(datasets: Mapping[str, Any]) -> set[str]:
+    """Paths of the arrays of frames that can be read frame by frame."""
+    # Of schema 2 a checksum is of all frames.
+    return {
+        path
+        for path, entry in datasets.items()
+        if path.startswith("frames/") and len(entry[1]) > 1 and len(entry) > 3
+    }
 
 
 def _record(file: h5py.File) -> dict[str, Any]:
@@ -291,6 +345,8 @@ def _rows(file: h5py.File, path: str, entry: list[Any], rows: slice | None) -> n
     place = _place(file, path, entry, sized=rows is None)
     n = entry[1][0]
     step = max(1, entry[3] if len(entry) > 3 else n)
+    if rows is not None and step > 1 and step * math.prod(entry[1][1:]) > _PIECE_NUMBERS:
+        raise damaged(file, f"{path} has checksums of {step} rows each")
     start, stop, _ = (rows or slice(None)).indices(n)
     first, end = start // step * step, min(n, -(-stop // step) * step)
     if rows is None:

@@ -300,10 +300,11 @@ class System:
         run = self.load(path)
         n_rows = sum(len(columns["time_s"]) for columns in run.replicas)
         made = Verification(run.path, run.finished, n_rows, len(run.frame_columns["sample"]))
-        for name in sorted(self.layout.late & run.datasets.keys()):
+        for name in sorted(run.datasets.keys() - run.arrays.keys()):
             # By parts: a dataset may be more than fits into the memory.
-            step = 1 if name.startswith("frames/") else 2**20
-            for start in range(0, run.datasets[name][1][0], step):
+            n, *row = run.datasets[name][1]
+            step = max(1, 2**22 // max(1, math.prod(row)))
+            for start in range(0, n, step):
                 run.read(name, slice(start, start + step))
         parts = f"{plural(n_rows, 'sample')} and {plural(made.n_frames, 'frame')}"
         made.checks.append(f"record, {parts}: checksums of all datasets")
