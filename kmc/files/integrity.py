@@ -34,7 +34,7 @@ _SLACK_BYTES = 4096  # very short datasets, checksums included
 _RECORD_BYTES = 2**24  # of JSON, which takes up to 30 times as much as Python objects
 _CHUNK_BYTES = 2**24  # that are unpacked at once, unless a row is longer
 _MAX_DATASETS = 10_000  # each replica has as many as there are columns
-_MAX_CHUNKS = 2**19  # of all that is read at once; 3 s
+_MAX_CHUNKS = 2**20  # of all that is read at once; 5 s
 _CHUNKS_AT_ONCE = 4096  # HDF5 takes 6 kB for each chunk of one reading
 # All datasets are read at once. Maps that are nearly empty pack to a hundredth.
 _BYTES, _BYTES_A_BYTE = 2**28, 64

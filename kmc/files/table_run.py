@@ -123,8 +123,9 @@ class TableRun(Result):
             group, _, name = place.rpartition("/")
             if group:
                 groups.setdefault(group, {})[name] = values
-        for path in _arrays_of_frames(self.datasets) - system.layout.late - arrays.keys():
-            groups["frames"][path.rpartition("/")[2]] = FrameArrays(self, path)
+        for place in _arrays_of_frames(self.datasets) - system.layout.late - arrays.keys():
+            frames: Any = FrameArrays(self, place)
+            groups["frames"][place.rpartition("/")[2]] = frames
 
         def columns(group: str) -> Columns:
             found, order = groups[group], system.layout.samples

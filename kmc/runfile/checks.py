@@ -21,8 +21,8 @@ from kmc.runfile.sections import MAX_SITES, Stop
 # Peak memory of a process while a box is set up and its first frame written, measured from 2 to 8
 # million sites; the event loop itself needs about 14 of them.
 BYTES_PER_SITE = 90
-MAX_SAMPLES = 10**8  # 15 GB
-MAX_FRAMES = 10**7
+MAX_SAMPLES = 10**7  # 5 GB
+MAX_FRAMES = 10**6  # each a chunk with a checksum in the record, which may be 16 MB
 MAX_SITES_IN_FRAMES = 10**13  # a byte each before they are packed
 
 

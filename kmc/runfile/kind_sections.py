@@ -111,7 +111,7 @@ class Upscale(SystemSection):
     image_every_min: Annotated[Number, Field(gt=0, le=1e6)] | None = _optional(15.0)
     """frames at this interval while a current flows, as a microscope takes images, in place of
     frames"""
-    replicas: Annotated[Count, Field(ge=1, le=1000)] = 1
+    replicas: Annotated[Count, Field(ge=1, le=200)] = 1
     """independent populations, averaged over"""
     samples: Annotated[Count, Field(ge=1, le=100_000)] = 100
     """rows of numbers, evenly spaced in charge, up to the capacity or in each step"""

@@ -228,7 +228,38 @@ def lattice_of_gigabytes(file):
     described(file)
 
 
+def in_tiny_chunks(file, name, shape, dtype, chunk):
+    """A dataset in chunks of few bytes, of which the first ones are there."""
+    del file[name]
+    dataset = file.create_dataset(name, shape, dtype, chunks=chunk, compression="gzip")
+    for first in range(min(1000, shape[0])):
+        corner = (first, *[0] * (len(shape) - 1))
+        dataset.id.write_direct_chunk(corner, zlib.compress(bytes(8)))
+    described(file)
+
+
+def columns_in_tiny_chunks(file):
+    """HDF5 takes 6 kB for each chunk that is read at once."""
+    in_tiny_chunks(file, "samples/time_s", (400_000,), "f8", (1,))
+
+
+def columns_in_too_many_chunks(file):
+    in_tiny_chunks(file, "samples/time_s", (1_100_000,), "f8", (1,))
+
+
+def frames_in_too_many_chunks(file):
+    in_tiny_chunks(file, "frames/occupancy", (1_100_000, 256), "u1", (1, 256))
+
+
+def sites_in_too_many_chunks(file):
+    in_tiny_chunks(file, "frames/occupancy", (3, 5000), "u1", (1, 1))
+
+
 BOMBS = {
+    columns_in_tiny_chunks: "fails its checksum",
+    columns_in_too_many_chunks: "states 1100000 chunks",
+    frames_in_too_many_chunks: "states 1100000 chunks",
+    sites_in_too_many_chunks: "chunks of (1, 1)",
     checkpoint_in_zlib: "",
     checkpoint_in_gzip: "",
     one_column_under_every_name: "has changed",  # the labels, which only one of them can have
@@ -259,7 +290,12 @@ def readers():
         process.stdin.close()
 
 
-SLOW = (record_of_many_objects, as_many_rows_as_there_can_be, giant_box)  # 5 s or more
+SLOW = (
+    columns_in_tiny_chunks,
+    record_of_many_objects,
+    as_many_rows_as_there_can_be,
+    giant_box,
+)  # 5 s or more
 
 
 @pytest.mark.slow

@@ -205,6 +205,18 @@ def test_what_cannot_be_run(changes, message):
         load_run("plate_zno_002", changes)
 
 
+def test_more_frames_than_a_file_can_hold_are_refused_before_the_run(tmp_path):
+    many = {
+        "system.size": [120, 120, 100],
+        "stop.capacity_monolayers": 90,
+        "output.frame_every_monolayers": 1e-6,
+    }
+    with pytest.raises(InputError, match=r"makes 1.3e\+06 frames") as refused:
+        kmc.run("plate_carbon", many, output=tmp_path / "run.h5", progress=False)
+    assert "Use 0.000139 or more" in refused.value.advice
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_protocol_has_no_held_voltage():
     with pytest.raises(InputError, match="neither held voltages"):
         load_run("aurbach_zno_002", {"protocol.blocks": ["Hold at 0.1 V for 1 s"]})

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from kmc.common.units import A_per_nm
+from kmc.errors import InputError
 from kmc.kernels import deposition as kernel
 from kmc.model.adatoms import adatoms, lowest_barrier_eV, spacing_A
 from kmc.model.electrochemistry import atoms_of_capacity, capacity_mAh_cm2, strip_rate_Hz
+from kmc.runfile.checks import MAX_FRAMES, MAX_SITES_IN_FRAMES
 from kmc.runfile.protocol import CHARGES, PLATE, REST, STRIP, Step, Until
 from kmc.runfile.run_file import RunFile
 from kmc.systems.deposition.box import (
@@ -26,6 +28,7 @@ from kmc.systems.job import Ended, Frame, Item, Job, Row
 
 _CHUNK = 200_000  # attempts between two looks at the clock
 _REST_SAMPLES = 10
+_FRAME_EVERY = 0.2  # monolayers
 _WHAT = {PLATE: kernel.PLATE, STRIP: kernel.STRIP, REST: kernel.REST}
 FULL = "the deposit reached the top of the box: a larger system.size has room"
 BLOCKED = "no column is connected to the substrate any more"
@@ -89,6 +92,20 @@ class DepositionJob(Job):
         self.wall_time_s = run.stop.wall_time_s
         self.steps = steps_of(run)
         self.number = 0  # of the step, from 1; 0 before the first row
+        self._check_frames()
+
+    def _check_frames(self) -> None:
+        """Refuse a run of more frames than a file should hold, before it begins."""
+        every = self.run.output.frame_every_monolayers or _FRAME_EVERY
+        charge = sum(self.atoms_of(step.until) or 0 for step in self.steps)
+        n_frames = charge / max(1, round(every * self.columns))
+        most = min(MAX_FRAMES, MAX_SITES_IN_FRAMES // self.atoms.occupied.size)
+        if n_frames > most:
+            raise InputError(
+                f"frame_every_monolayers = {every:g} makes {n_frames:.2g} frames, and a file "
+                f"should not hold more than {most}",
+                advice=f"Use {math.ceil(charge / most) / self.columns:.3g} or more.",
+            )
 
     @property
     def columns(self) -> int:
@@ -146,7 +163,10 @@ class DepositionJob(Job):
             return
         step, charge = self.step, self.charge()
         output = self.run.output
-        given = (output.sample_every_monolayers or 0.02, output.frame_every_monolayers or 0.2)
+        given = (
+            output.sample_every_monolayers or 0.02,
+            output.frame_every_monolayers or _FRAME_EVERY,
+        )
         # In atoms; of a small box an interval may hold less than one.
         every, every_frame = (max(1, round(interval * self.columns)) for interval in given)
         # Multiples of the charge passed in all, so that rows do not shift from step to step.
