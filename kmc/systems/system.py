@@ -19,6 +19,7 @@ from kmc.common.progress import Progress, progress_for
 from kmc.errors import FileFormatError, InputError, KmcError
 from kmc.files.check_result import Verification
 from kmc.files.integrity import H5PY_ERRORS, reason_of
+from kmc.files.saving import WriteLock
 from kmc.files.table_file import Table, Tables, TableWriter
 from kmc.files.table_run import TableRun, load
 from kmc.runfile.kinds import RunKind
@@ -200,6 +201,8 @@ class System:
                 "cannot be continued by this version",
                 advice=f"Continue it with that version, or start it again: kmc run {name} --force.",
             )
+        # Before the state is read: of a file that is being written it is another one at each save.
+        WriteLock(path).release()
         state = found.checkpoint if state is None else state
         if state is None:
             raise InputError(

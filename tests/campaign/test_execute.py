@@ -321,7 +321,7 @@ def test_a_file_that_cannot_grow_is_a_clear_failure(folder, tmp_path, undisturbe
     code = (
         "import resource, signal, sys\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
         "from kmc.cli.app import main; main()"
     )
     arguments = ["sweep", f"{folder.path}.toml", "-o", str(folder.path), "--workers", "1"]

@@ -298,6 +298,7 @@ def test_a_second_call_runs_nothing(real, tmp_path):
     assert data["ratios"] == [1e2, 1e3, 1e4]
     assert set(data["observables"]) == {
         "contact_loss", "void_density_per_um2", "mean_void_width_nm", "onset_capacity_monolayers",
+        "vacancy_activity", "overpotential_V", "absorbed_share",
     }  # fmt: skip
     header = (tmp_path / "c.csv").read_text(encoding="utf-8").splitlines()[0]
     assert header.startswith("observable,unit,kind,ratio,n,mean,std,low,high")
