@@ -82,7 +82,7 @@ def test_numbers_that_points_left_are_used_without_opening_their_files(tmp_path,
         path = left.trajectory_path(point)
         left.record_done(point, 1.0, scalars.entry_of(path, kmc.load(path)))
     read = kmc.load_sweep(plain.path).drop_vars("path")
-    monkeypatch.setattr(scalars, "load", None)
+    monkeypatch.setattr(scalars, "opened", None)
     found = kmc.load_sweep(left.path).drop_vars("path")
     xr.testing.assert_identical(found.assign_attrs(folder=""), read.assign_attrs(folder=""))
 
