@@ -66,8 +66,10 @@ def _unused(run: RunFile, key: str) -> str:
         return f"{noun}; what serves is {serves}" if serves else noun
     if key in _ANGLES and (upscale.contact_angle_deg or upscale.shape == "aspect"):
         return f"{noun} whose [upscale] states the shape of voids"
-    if key in _ANGLES[1:] and not (run.system.mg_fraction or run.system.mg_coverage_L1):
-        return f"{noun} without Mg; what serves is contact_angle_deg"
+    has_mg = bool(run.system.mg_fraction or run.system.mg_coverage_L1)
+    angle = _ANGLES[has_mg and run.parameter_set().has(_ANGLES[1])]
+    if key in _ANGLES and key != angle:
+        return f"{noun} with{'' if has_mg else 'out'} Mg; what serves is {angle}"
     if key == "rim_exchange_weight" and run.conditions.contact_pattern_um is None:
         return f"{noun} without conditions.contact_pattern_um"
     if run.kind in ("electrode", "population") and key in _CREEP and not _creeps(run):

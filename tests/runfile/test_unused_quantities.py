@@ -32,6 +32,7 @@ PRESSED = {"conditions.stack_pressure_MPa": 1.0}
         ("strip_li", {"creep_exponent": 5}, "give conditions.stack_pressure_MPa"),
         ("cycle_li", {"foil_thickness_um": 50}, "conditions.electrode_thickness_um"),
         ("operando_limg", {"diffusivity_Mg_60C_cm2_s": 1e-12}, "barrier_Mg_eV"),
+        ("operando_limg", {"contact_angle_deg": 80}, "with Mg; what serves is contact_angle_alloy"),
         ("plate_carbon", {"formation_entropy_bulk_k": 1}, "deposition, which reads adsorption"),
     ],
 )
