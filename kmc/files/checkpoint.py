@@ -24,6 +24,7 @@ import numpy as np
 from kmc.files import integrity as guard
 
 _MAGIC = b"kmcstate"
+_PART_BYTES = 2**26
 _HEAD = struct.Struct("<8sQI")
 _FASTEST = 1  # level of zlib: compression of a large box must not delay the event loop
 _DTYPES = ("|u1", "|i1", "|b1", "<i4", "<i8", "<f4", "<f8")
@@ -66,14 +67,19 @@ def unpack(data: bytes, most: int = 0) -> Table | None:
     if magic != _MAGIC or len(body) != length or zlib.crc32(body) != checksum:
         return None
     try:
-        unpacker = zlib.decompressobj()
-        content = unpacker.decompress(body, most)
+        unpacker, content = zlib.decompressobj(), bytearray()
+        # In parts: at once zlib takes twice the memory of the result.
+        while part := unpacker.decompress(body, _PART_BYTES):
+            content += part
+            body = unpacker.unconsumed_tail
+            if most and len(content) > most:
+                return None
         return _tables(content) if unpacker.eof else None
     except (*guard.H5PY_ERRORS, zlib.error):
         return None
 
 
-def _tables(data: bytes) -> Table:
+def _tables(data: bytearray) -> Table:
     end = data.index(b"\n") + 1
     table = json.loads(data[:end])
     for name, value in table.items():
