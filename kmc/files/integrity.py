@@ -37,7 +37,7 @@ _MAX_DATASETS = 10_000  # each replica has as many as there are columns
 _MAX_CHUNKS = 2**20  # of all that is read at once; 5 s
 _CHUNKS_AT_ONCE = 4096  # HDF5 takes 6 kB for each chunk of one reading
 # All datasets are read at once. Maps that are nearly empty pack to a hundredth.
-_BYTES, _BYTES_A_BYTE = 2**28, 64
+_BYTES, _BYTES_A_BYTE = 2**27, 48
 
 
 def dataset(

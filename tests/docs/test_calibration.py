@@ -8,7 +8,6 @@ the folder of a new run, and writes the tables of the page anew.
 from __future__ import annotations
 
 import json
-import re
 import sys
 from pathlib import Path
 
@@ -95,42 +94,6 @@ def test_the_page_shows_the_stored_run():
 def test_the_stored_run_is_of_the_shipped_file():
     """Another prior, run or number of points has other results: run it again."""
     assert stored()["text"] == Path(read_problem("calibrate_operando").source).read_text("utf-8")
-
-
-@pytest.mark.slow
-def test_the_pressure_that_keeps_contact_lies_where_the_page_has_it(tmp_path):
-    """Reduced: a square of 6 µm, half the charge, the ends and the middle of the range, and three
-    samples, at the low, median and high end of every input."""
-    import numpy as np
-
-    from kmc.campaign.critical.search import critical
-
-    words = " ".join(PAGE.read_text(encoding="utf-8").split())
-    low, high = map(float, re.search(r"--between (\S+) (\S+)", words).groups())
-    found = re.search(
-        r"([\d.]+) MPa \(95 % interval ([\d.]+) to ([\d.]+)\).*? down to \*\*([\d.]+) MPa", words
-    )
-    value, least, most, safe = map(float, found.groups())
-    assert low < least <= value <= most < high
-    assert value <= safe
-    found = stored()
-    rows = [[row[end] for row in found["posterior"]] for end in ("low", "median", "high")]
-    content = {"format": "kmc calibration", "version": 1, "plausible": True,
-               "inputs": found["inputs"], "experiments": ["Li 1 MPa"]}  # fmt: skip
-    (tmp_path / "fit").mkdir()
-    (tmp_path / "fit" / "calibration.json").write_text(json.dumps(content))
-    np.savez(tmp_path / "fit" / "samples.npz", posterior=rows, posterior_u=rows)
-    again = critical(
-        "operando_li", vary="conditions.stack_pressure_MPa", between=(low, high),
-        criterion="contact_fraction<0.8", at=0.5, calibration=tmp_path / "fit", replicas=3,
-        max_runs=9, output=tmp_path / "runs", progress=False,
-        settings={"upscale.pressure_share": 1, "upscale.domain_um": 6, "upscale.frames": 1},
-    )  # fmt: skip
-    hits = dict(zip(again.search.values, again.search.hits, strict=True))
-    assert hits[low] == 3
-    assert hits[high] == 0
-    assert not again.search.fit.rising
-    assert again.search.fit.low <= value <= again.search.fit.high
 
 
 @pytest.mark.long
