@@ -186,9 +186,11 @@ def load_calibration(folder: str | Path) -> Calibration:
             raise ValueError(f"{SAMPLES} would take {size / 1e6:.0f} MB of memory")
         with np.load(path / SAMPLES, allow_pickle=False) as arrays:
             samples = dict(arrays)
-        for name in ("posterior", "posterior_u") if content["plausible"] else ():
-            if samples[name].shape[1:] != (len(content["inputs"]),):
-                raise ValueError(f"{name} in {SAMPLES} has the shape {samples[name].shape}")
+        shape = (
+            samples["posterior"].shape if "posterior" in samples else (0, len(content["inputs"]))
+        )
+        if shape[1:] != (len(content["inputs"]),):
+            raise ValueError(f"posterior in {SAMPLES} has the shape {shape}")
         return Calibration(path, bool(content["plausible"]), content, samples)
     except Exception as problem:  # damage raises whatever zipfile, numpy and texts meet
         raise InputError(

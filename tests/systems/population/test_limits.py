@@ -315,7 +315,9 @@ def test_voids_wider_than_R_star_lie_flat_before_they_meet():
 
 @functools.cache
 def charges(cell_um: float, step: float = 1.0) -> np.ndarray:
-    """Heights stripped when half and nine tenths of the contact are lost, µm; two squares' mean.
+    """Heights stripped when half and nine tenths of the contact are lost, µm; four squares' mean.
+
+    One square scatters by some 5 %: the mean of two missed the 5 % of the tests by chance.
 
     `step` multiplies the limits of the time step.
     """
@@ -323,7 +325,7 @@ def charges(cell_um: float, step: float = 1.0) -> np.ndarray:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("_LINE_SHARE", "_GROWN_SHARE", "_SETTLING_SHARE"):
             patch.setattr(gaps_module, name, getattr(gaps_module, name) * step)
-        for seed in (6, 7):
+        for seed in (6, 7, 8, 9):
             gaps = Gaps(setting(15.0, cell_um, 36), np.random.default_rng(seed))
             course = [(0.0, 1.0)]
             while course[-1][1] > 0.1 and gaps.step(1e6):

@@ -90,7 +90,9 @@ def _expected(
                 ]
                 found = np.where(np.array(still, bool), rows[column][before], rows[column])
                 yield column, found.astype(float)
-    elif "phase" in there:
+    else:
+        yield from ((name, np.zeros(len(rows))) for name in ("step", "cycle") if name in there)
+    if not plan and "phase" in there:
         ever = any(resolved.get("run", {}).get("rest", {}).get(k) for k in ("time_s", "events"))
         # A rest is never left again, so that the running maximum is what the column must be.
         phase = np.maximum.accumulate(np.clip(rows["phase"], 0, int(ever)))

@@ -109,7 +109,7 @@ class Audit:
     def monotone(self) -> Iterator[Breach]:
         if not len(self.rows):
             return
-        for name in self._present((*_COUNTERS, "time_s")):
+        for name in self._present((*_COUNTERS, "time_s", "vacancy_time_s")):
             values = self.rows[name]
             yield from differences("start", f"/samples/{name}", values[:1], 0)
             yield from falls("order", f"/samples/{name}", values)
