@@ -42,6 +42,7 @@ def stand_ins(monkeypatch):
         finished=True,
         kind="electrode",
         system=types.SimpleNamespace(next=()),
+        metal="Li",
         summary=lambda full=False: [("Ended", "SUMMARY")],
         plot=lambda what: object(),
     )
