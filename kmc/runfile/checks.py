@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ from kmc.model.lattice import Lattice, load_unit_cell
 from kmc.model.parameters import ParameterSet, load_parameters
 from kmc.runfile.interface_checks import interface_geometry, interface_keys
 from kmc.runfile.protocol import PLATE
-from kmc.runfile.run_file import Origin, Rule, RunFile, broken, given_keys
+from kmc.runfile.run_file import Origin, RunFile, given_keys
 from kmc.runfile.sections import MAX_SITES, Stop
 
 # Peak memory of a process while a box is set up and its first frame written, measured from 2 to 8
@@ -25,224 +25,66 @@ MAX_SAMPLES = 10**7  # 5 GB
 MAX_FRAMES = 10**6  # each a chunk with a checksum in the record, which may be 16 MB
 MAX_SITES_IN_FRAMES = 10**13  # a byte each before they are packed
 
-
+CURRENT, VOLTAGE = "conditions.current_density_mA_cm2", "conditions.overpotential_V"
+RATIO = "acceleration.max_hops_per_strip_per_site"
 # The values with which superbasins are implemented: a lone vacancy in pure Li, a given current.
-_OF_SUPERBASINS = (
-    ("system", "lattice", "bcc_100"),
-    ("system", "boundary", "interface"),
-    ("system", "mg_fraction", 0.0),
-    ("system", "mg_coverage_L1", None),
-    ("conditions", "stack_pressure_MPa", 0.0),
-    ("conditions", "overpotential_V", None),
-    ("conditions", "exchange", False),
-)
-WITH_STEPS = (  # the values beside [[protocol]], whose steps have their own
-    ("conditions", "overpotential_V", None),
-    ("conditions", "exchange", False),
-    ("acceleration", "superbasins", False),
-    ("system", "boundary", "interface"),
+_OF_SUPERBASINS = {
+    "system.lattice": "bcc_100",
+    "system.boundary": "interface",
+    "system.mg_fraction": 0.0,
+    "system.mg_coverage_L1": None,
+    "conditions.stack_pressure_MPa": 0.0,
+    VOLTAGE: None,
+    "conditions.exchange": False,
+}
+WITH_STEPS = {  # the values beside [[protocol]], whose steps have their own
+    VOLTAGE: None,
+    "conditions.exchange": False,
+    "acceleration.superbasins": False,
+    "system.boundary": "interface",
+}
+_OF_AN_INTERFACE = {  # what only an interface has, with the value at which it does nothing
+    "conditions.stack_pressure_MPa": 0.0,
+    "conditions.sink_length_um": math.inf,
+    "conditions.sink_depth_um": math.inf,
+    CURRENT: 0.0,
+    VOLTAGE: None,
+    "stop.contact_fraction": None,
+    "system.mg_coverage_L1": None,
+}
+_EXCLUSIVE = (  # section, and beginnings of the keys of which it can have one
+    ("acceleration", ("max_hops_per_strip_per_site", "saddle_floor_eV", "slow_down_by")),
+    ("output", ("sample_every_",)),
+    ("output", ("frame_every_",)),
 )
 _ENDS = ("capacity_monolayers", "capacity_mAh_cm2", "time_s")
 _CERTAIN = ("events", "time_s", "wall_time_s")  # stops that come without a current, too
 SINKS = ("electrode_thickness_um", "sink_length_um", "sink_depth_um")
-_RATIO = "{acceleration.max_hops_per_strip_per_site}"
-_CURRENT = "{conditions.current_density_mA_cm2}"
-Wanted = Sequence[tuple[str, str, Any]]
 
 
-def _idle(run: RunFile) -> bool:
-    """Whether nothing can happen without a current."""
-    # Vacancies come from a reservoir or another sink at a finite distance, or were there.
-    sinks = (getattr(run.conditions, key) for key in SINKS)
-    closed = run.system.boundary == "periodic" or math.isinf(min(sinks))
-    return closed and not run.system.vacancy_fraction and not run.interface.has_flaws
+def value_of(run: RunFile, place: str) -> Any:
+    """The value of a key of a run, ``"section.key"``."""
+    section, key = place.split(".")
+    return getattr(getattr(run, section), key)
 
 
-def differs(section: str, key: str, value: Any, run: RunFile) -> bool:
-    return getattr(getattr(run, section), key) != value
-
-
-def _exchanges_alone(run: RunFile) -> bool:
-    # Exchange beyond the net current goes with a given current, and with it alone.
-    return run.conditions.exchange and not run.conditions.current_density_mA_cm2 > 0
-
-
-# What a run at a current below 0 needs: an interface, and an end by charge or time.
-PLATING = (
-    Rule(
-        lambda run: run.system.boundary == "periodic",
-        f"{_CURRENT} plates, which needs an interface",
-        "Give 0.",
-    ),
-    Rule(
-        lambda run: run.conditions.overpotential_V is not None,
-        f"{_CURRENT} and {{conditions.overpotential_V}} exclude each other",
-        "Remove one of them.",
-    ),
-    Rule(
-        lambda run: all(getattr(run.stop, key) is None for key in _ENDS),
-        f"{_CURRENT} plates, and may never end",
-        f"Give [stop] one of {', '.join(_ENDS)}.",
-    ),
-)
-_ALWAYS = (
-    Rule(
-        lambda run: (
-            run.conditions.overpotential_V is not None
-            and run.conditions.current_is_given
-            and not run.has_protocol
-        ),
-        f"{{conditions.overpotential_V}} and {_CURRENT} exclude each other",
-        "Keep one: --set conditions.current_density_mA_cm2=none removes the current, "
-        "--set conditions.overpotential_V=none the voltage.",
-    ),
-    Rule(
-        lambda run: (
-            run.conditions.plate_on_void_surfaces
-            and not any(planned.step.do == PLATE for planned in run.protocol.plan)
-        ),
-        "{conditions.plate_on_void_surfaces} needs a step that plates at a given current",
-        "Add one to [[protocol]], or remove the key; a held voltage plates at the interface alone.",
-    ),
-    Rule(
-        lambda run: not run.has_protocol and run.protocol.current_density_mA_cm2 is not None,
-        "{protocol.current_density_mA_cm2} is the current of the steps of [[protocol]], and the "
-        "run has none",
-        "Give conditions.current_density_mA_cm2.",
-    ),
-    Rule(
-        lambda run: _exchanges_alone(run) and run.conditions.overpotential_V is not None,
-        "{conditions.exchange} goes with a given current; a held voltage strips and plates anyway",
-        "Remove it (--set conditions.exchange=false).",
-    ),
-    Rule(
-        lambda run: _exchanges_alone(run) and run.conditions.overpotential_V is None,
-        "{conditions.exchange} needs a current above 0",
-        "Set current_density_mA_cm2 above 0, or exchange = false.",
-    ),
-)
-_IN_EQUILIBRIUM = (
-    Rule(
-        lambda run: run.system.boundary == "periodic",
-        f"{_RATIO} needs an interface: without one there is nothing but equilibrium",
-        'Set boundary = "interface", or give a ratio.',
-    ),
-    Rule(
-        lambda run: run.acceleration.superbasins,
-        f"{_RATIO} follows no hops, and {{acceleration.superbasins}} draws those of a vacancy",
-        "Remove one of them.",
-    ),
-    Rule(
-        lambda run: run.conditions.exchange,
-        f"{_RATIO} holds all that {{conditions.exchange}} would exchange between two strips",
-        "Remove conditions.exchange (--set conditions.exchange=false).",
-    ),
-    Rule(
-        lambda run: run.acceleration.lateral_supersaturation is not None,
-        f"{_RATIO} slows nothing, and {{acceleration.lateral_supersaturation}} says how far",
-        "Remove acceleration.lateral_supersaturation.",
-    ),
-)
-_WITHOUT_CURRENT = (
-    Rule(
-        lambda run: run.acceleration.max_hops_per_strip_per_site not in (None, math.inf),
-        "{acceleration.max_hops_per_strip_per_site} needs a current above 0",
-        "There is no strip rate without a current. Use slow_down_by or saddle_floor_eV, or "
-        "remove the key (--set acceleration.max_hops_per_strip_per_site=none).",
-    ),
-    *(
-        Rule(
-            partial(differs, "output", f"{what}_every_monolayers", None),
-            f"{{output.{what}_every_monolayers}} needs a current above 0",
-            f"No charge passes. Use {what}_every_events or {what}_every_s, or remove the key "
-            f"(--set output.{what}_every_monolayers=none).",
-        )
-        for what in ("sample", "frame")
-    ),
-    Rule(
-        _idle,
-        "nothing can happen in the run of {source}: no current, no reservoir and "
-        "vacancy_fraction = 0",
-        "Set vacancy_fraction in [system] above 0, or give [interface] a void.",
-    ),
-)
-_REST = (
-    Rule(
-        lambda run: given_keys(run.rest) and not run.rest.wanted,
-        "{rest} without a rest",
-        "Give rest.time_s or rest.events.",
-    ),
-    Rule(
-        lambda run: run.rest.wanted and not run.has_current,
-        "{rest} needs a current above 0 to rest from",
-        "Without a current the whole run is a rest: use [stop], and remove [rest].",
-    ),
-)
-_OF_AN_INTERFACE = tuple(  # what only an interface has, with the value at which it does nothing
-    Rule(
-        partial(differs, section, key, idle),
-        f'{{{section}.{key}}} needs an interface, and boundary is "periodic": there is no '
-        "electrolyte below and no metal above the box",
-        f'{f"Set {key} = 0" if idle == 0 else f"Remove {key}"}, or set boundary = "interface".',
-    )
-    for section, key, idle in (
-        ("conditions", "stack_pressure_MPa", 0.0),
-        ("conditions", "sink_length_um", math.inf),
-        ("conditions", "sink_depth_um", math.inf),
-        ("conditions", "current_density_mA_cm2", 0.0),
-        ("conditions", "overpotential_V", None),
-        ("stop", "contact_fraction", None),
-        ("system", "mg_coverage_L1", None),
-    )
-)
-_STOPS = (
-    Rule(
-        lambda run: not given_keys(run.stop),
-        "section [stop] of {source} is missing or empty: the run would never end",
-        f"Give at least one of {', '.join(Stop.model_fields)}.",
-    ),
-    Rule(
-        lambda run: (
-            given_keys(run.stop)
-            and not run.has_current
-            and not set(given_keys(run.stop)) & set(_CERTAIN)
-        ),
-        "the run of {source} may never end: no current flows, and [stop] has only {stops}",
-        f"Add one of {', '.join(_CERTAIN)}.",
-    ),
-)
+def differing(run: RunFile, wanted: Mapping[str, Any]) -> list[str]:
+    """The keys, ``"section.key"``, that have another value than the one wanted."""
+    return [place for place, value in wanted.items() if value_of(run, place) != value]
 
 
 def cross_checks(run: RunFile, origin: Origin) -> list[Problem]:
     """Problems of a run whose single values are all valid."""
-    rules = [
-        *(_OF_AN_INTERFACE if run.system.boundary == "periodic" else ()),
-        *_ALWAYS,
-        *_REST,
-        *(_IN_EQUILIBRIUM if run.acceleration.max_hops_per_strip_per_site == math.inf else ()),
-        *(() if run.has_current else _WITHOUT_CURRENT),
-        *(() if run.has_protocol else _STOPS),
-    ]
     problems = [
         *_exclusive(run, origin),
-        *broken(rules, run, origin, stops=", ".join(given_keys(run.stop))),
+        *_needs_an_interface(run, origin),
+        *_drive(run, origin),
+        *_equilibrium(run, origin),
+        *_without_current(run, origin),
+        *_stops(run, origin),
+        *_superbasins(run, origin),
+        *interface_keys(run, origin),
     ]
-    if run.acceleration.superbasins:
-        # They are implemented for a lone vacancy in pure Li under a given current only.
-        found = differing(run, origin, _OF_SUPERBASINS)
-        if not run.has_current:
-            found.append(origin.of(run, "conditions.current_density_mA_cm2"))
-        if run.interface.chemistry:
-            found.append(origin.shown("interface", "chemistry", "several"))
-        if found:
-            stated = origin.of(run, "acceleration.superbasins")
-            text = f"{stated} cannot be combined with {', '.join(found)}"
-            advice = (
-                "Superbasins need pure Li on bcc_100 at an interface, a given current, and neither "
-                "pressure nor exchange. Remove it (--set acceleration.superbasins=false)."
-            )
-            problems.append(Problem(text, advice))
-    problems += interface_keys(run, origin)
     if problems:
         return problems
     # Files are read for a run whose keys agree alone: one mistake gives one message.
@@ -252,53 +94,196 @@ def cross_checks(run: RunFile, origin: Origin) -> list[Problem]:
     return problems or interface_geometry(run, origin)
 
 
-def differing(run: RunFile, origin: Origin, wanted: Wanted) -> list[str]:
-    """The keys of a table of section, key and value that have another value, as given."""
-    return [
-        origin.of(run, f"{section}.{key}")
-        for section, key, value in wanted
-        if differs(section, key, value, run)
-    ]
+def plating(run: RunFile, origin: Origin) -> Iterator[Problem]:
+    """What a run at a current below 0 needs: an interface, and an end by charge or time."""
+    plates = f"{origin.of(run, CURRENT)} plates"
+    if run.system.boundary == "periodic":
+        yield Problem(f"{plates}, which needs an interface", "Give 0.")
+    if run.conditions.overpotential_V is not None:
+        stated = f"{origin.of(run, CURRENT)} and {origin.of(run, VOLTAGE)}"
+        yield Problem(f"{stated} exclude each other", "Remove one of them.")
+    if all(getattr(run.stop, key) is None for key in _ENDS):
+        yield Problem(f"{plates}, and may never end", f"Give [stop] one of {', '.join(_ENDS)}.")
+
+
+def _needs_an_interface(run: RunFile, origin: Origin) -> Iterator[Problem]:
+    for place in differing(run, _OF_AN_INTERFACE) if run.system.boundary == "periodic" else ():
+        key = place.partition(".")[2]
+        remedy = f"Set {key} = 0" if _OF_AN_INTERFACE[place] == 0 else f"Remove {key}"
+        yield Problem(
+            f'{origin.of(run, place)} needs an interface, and boundary is "periodic": there is no '
+            "electrolyte below and no metal above the box",
+            f'{remedy}, or set boundary = "interface".',
+        )
+
+
+def _drive(run: RunFile, origin: Origin) -> Iterator[Problem]:
+    """Current, voltage, exchange and rest, each with what it needs or excludes."""
+    of, c = partial(origin.of, run), run.conditions
+    held = c.overpotential_V is not None
+    if held and c.current_is_given and not run.has_protocol:
+        yield Problem(
+            f"{of(VOLTAGE)} and {of(CURRENT)} exclude each other",
+            "Keep one: --set conditions.current_density_mA_cm2=none removes the current, "
+            "--set conditions.overpotential_V=none the voltage.",
+        )
+    plates = any(planned.step.do == PLATE for planned in run.protocol.plan)
+    if c.plate_on_void_surfaces and not plates:
+        yield Problem(
+            f"{of('conditions.plate_on_void_surfaces')} needs a step that plates at a given "
+            "current",
+            "Add one to [[protocol]], or remove the key; a held voltage plates at the interface "
+            "alone.",
+        )
+    if not run.has_protocol and run.protocol.current_density_mA_cm2 is not None:
+        yield Problem(
+            f"{of('protocol.current_density_mA_cm2')} is the current of the steps of [[protocol]], "
+            "and the run has none",
+            "Give conditions.current_density_mA_cm2.",
+        )
+    if c.exchange and not c.current_density_mA_cm2 > 0:
+        # Exchange beyond the net current goes with a given current, and with it alone.
+        text, advice = "needs a current above 0", "Set current_density_mA_cm2 above 0, or "
+        advice += "exchange = false."
+        if held:
+            text = "goes with a given current; a held voltage strips and plates anyway"
+            advice = "Remove it (--set conditions.exchange=false)."
+        yield Problem(f"{of('conditions.exchange')} {text}", advice)
+    if keys := given_keys(run.rest):
+        stated = of(f"rest.{keys[0]}")
+        if not run.rest.wanted:
+            yield Problem(f"{stated} without a rest", "Give rest.time_s or rest.events.")
+        elif not run.has_current:
+            yield Problem(
+                f"{stated} needs a current above 0 to rest from",
+                "Without a current the whole run is a rest: use [stop], and remove [rest].",
+            )
+
+
+def _equilibrium(run: RunFile, origin: Origin) -> Iterator[Problem]:
+    """What the ratio inf, equilibrium between strips, excludes."""
+    if run.acceleration.max_hops_per_strip_per_site != math.inf:
+        return
+    of, ratio = partial(origin.of, run), origin.of(run, RATIO)
+    if run.system.boundary == "periodic":
+        yield Problem(
+            f"{ratio} needs an interface: without one there is nothing but equilibrium",
+            'Set boundary = "interface", or give a ratio.',
+        )
+    if run.acceleration.superbasins:
+        stated = of("acceleration.superbasins")
+        text = f"{ratio} follows no hops, and {stated} draws those of a vacancy"
+        yield Problem(text, "Remove one of them.")
+    if run.conditions.exchange:
+        yield Problem(
+            f"{ratio} holds all that {of('conditions.exchange')} would exchange between two strips",
+            "Remove conditions.exchange (--set conditions.exchange=false).",
+        )
+    if run.acceleration.lateral_supersaturation is not None:
+        yield Problem(
+            f"{ratio} slows nothing, and {of('acceleration.lateral_supersaturation')} says how far",
+            "Remove acceleration.lateral_supersaturation.",
+        )
+
+
+def _without_current(run: RunFile, origin: Origin) -> Iterator[Problem]:
+    """What has no meaning without a current, and whether anything can happen then."""
+    if run.has_current:
+        return
+    if run.acceleration.max_hops_per_strip_per_site not in (None, math.inf):
+        yield Problem(
+            f"{origin.of(run, RATIO)} needs a current above 0",
+            "There is no strip rate without a current. Use slow_down_by or saddle_floor_eV, or "
+            f"remove the key (--set {RATIO}=none).",
+        )
+    for what in ("sample", "frame"):
+        place = f"output.{what}_every_monolayers"
+        if value_of(run, place) is not None:
+            yield Problem(
+                f"{origin.of(run, place)} needs a current above 0",
+                f"No charge passes. Use {what}_every_events or {what}_every_s, or remove the key "
+                f"(--set {place}=none).",
+            )
+    # Vacancies come from a reservoir or another sink at a finite distance, or were there.
+    sinks = (getattr(run.conditions, key) for key in SINKS)
+    closed = run.system.boundary == "periodic" or math.isinf(min(sinks))
+    if closed and not run.system.vacancy_fraction and not run.interface.has_flaws:
+        yield Problem(
+            f"nothing can happen in the run of {origin.source}: no current, no reservoir and "
+            "vacancy_fraction = 0",
+            "Set vacancy_fraction in [system] above 0, or give [interface] a void.",
+        )
+
+
+def _stops(run: RunFile, origin: Origin) -> Iterator[Problem]:
+    if run.has_protocol:
+        return
+    stops = given_keys(run.stop)
+    if not stops:
+        yield Problem(
+            f"section [stop] of {origin.source} is missing or empty: the run would never end",
+            f"Give at least one of {', '.join(Stop.model_fields)}.",
+        )
+    elif not run.has_current and not set(stops) & set(_CERTAIN):
+        yield Problem(
+            f"the run of {origin.source} may never end: no current flows, and [stop] has only "
+            f"{', '.join(stops)}",
+            f"Add one of {', '.join(_CERTAIN)}.",
+        )
+
+
+def _superbasins(run: RunFile, origin: Origin) -> Iterator[Problem]:
+    # They are implemented for a lone vacancy in pure Li under a given current only.
+    if not run.acceleration.superbasins:
+        return
+    others = differing(run, _OF_SUPERBASINS) + [CURRENT] * (not run.has_current)
+    stated = [origin.of(run, place) for place in others]
+    if run.interface.chemistry:
+        stated.append(origin.shown("interface", "chemistry", "several"))
+    if stated:
+        yield Problem(
+            f"{origin.of(run, 'acceleration.superbasins')} cannot be combined with "
+            f"{', '.join(stated)}",
+            "Superbasins need pure Li on bcc_100 at an interface, a given current, and neither "
+            "pressure nor exchange. Remove it (--set acceleration.superbasins=false).",
+        )
 
 
 def steps_instead(
-    run: RunFile, origin: Origin, wanted: Wanted = (("conditions", "overpotential_V", None),)
+    run: RunFile, origin: Origin, wanted: Mapping[str, Any] = {VOLTAGE: None}
 ) -> list[Problem]:
     """What a run with [[protocol]] must leave to its steps; beside those keys a table of values."""
-    given = [f"rest.{key}" for key in given_keys(run.rest)]
-    given += [f"stop.{k}" for k in given_keys(run.stop) if k not in ("events", "wall_time_s")]
-    if run.conditions.current_is_given:
-        given.append("conditions.current_density_mA_cm2")
+    places = [f"rest.{key}" for key in given_keys(run.rest)]
+    places += [f"stop.{k}" for k in given_keys(run.stop) if k not in ("events", "wall_time_s")]
+    places += [CURRENT] * run.conditions.current_is_given
     if "capacity_mAh_cm2" in run.upscale.model_fields_set:
-        given.append("upscale.capacity_mAh_cm2")
-    found = [origin.of(run, key) for key in given] + differing(run, origin, wanted)
-    if not found:
+        places.append("upscale.capacity_mAh_cm2")
+    places += differing(run, wanted)
+    if not places:
         return []
-    text = f"{', '.join(found)} cannot be combined with [[protocol]]"
-    return [Problem(text, "Steps have their own current or voltage and their own end.")]
-
-
-def _exclusive(run: RunFile, origin: Origin) -> list[Problem]:
-    """Keys that exclude each other."""
-    groups = [
-        ("acceleration", ("max_hops_per_strip_per_site", "saddle_floor_eV", "slow_down_by")),
-        ("output", ("sample_every_",)),
-        ("output", ("frame_every_",)),
+    text = ", ".join(origin.of(run, place) for place in places)
+    return [
+        Problem(
+            f"{text} cannot be combined with [[protocol]]",
+            "Steps have their own current or voltage and their own end.",
+        )
     ]
-    problems = []
-    for section, prefixes in groups:
-        given = given_keys(getattr(run, section), prefixes)
-        units = [key.split("_", 2)[2] for key in given]
+
+
+def _exclusive(run: RunFile, origin: Origin) -> Iterator[Problem]:
+    """Keys that exclude each other."""
+    for section, prefixes in _EXCLUSIVE:
+        keys = given_keys(getattr(run, section), prefixes)
+        units = [key.split("_", 2)[2] for key in keys]
         if run.has_protocol and run.holds and units == ["monolayers", "s"]:
             continue  # each for its steps
-        if len(given) > 1:
-            listed = " and ".join(f"{key} ({origin.where(section, key)})" for key in given)
-            in_file = [key for key in given if f"{section}.{key}" not in origin.overrides]
+        if len(keys) > 1:
+            stated = " and ".join(f"{key} ({origin.where(section, key)})" for key in keys)
+            in_file = [key for key in keys if f"{section}.{key}" not in origin.overrides]
             advice = "Keep one of them"
-            if len(in_file) < len(given):
-                advice += f": --set {section}.{(in_file or given)[0]}=none removes that of the file"
-            problems.append(Problem(f"{listed} exclude each other", f"{advice}."))
-    return problems
+            if len(in_file) < len(keys):
+                advice += f": --set {section}.{(in_file or keys)[0]}=none removes that of the file"
+            yield Problem(f"{stated} exclude each other", f"{advice}.")
 
 
 def _lattice(run: RunFile, origin: Origin) -> list[Problem]:

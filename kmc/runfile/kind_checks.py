@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 
 from kmc.common.validation import Problem
 from kmc.errors import InputError
 from kmc.model.adatoms import NEEDED as NEEDED_OF_SUBSTRATE
 from kmc.model.adatoms import check_same_metal
 from kmc.runfile import kinds
-from kmc.runfile.checks import SINKS, differs, load_all, steps_instead
+from kmc.runfile.checks import CURRENT, RATIO, SINKS, VOLTAGE, load_all, steps_instead
 from kmc.runfile.kind_sections import MAX_CELLS, Upscale, cells_along_edge
 from kmc.runfile.protocol import CHARGES, HOLD, STRIP
-from kmc.runfile.run_file import Origin, Rule, RunFile, broken
+from kmc.runfile.run_file import Origin, RunFile
 
 MAX_SITES = 20_000_000  # of a deposition: 8 arrays a site, 400 MB
 NEEDED = ("youngs_modulus_GPa", "poisson_ratio")
@@ -41,42 +42,26 @@ def unused_keys(run: RunFile, origin: Origin) -> list[Problem]:
     ]
 
 
-_SIZE = Rule(
-    lambda run: math.prod(run.system.size) > MAX_SITES,
-    "{system.size} is {sites} sites",
-    f"Use at most {MAX_SITES}.",
-)
-_WITHOUT_STEPS = (
-    Rule(
-        lambda run: run.conditions.current_density_mA_cm2 <= 0,
-        "{conditions.current_density_mA_cm2}: nothing is plated",
-        "Give a current above 0.",
-    ),
-    Rule(
-        lambda run: not any(getattr(run.stop, key) for key in CHARGES),
-        "section [stop] of {source} has no capacity: the deposition never ends",
-        "Give capacity_monolayers or capacity_mAh_cm2.",
-    ),
-)
-_ACCELERATION = Rule(
-    lambda run: (
-        run.acceleration.max_hops_per_strip_per_site is not None
-        and run.acceleration.saddle_floor_eV is not None
-    ),
-    "{acceleration.max_hops_per_strip_per_site} and saddle_floor_eV exclude each other",
-    "Keep one of them.",
-)
-_EQUILIBRIUM = Rule(
-    lambda run: run.acceleration.max_hops_per_strip_per_site == math.inf,
-    "{acceleration.max_hops_per_strip_per_site} is for the vacancies of a box of atoms",
-    "Give a ratio such as 1e6: adatoms have no equilibrium between ions.",
-)
-
-
 def deposition_checks(run: RunFile, origin: Origin) -> list[Problem]:
     """What is wrong with a deposition whose single values are all in order."""
-    rules = [_SIZE, *(() if run.has_protocol else _WITHOUT_STEPS), _ACCELERATION, _EQUILIBRIUM]
-    problems = broken(rules, run, origin, sites=str(math.prod(run.system.size)))
+    of, ratio = partial(origin.of, run), run.acceleration.max_hops_per_strip_per_site
+    problems, sites = [], math.prod(run.system.size)
+    if sites > MAX_SITES:
+        text = f"{of('system.size')} is {sites} sites"
+        problems.append(Problem(text, f"Use at most {MAX_SITES}."))
+    if not run.has_protocol and run.conditions.current_density_mA_cm2 <= 0:
+        text = f"{of(CURRENT)}: nothing is plated"
+        problems.append(Problem(text, "Give a current above 0."))
+    if not run.has_protocol and not any(getattr(run.stop, key) for key in CHARGES):
+        text = f"section [stop] of {origin.source} has no capacity: the deposition never ends"
+        problems.append(Problem(text, "Give capacity_monolayers or capacity_mAh_cm2."))
+    if ratio is not None and run.acceleration.saddle_floor_eV is not None:
+        text = f"{of(RATIO)} and saddle_floor_eV exclude each other"
+        problems.append(Problem(text, "Keep one of them."))
+    if ratio == math.inf:
+        text = f"{of(RATIO)} is for the vacancies of a box of atoms"
+        advice = "Give a ratio such as 1e6: adatoms have no equilibrium between ions."
+        problems.append(Problem(text, advice))
     # Substrate and islands have the energies of adatoms, on the same metal.
     needs = dict.fromkeys(("system.params", "deposition.island_params"), NEEDED_OF_SUBSTRATE)
     such_as = "of a substrate, such as li_zno_002, li_lizn or li_carbon"
@@ -106,27 +91,20 @@ def deposition_checks(run: RunFile, origin: Origin) -> list[Problem]:
     return problems
 
 
-_FRACTIONS = (
-    Rule(
-        # Swelling needs pores: without them only elastic compression would make room.
-        lambda run: run.cathode.active_fraction + run.cathode.frame_fraction > 0.95,
-        "{cathode.active_fraction} with frame_fraction = {run.cathode.frame_fraction:g} leaves "
-        "{pores} of the volume for pores",
-        "At least 0.05 must be pores.",
-    ),
-    Rule(
-        # With fewer grains the percolation of the frame is that of this one box.
-        lambda run: run.cathode.edge_sites < 2 * run.cathode.grain_sites,
-        "{cathode.grain_sites} is more than half of edge_sites = {run.cathode.edge_sites}",
-        "A representative volume holds many grains: at least four.",
-    ),
-)
-
-
 def cathode_checks(run: RunFile, origin: Origin) -> list[Problem]:
     """What is wrong with a cathode whose single values are all in order."""
-    pores = 1 - (run.cathode.active_fraction + run.cathode.frame_fraction)
-    return [*_materials(run, origin), *broken(_FRACTIONS, run, origin, pores=f"{pores:.3g}")]
+    of, cathode, problems = partial(origin.of, run), run.cathode, _materials(run, origin)
+    # Swelling needs pores: without them only elastic compression would make room.
+    pores = 1 - (cathode.active_fraction + cathode.frame_fraction)
+    if cathode.active_fraction + cathode.frame_fraction > 0.95:
+        text = f"{of('cathode.active_fraction')} with frame_fraction = {cathode.frame_fraction:g} "
+        text += f"leaves {pores:.3g} of the volume for pores"
+        problems.append(Problem(text, "At least 0.05 must be pores."))
+    # With fewer grains the percolation of the frame is that of this one box.
+    if cathode.edge_sites < 2 * cathode.grain_sites:
+        text = f"{of('cathode.grain_sites')} is more than half of edge_sites = {cathode.edge_sites}"
+        problems.append(Problem(text, "A representative volume holds many grains: at least four."))
+    return problems
 
 
 def _materials(run: RunFile, origin: Origin) -> list[Problem]:
@@ -158,115 +136,6 @@ _MAX_FLAWS = 2_000_000
 _DEFAULTS = Upscale()
 
 
-_RULES = (
-    Rule(
-        lambda run: run.upscale.shape == "aspect" and run.upscale.aspect_ratio is None,
-        "{upscale.shape} needs aspect_ratio",
-        "Give upscale.aspect_ratio.",
-    ),
-    Rule(
-        # The angle gives a cap its height, which an aspect ratio states.
-        lambda run: run.upscale.shape == "aspect" and run.upscale.contact_angle_deg is not None,
-        '{upscale.contact_angle_deg} has no meaning with shape = "aspect"',
-        "Remove it.",
-    ),
-    Rule(
-        lambda run: run.upscale.shape != "aspect" and run.upscale.aspect_ratio is not None,
-        '{upscale.aspect_ratio} has no meaning with shape = "{run.upscale.shape}"',
-        "Remove it.",
-    ),
-    Rule(
-        lambda run: run.system.boundary == "periodic",
-        "{system.boundary}: [upscale] needs an interface",
-        'Set boundary = "interface".',
-    ),
-    Rule(
-        lambda run: math.isinf(min(getattr(run.conditions, key) for key in SINKS)),
-        "{conditions.electrode_thickness_um}: no vacancy could end anywhere",
-        "Give it in µm, for example 1000, or a sink_length_um or sink_depth_um.",
-    ),
-    Rule(
-        lambda run: not run.has_protocol and run.conditions.overpotential_V is not None,
-        "{conditions.overpotential_V}: a population of voids has no held voltage",
-        "Give a current.",
-    ),
-    Rule(
-        lambda run: (
-            not run.has_protocol
-            and run.conditions.overpotential_V is None
-            and run.conditions.current_density_mA_cm2 <= 0
-        ),
-        "{conditions.current_density_mA_cm2}: without a current no voids begin",
-        "Give a current above 0; a [rest] with time_s follows it.",
-    ),
-    Rule(
-        # A population is integrated in time: it has no events to count.
-        lambda run: run.rest.events is not None,
-        "{rest.events}: a population has no events",
-        "Give rest.time_s.",
-    ),
-    Rule(
-        lambda run: run.upscale.resolution_um > 0.5 * (run.upscale.domain_um or math.inf),
-        "{upscale.resolution_um} is more than half of the square of {run.upscale.domain_um:g} µm",
-        "Use a smaller resolution, or a larger domain_um.",
-    ),
-    # One way of saying how fast voids round off, and not that they do not.
-    Rule(
-        lambda run: run.upscale.relaxation == "none",
-        "{upscale.relaxation}: without rounding the rim of a spreading void has no thickness, and "
-        "the grid alone would say how far it spreads",
-        "Give upscale.rounding_length_um, 0.3 or more; or leave relaxation out.",
-    ),
-    Rule(
-        lambda run: (
-            run.upscale.rounding_length_um is not None and run.upscale.relaxation == "instant"
-        ),
-        "{upscale.relaxation} and rounding_length_um say the same twice",
-        "Remove relaxation.",
-    ),
-    Rule(
-        lambda run: (
-            run.upscale.rounding_length_um is not None
-            and run.upscale.relaxation == "kinetic"
-            and differs("upscale", "relaxation_constant", _DEFAULTS.relaxation_constant, run)
-        ),
-        "{upscale.relaxation_constant} and rounding_length_um say the same twice",
-        "Remove relaxation_constant.",
-    ),
-    Rule(
-        # All or none of no pressure is no contradiction.
-        lambda run: run.upscale.pressure_share not in (0.0, 1.0) and not under_pressure(run),
-        "{upscale.pressure_share} is the share of a stack pressure, and there is none",
-        "Give conditions.stack_pressure_MPa, or remove pressure_share.",
-    ),
-    Rule(
-        lambda run: (
-            differs("upscale", "adhesion_MPa", math.inf, run)
-            and run.upscale.body != "viscous"
-            and not (
-                run.upscale.body is None and under_pressure(run) and run.upscale.pressure_share
-            )
-        ),
-        "{upscale.adhesion_MPa} has no meaning for a rigid body, whose contact bears any tension",
-        'Set upscale.body = "viscous", or remove adhesion_MPa.',
-    ),
-    Rule(
-        lambda run: (
-            differs("upscale", "counter_electrode_share", 0.0, run)
-            and not run.upscale.fixture_stiffness_MPa_per_um
-        ),
-        "{upscale.counter_electrode_share} changes nothing under a constant pressure",
-        "Give upscale.fixture_stiffness_MPa_per_um, or remove counter_electrode_share.",
-    ),
-    Rule(
-        lambda run: "creep_stress_limit_MPa" in run.parameters,
-        "parameters.creep_stress_limit_MPa of the run {source} is for boxes: contact of a "
-        "population bears what the flow of its metal asks for",
-        "Remove it.",
-    ),
-)
-
-
 def under_pressure(run: RunFile) -> bool:
     """Whether any part of the run is under a stack pressure."""
     own = (planned.step.stack_pressure_MPa for planned in run.protocol.plan)
@@ -277,89 +146,183 @@ def under_pressure(run: RunFile) -> bool:
 
 def upscale_checks(run: RunFile, origin: Origin) -> list[Problem]:
     """What is wrong with a run of a population whose single values are all in order."""
-    upscale, problems = run.upscale, [*_flaws(run, origin), *broken(_RULES, run, origin)]
-    if run.has_protocol:
-        problems += steps_instead(run, origin)
-        steps = run.protocol.plan
-        for n, _, step in steps:
-            if step.do == HOLD:
-                text = (
-                    f"step {n} of [[protocol]] ({step}): a population of voids has no held voltage"
-                )
-                advice = "Strip or plate with a current, until an overpotential_V where wanted."
-            elif step.temperature_K is not None:
-                text = (
-                    f"step {n} of [[protocol]] has temperature_K = {step.temperature_K:g}: a "
-                    "population of voids has one temperature"
-                )
-                advice = "Give conditions.temperature_K for the whole run."
-            else:
-                continue
-            problems.append(Problem(text, advice))
-            break  # the other steps are likely to be the same
-        if not any(planned.step.do == STRIP for planned in steps):
-            text = "no step of [[protocol]] strips"
-            problems.append(Problem(text, "Without it no voids begin."))
+    return [
+        *_flaws(run, origin),
+        *_shape(run, origin),
+        *_sinks_and_drive(run, origin),
+        *_rounding(run, origin),
+        *_pressure(run, origin),
+        *_steps(run, origin),
+        *_grid(run, origin),
+    ]
+
+
+def _shape(run: RunFile, origin: Origin) -> Iterator[Problem]:
+    upscale, of = run.upscale, partial(origin.of, run)
+    if upscale.shape == "aspect":
+        if upscale.aspect_ratio is None:
+            stated = of("upscale.shape")
+            yield Problem(f"{stated} needs aspect_ratio", "Give upscale.aspect_ratio.")
+        # The angle gives a cap its height, which an aspect ratio states.
+        if upscale.contact_angle_deg is not None:
+            stated = of("upscale.contact_angle_deg")
+            yield Problem(f'{stated} has no meaning with shape = "aspect"', "Remove it.")
+    elif upscale.aspect_ratio is not None:
+        stated = of("upscale.aspect_ratio")
+        yield Problem(f'{stated} has no meaning with shape = "{upscale.shape}"', "Remove it.")
+
+
+def _sinks_and_drive(run: RunFile, origin: Origin) -> Iterator[Problem]:
+    of, c = partial(origin.of, run), run.conditions
+    if run.system.boundary == "periodic":
+        text = f"{of('system.boundary')}: [upscale] needs an interface"
+        yield Problem(text, 'Set boundary = "interface".')
+    if math.isinf(min(getattr(c, key) for key in SINKS)):
+        yield Problem(
+            f"{of('conditions.electrode_thickness_um')}: no vacancy could end anywhere",
+            "Give it in µm, for example 1000, or a sink_length_um or sink_depth_um.",
+        )
+    if not run.has_protocol and c.overpotential_V is not None:
+        text = f"{of(VOLTAGE)}: a population of voids has no held voltage"
+        yield Problem(text, "Give a current.")
+    elif not run.has_protocol and c.current_density_mA_cm2 <= 0:
+        yield Problem(
+            f"{of(CURRENT)}: without a current no voids begin",
+            "Give a current above 0; a [rest] with time_s follows it.",
+        )
+    # A population is integrated in time: it has no events to count.
+    if run.rest.events is not None:
+        yield Problem(f"{of('rest.events')}: a population has no events", "Give rest.time_s.")
+
+
+def _rounding(run: RunFile, origin: Origin) -> Iterator[Problem]:
+    """Whether the resolution fits the square, and voids round off in one stated way."""
+    upscale, of = run.upscale, partial(origin.of, run)
+    if upscale.resolution_um > 0.5 * (upscale.domain_um or math.inf):
+        yield Problem(
+            f"{of('upscale.resolution_um')} is more than half of the square of "
+            f"{upscale.domain_um:g} µm",
+            "Use a smaller resolution, or a larger domain_um.",
+        )
+    if upscale.relaxation == "none":
+        yield Problem(
+            f"{of('upscale.relaxation')}: without rounding the rim of a spreading void has no "
+            "thickness, and the grid alone would say how far it spreads",
+            "Give upscale.rounding_length_um, 0.3 or more; or leave relaxation out.",
+        )
+    if upscale.rounding_length_um is None:
+        return
+    twice = "and rounding_length_um say the same twice"
+    if upscale.relaxation == "instant":
+        yield Problem(f"{of('upscale.relaxation')} {twice}", "Remove relaxation.")
+    changed = upscale.relaxation_constant != _DEFAULTS.relaxation_constant
+    if upscale.relaxation == "kinetic" and changed:
+        stated = of("upscale.relaxation_constant")
+        yield Problem(f"{stated} {twice}", "Remove relaxation_constant.")
+
+
+def _pressure(run: RunFile, origin: Origin) -> Iterator[Problem]:
+    upscale, of, pressed = run.upscale, partial(origin.of, run), under_pressure(run)
+    # All or none of no pressure is no contradiction.
+    if upscale.pressure_share not in (0.0, 1.0) and not pressed:
+        yield Problem(
+            f"{of('upscale.pressure_share')} is the share of a stack pressure, and there is none",
+            "Give conditions.stack_pressure_MPa, or remove pressure_share.",
+        )
+    viscous = upscale.body == "viscous" or (
+        upscale.body is None and pressed and upscale.pressure_share
+    )
+    if upscale.adhesion_MPa != math.inf and not viscous:
+        yield Problem(
+            f"{of('upscale.adhesion_MPa')} has no meaning for a rigid body, whose contact bears "
+            "any tension",
+            'Set upscale.body = "viscous", or remove adhesion_MPa.',
+        )
+    if upscale.counter_electrode_share and not upscale.fixture_stiffness_MPa_per_um:
+        yield Problem(
+            f"{of('upscale.counter_electrode_share')} changes nothing under a constant pressure",
+            "Give upscale.fixture_stiffness_MPa_per_um, or remove counter_electrode_share.",
+        )
+    if "creep_stress_limit_MPa" in run.parameters:
+        yield Problem(
+            f"parameters.creep_stress_limit_MPa of the run {origin.source} is for boxes: contact "
+            "of a population bears what the flow of its metal asks for",
+            "Remove it.",
+        )
+
+
+def _steps(run: RunFile, origin: Origin) -> Iterator[Problem]:
+    if not run.has_protocol:
+        return
+    yield from steps_instead(run, origin)
+    steps = run.protocol.plan
+    for n, _, step in steps:
+        if step.do == HOLD:
+            text = f"step {n} of [[protocol]] ({step}): a population of voids has no held voltage"
+            advice = "Strip or plate with a current, until an overpotential_V where wanted."
+        elif step.temperature_K is not None:
+            text = f"step {n} of [[protocol]] has temperature_K = {step.temperature_K:g}: "
+            text += "a population of voids has one temperature"
+            advice = "Give conditions.temperature_K for the whole run."
+        else:
+            continue
+        yield Problem(text, advice)
+        break  # the other steps are likely to be the same
+    if not any(planned.step.do == STRIP for planned in steps):
+        yield Problem("no step of [[protocol]] strips", "Without it no voids begin.")
+
+
+def _grid(run: RunFile, origin: Origin) -> Iterator[Problem]:
+    upscale = run.upscale
     if upscale.grid_um is None or upscale.domain_um is None:
-        return problems
+        return
     n_cells = cells_along_edge(upscale.domain_um, upscale.grid_um)
     if n_cells > MAX_CELLS:
-        text = (
+        yield Problem(
             f"{origin.of(run, 'upscale.grid_um')} makes {n_cells} × {n_cells} cells of a square of "
-            f"{upscale.domain_um:g} µm, more than memory should hold"
+            f"{upscale.domain_um:g} µm, more than memory should hold",
+            f"Use {1.1 * upscale.domain_um / MAX_CELLS:.2g} or more, or a smaller domain_um.",
         )
-        least = f"{1.1 * upscale.domain_um / MAX_CELLS:.2g}"
-        problems.append(Problem(text, f"Use {least} or more, or a smaller domain_um."))
-    return problems
 
 
 def _flaws(run: RunFile, origin: Origin) -> Iterator[Problem]:
     """Flaws have a density and a radius, and room; without a field there is nothing else."""
-    upscale = run.upscale
-    keys = ("flaw_density_per_um2", "flaw_radius_nm")
-    given = [
-        key
-        for key in (*keys, "flaw_radius_sigma")
-        if differs("upscale", key, getattr(_DEFAULTS, key), run)
-    ]
+    upscale, of = run.upscale, partial(origin.of, run)
+    density_per_um2, radius_nm = upscale.flaw_density_per_um2, upscale.flaw_radius_nm
+    sizes = {"flaw_density_per_um2": density_per_um2, "flaw_radius_nm": radius_nm}
     if upscale.sharing == "equal":
         yield Problem(
-            f"{origin.of(run, 'upscale.sharing')}: gaps take up what diffusion brings them",
+            f"{of('upscale.sharing')}: gaps take up what diffusion brings them",
             "Remove it; kmc 0.1 compared with equal shares.",
         )
-        return
-    if upscale.nucleation == "homogeneous":
-        for key in given:
+    elif upscale.nucleation == "homogeneous":
+        sizes["flaw_radius_sigma"] = upscale.flaw_radius_sigma or None
+        for key in [key for key, value in sizes.items() if value is not None]:
             yield Problem(
-                f"{origin.of(run, f'upscale.{key}')} has no meaning with nucleation = "
-                '"homogeneous"',
+                f'{of(f"upscale.{key}")} has no meaning with nucleation = "homogeneous"',
                 'Set nucleation = "flaws" or "both", or remove the key.',
             )
-        return
-    if missing := [key for key in keys if key not in given]:
-        stated = origin.of(run, "upscale.nucleation")
-        yield Problem(f"{stated} needs {' and '.join(missing)}", "Give both in [upscale].")
-        return
-    assert upscale.flaw_density_per_um2 is not None
-    assert upscale.flaw_radius_nm is not None
-    edge = upscale.edge_um(0.0)
-    # The expected number, as the drawn one is Poisson: below 1 the square may have none.
-    number = upscale.flaw_density_per_um2 * edge**2
-    stated = origin.of(run, "upscale.flaw_density_per_um2")
-    # The mean of r² of a lognormal distribution of the median r0 is r0² exp(2 σ²).
-    mean_square = (upscale.flaw_radius_nm * 1e-3) ** 2 * math.exp(2 * upscale.flaw_radius_sigma**2)
-    # An upper bound: where discs at random places overlap, both areas count.
-    covered = upscale.flaw_density_per_um2 * math.pi * mean_square
-    if number < 1:
-        yield Problem(
-            f"{stated} is no flaw in a square of {edge:g} µm",
-            f"Use {1 / edge**2:.2g} or more, or a larger domain_um.",
-        )
-    elif number > _MAX_FLAWS:
-        yield Problem(f"{stated} is {number:.2g} flaws in the square", f"Use at most {_MAX_FLAWS}.")
-    elif covered > 0.5:
-        yield Problem(
-            f"{stated} with {origin.of(run, 'upscale.flaw_radius_nm')} covers "
-            f"{100 * covered:.3g} % of the interface before it begins",
-            "Use smaller or fewer flaws: at most half of the interface.",
-        )
+    elif density_per_um2 is None or radius_nm is None:
+        missing = " and ".join(key for key, value in sizes.items() if value is None)
+        yield Problem(f"{of('upscale.nucleation')} needs {missing}", "Give both in [upscale].")
+    else:
+        edge = upscale.edge_um(0.0)
+        # The expected number, as the drawn one is Poisson: below 1 the square may have none.
+        number = density_per_um2 * edge**2
+        stated = of("upscale.flaw_density_per_um2")
+        # The mean of r² of a lognormal distribution of the median r0 is r0² exp(2 σ²).
+        mean_square = (radius_nm * 1e-3) ** 2 * math.exp(2 * upscale.flaw_radius_sigma**2)
+        # An upper bound: where discs at random places overlap, both areas count.
+        covered = density_per_um2 * math.pi * mean_square
+        if number < 1:
+            text, advice = f"is no flaw in a square of {edge:g} µm", f"Use {1 / edge**2:.2g} or "
+            yield Problem(f"{stated} {text}", advice + "more, or a larger domain_um.")
+        elif number > _MAX_FLAWS:
+            text = f"{stated} is {number:.2g} flaws in the square"
+            yield Problem(text, f"Use at most {_MAX_FLAWS}.")
+        elif covered > 0.5:
+            yield Problem(
+                f"{stated} with {of('upscale.flaw_radius_nm')} covers {100 * covered:.3g} % of the "
+                "interface before it begins",
+                "Use smaller or fewer flaws: at most half of the interface.",
+            )

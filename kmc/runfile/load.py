@@ -26,11 +26,11 @@ from kmc.common.validation import (
 )
 from kmc.errors import InputError
 from kmc.runfile import kind_checks
-from kmc.runfile.checks import PLATING, WITH_STEPS, cross_checks, steps_instead
+from kmc.runfile.checks import WITH_STEPS, cross_checks, plating, steps_instead
 from kmc.runfile.kinds import BOX, CHECKS, KINDS, find_more
 from kmc.runfile.plausibility import warn_of_celsius, warn_of_nonsense
 from kmc.runfile.protocol import CHARGES, ENDS
-from kmc.runfile.run_file import SECTIONS, Origin, RunFile, broken, from_resolved
+from kmc.runfile.run_file import SECTIONS, Origin, RunFile, from_resolved
 from kmc.runfile.unused_quantities import warn_of_unused
 
 CHECKS |= {
@@ -167,7 +167,7 @@ def checked_run(
             warn_of_nonsense(run, origin)
         return run.with_default_cadence() if "output" in (KINDS[run.kind].uses or ()) else run
     if run.conditions.current_density_mA_cm2 < 0 and not run.has_protocol:
-        raise_problems(broken(PLATING, run, origin), source)
+        raise_problems(plating(run, origin), source)
         run = RunFile.model_validate(_as_protocol(tables, run))
     if run.has_protocol:
         raise_problems(steps_instead(run, origin, WITH_STEPS), source)

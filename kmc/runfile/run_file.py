@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import Field, PrivateAttr
 from pydantic.fields import FieldInfo
@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from kmc.common.conditions import has_current
 from kmc.common.formatting import figure, listed, monolayers, plural
 from kmc.common.json_files import json_safe
-from kmc.common.validation import INFINITE, Checked, Number, Problem, show
+from kmc.common.validation import INFINITE, Checked, Number, show
 from kmc.model.electrochemistry import Drive, atoms_of_capacity, capacity_mAh_cm2
 from kmc.model.electrode import Electrode
 from kmc.model.initial.chemistry_map import chemistry_sets
@@ -49,44 +49,6 @@ class Origin:
         """A key of a run, ``"section.key"``, as `shown`."""
         section, key = place.split(".")
         return self.shown(section, key, getattr(getattr(run, section), key))
-
-
-class Rule(NamedTuple):
-    """A cross check: when a run breaks it, what is wrong then, and what to do.
-
-    In the texts ``{section.key}`` is that key as it was given, with its origin, ``{section}`` the
-    first key given of it, and ``{run.…}`` a value of the run.
-    """
-
-    broken: Callable[[RunFile], Any]
-    text: str
-    advice: str
-
-
-class _Given:
-    """A section whose attributes are its keys as they were given; itself is its first key."""
-
-    def __init__(self, run: RunFile, section: str, origin: Origin):
-        self._parts = run, section, origin
-
-    def __getattr__(self, key: str) -> str:
-        run, section, origin = self._parts
-        return origin.of(run, f"{section}.{key}")
-
-    def __str__(self) -> str:
-        run, section, _ = self._parts
-        return getattr(self, given_keys(getattr(run, section))[0])
-
-
-def broken(rules: Sequence[Rule], run: RunFile, origin: Origin, **more: str) -> list[Problem]:
-    """What is wrong with a run by some rules, whose texts may name `more`."""
-    names: dict[str, Any] = {name: _Given(run, name, origin) for name in SECTIONS}
-    names |= {"run": run, "source": origin.source, **more}
-    return [
-        Problem(rule.text.format_map(names), rule.advice.format_map(names))
-        for rule in rules
-        if rule.broken(run)
-    ]
 
 
 def given_keys(section: Checked, prefixes: str | tuple[str, ...] = "") -> list[str]:
