@@ -48,28 +48,45 @@ TITLES = {
 
 CLASS = re.compile("/samples/hops_(Li|Li_near_Mg|Mg)_(L1|L2|deep)_(up|down)$")
 CLASSES = (
-    "| `/samples/hops_X_Y_Z` | int64[sample] | Of `hops_X` (X: `Li`, `Li_near_Mg`, `Mg`), "
+    "| `/samples/hops_X_Y_Z` | Of `hops_X` (X: `Li`, `Li_near_Mg`, `Mg`), "
     "those between layer Y (`L1`, `L2`, or `deep`: any above, or no interface) and a higher one, "
     "Z: `up` or `down`, so far |"
 )
 
 
+def sample_row(entry) -> str:
+    """Name, unit and meaning of a column of samples; the heading has type and shape."""
+    unit = f", {entry.unit}" if entry.unit != "1" else ""
+    return f"| `{entry.path}`{unit} | {entry.description} |"
+
+
+def sample_tables(entries) -> list[str]:
+    """Columns of samples, one table a type; the classes of hops have one row."""
+    parts = []
+    for dtype in dict.fromkeys(entry.dtype for entry in entries):
+        rows = [
+            CLASSES if CLASS.match(entry.path) else sample_row(entry)
+            for entry in entries
+            if entry.dtype == dtype
+        ]
+        head = [f"### {TYPES[dtype]}[sample]", "", "| | meaning |", "|---|---|"]
+        parts += [*head, *dict.fromkeys(rows), ""]
+    return parts
+
+
 def schema_tables() -> str:
-    """The schema as Markdown, one table a group."""
+    """The schema as Markdown, one table a group, and one a type of the samples."""
     groups: dict[str, list] = {}
     for entry in SCHEMA:
         groups.setdefault(entry.path.split("/")[1], []).append(entry)
     parts = []
     for group, entries in groups.items():
         parts += [f"## {TITLES[group]}", ""]
+        if group == "samples":
+            parts += sample_tables(entries)
+            continue
         parts += ["| | type | meaning |", "|---|---|---|"]
-        grouped = set()
         for entry in entries:
-            if CLASS.match(entry.path):
-                if not grouped:
-                    parts.append(CLASSES)
-                grouped.add(entry.path)
-                continue
             kind = f"{TYPES[entry.dtype]}[{entry.shape}]"
             kind += f", {entry.unit}" if entry.unit != "1" else ""
             parts.append(f"| `{entry.path}` | {kind} | {entry.description} |")
@@ -80,7 +97,7 @@ def schema_tables() -> str:
 def page_with_tables() -> str:
     head, mark, _ = (DOCS / "trajectory.md").read_text(encoding="utf-8").partition(MARK)
     assert mark
-    note = "Types with shapes and units; counts and shares have the unit 1."
+    note = "Type, shape and unit; counts and shares have the unit 1."
     return f"{head}{mark}\n\n{note}\n\n{schema_tables()}"
 
 

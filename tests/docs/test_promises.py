@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
-from test_docs import CLASS, CLASSES
+from test_docs import CLASS, CLASSES, TYPES, sample_row
 
 import kmc
 from kmc import errors
@@ -74,12 +74,17 @@ def test_the_exit_codes():
 def test_every_dataset_is_documented_with_type_unit_and_meaning():
     page = (ROOT / "docs" / "trajectory.md").read_text(encoding="utf-8")
     assert f"schema {SCHEMA_VERSION}" in page
+    parts = re.split(r"^### (\w+)\[sample\]$", page, flags=re.MULTILINE)
+    of_samples = dict(zip(parts[1::2], parts[2::2], strict=True))
     classes = 0
     for entry in SCHEMA:
         if CLASS.match(entry.path):  # one row for all of them
             classes += 1
             assert (entry.dtype, entry.shape, entry.unit) == ("<i8", "sample", "1")
-            assert CLASSES in page
+            assert CLASSES in of_samples["int64"]
+            continue
+        if entry.shape == "sample":  # below the heading of its type
+            assert sample_row(entry) in of_samples[TYPES[entry.dtype]].splitlines()
             continue
         (line,) = [row for row in page.splitlines() if row.startswith(f"| `{entry.path}`")]
         cells = [cell.strip() for cell in line.strip("|").split(" | ")]
