@@ -24,6 +24,7 @@ from kmc.model.parameters import load_parameters
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+VOLTAGES = (ROOT / "docs/model/electrochemistry.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,7 @@ def test_what_it_says_of_overpotential_and_size(folder):
     concentration = t.samples.overpotential_concentration_V
     assert 1e3 * concentration.max() == pytest.approx(peak, abs=10)
     assert concentration[-1] < concentration.max() - 0.02
-    wagner_mm = float(re.search(r"matters above (\S+) mm", README)[1])
+    wagner_mm = float(re.search(r"Wagner length .*? = (\S+) mm", VOLTAGES)[1])
     settings = t.resolved["charge_transfer"]
     assert settings["wagner_length_um"] / 1e3 == pytest.approx(wagner_mm, abs=0.05)
     width = re.search(r"The box is (\d+) nm wide", README)[1]
