@@ -160,6 +160,7 @@ PARTS = {
     "held": (exchange_rate, oxidise_and_reduce, site_at_voltage),
     "creeps": (creep_bound, close_void),
     "mixes": (_mix,),
+    "lone": (_look_ahead, rates_now, find_choice, find_place, _fill_vacancy),
 }
 """Functions that `advance` calls only if these arguments of it are given."""
 
@@ -209,12 +210,14 @@ def rates_of_vacancy(geometry, law, channels, site_state, site, rates):
 
 @entry
 def advance(
-    geometry, law, channels, state, scratch, lone, limits, log, net, held, creeps, mixes, rng
+    geometry, law, channels, state, scratch, limits, log, lone, net, held, creeps, mixes, rng
 ):
     """Run events until a limit is reached; returns the reason (`PAUSED`, ...).
 
-    - `geometry`, `law`, `channels`, `state`, `scratch`, `lone`, `limits`, `log`: tuples of
+    - `geometry`, `law`, `channels`, `state`, `scratch`, `limits`, `log`: tuples of
       `kmc.kernels.tables`; `law` is `OneSpecies` or `TwoSpecies`.
+    - `lone` (`LoneVacancy`, `NoWalks` or None): walks of the only vacancy of a box; None for a loop
+      without hops, between whose events vacancies move in another way.
     - `net` (kmc.kernels.connection.Connection or None): whether dead lithium is spared, and how it
       is found. None for a loop that never plates and spares nothing.
     - `held`, `creeps`, `mixes` (True or None): None for a loop without a held voltage and exchange
@@ -310,7 +313,7 @@ def advance(
         u, v, choice = clock[1], clock[2], -1
         site, absorbed = np.int64(-1), False
         # An attempt that is put off has its time already, drawn for the hops one by one.
-        if counters[t.VACANCIES] == 1 and clock[t.PUT_OFF] < 0.0:
+        if lone is not None and counters[t.VACANCIES] == 1 and clock[t.PUT_OFF] < 0.0:
             site, absorbed = walk_alone(
                 geometry, law, channels, state, scratch, lone, others, limits, rng
             )
@@ -343,12 +346,14 @@ def advance(
             counters[t.ATTEMPTS] += 1
             clock[1] = rng.random()
             clock[2] = rng.random()
-            if geometry.looks_ahead:
-                _look_ahead(geometry, law, state, clock[1] * total, clock[2])
-            b, rest = find_bin(hops, u * total)
-            if b < 0 and others == 0.0:
-                b = lowest_bin(hops)  # rounded up to the very end of the sum
-            if b >= 0:
+            b, rest = -1, u * total
+            if lone is not None:
+                if geometry.looks_ahead:
+                    _look_ahead(geometry, law, state, clock[1] * total, clock[2])
+                b, rest = find_bin(hops, u * total)
+                if b < 0 and others == 0.0:
+                    b = lowest_bin(hops)  # rounded up to the very end of the sum
+            if lone is not None and b >= 0:
                 count = hops.count[b]
                 place = find_place(count, v)
                 while place >= count:
@@ -358,7 +363,7 @@ def advance(
                 # attempt.
                 if y < rates_now(geometry, law, channels, scratch, site_state, site):
                     choice = find_choice(scratch.rates[index(site & (t.N_KEPT - 1))], y)
-        if b >= 0:
+        if lone is not None and b >= 0:
             if choice >= 0:
                 _fill_vacancy(geometry, law, channels, state, scratch, site, choice, log)
         elif mixes is not None and mixing > 0.0 and rest >= unmixed:

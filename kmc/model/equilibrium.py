@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from kmc.errors import InputError
 from kmc.kernels import equilibrium as kernel
@@ -131,14 +132,16 @@ class VacancyEquilibrium:
         """
         return self.chain.energy[: self.box.n_sites]
 
-    def flip(self, site: int) -> None:
-        """Make a vacancy of the Li atom at a site, or fill the vacancy there with Li.
+    def flip(self, sites: ArrayLike) -> None:
+        """Make a vacancy of the Li atom at each site, or fill the vacancy there with Li.
 
-        Raises `InputError`: the site holds Mg.
+        Raises `InputError`: a site holds Mg.
         """
-        if self.chain.occupancy[site] == MG:
-            raise InputError(f"site {site} holds Mg", advice="Mg is fixed: flip a site of Li.")
-        kernel.flip(self.box, self.chain, np.array([site]))
+        sites = np.atleast_1d(np.asarray(sites, dtype=np.int64))
+        mg = sites[self.chain.occupancy[sites] == MG]
+        if len(mg):
+            raise InputError(f"site {mg[0]} holds Mg", advice="Mg is fixed: flip a site of Li.")
+        kernel.flip(self.box, self.chain, sites)
 
     def equilibrate(self, pairs: int, rng: np.random.Generator) -> EquilibriumAverages:
         """Make and fill vacancies, about so many pairs of flips; the number of vacancies stays.

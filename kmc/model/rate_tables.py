@@ -155,8 +155,10 @@ def two_species(model: Model) -> tables.TwoSpecies:
     )
 
 
-def lone_vacancy(model: Model, wanted: bool) -> tables.LoneVacancy | tables.NoWalks:
-    """Rates of the only vacancy of a box, layer by layer, if wanted."""
+def lone_vacancy(model: Model, wanted: bool) -> tables.LoneVacancy | tables.NoWalks | None:
+    """Rates of the only vacancy of a box, layer by layer, if wanted; None where nothing hops."""
+    if model.at_equilibrium:
+        return None
     n = model.lattice.layers
     if not wanted:
         return tables.NoWalks(layers=n)

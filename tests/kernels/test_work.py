@@ -183,7 +183,8 @@ def test_a_second_process_loads_the_compiled_loop():
 
 def with_everything(parts):
     """The arguments of a loop from which no part is left out."""
-    return {"net": parts["net"] or connection.NO_SEARCH} | dict.fromkeys(list(parts)[1:], True)
+    net = parts["net"] or connection.NO_SEARCH
+    return {"lone": parts["lone"], "net": net} | dict.fromkeys(list(parts)[2:], True)
 
 
 @pytest.mark.slow
@@ -224,7 +225,7 @@ print(json.dumps([reports[0], reports[-1], extra]))
 def test_a_run_compiles_what_it_uses_and_reports_the_end(tmp_path):
     """`loop.left_out` is what such a loop does not compile, no more and no less."""
     totals = []
-    for name in ("strip_li", "pressure_1", "cycle_li"):
+    for name in ("strip_li_equilibrium", "strip_li", "pressure_1", "cycle_li"):
         environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / name)}
         first, last, extra = in_process(_COMPILE, name, cwd=ROOT, env=environment)
         assert not extra

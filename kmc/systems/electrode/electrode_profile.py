@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.linalg import solve_banded
+from scipy.linalg.lapack import dgtsv
 
 from kmc.model.model import Model
 from kmc.nuclei.burst import metal
@@ -81,12 +81,11 @@ class ElectrodeProfile:
         right = self.held * self.activity + lost
         right[-1] += g[-1]
         right[0] += source
-        upper, lower = np.zeros(len(right)), np.zeros(len(right))
-        upper[1:], lower[:-1] = -g[:-1], -g[:-1]
+        upper, lower = -g[:-1], -g[:-1]
         if S is not None:
-            diagonal[0], upper[1], right[0] = 1.0, 0.0, S
+            diagonal[0], upper[0], right[0] = 1.0, 0.0, S
         before = float(self.held[1:] @ self.activity[1:])
-        self.activity = solve_banded((1, 1), np.stack([upper, diagonal, lower]), right)
+        self.activity = dgtsv(lower, diagonal, upper, right)[3]
         if S is None:
             return source
         # What the metal holds more, and what its sinks took: a difference across the first thin

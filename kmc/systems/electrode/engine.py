@@ -113,7 +113,7 @@ class Engine(Configuration):
             before_strip=int(before_strip),
         )
         while True:
-            tables_ = (self.geometry, self.law, self.channels, self.state, self.scratch, self.lone)
+            tables_ = (self.geometry, self.law, self.channels, self.state, self.scratch)
             parts = self.parts().values()
             reason = loop.advance(*tables_, limits, self.log, *parts, self.rng)
             if reason == tables.BINS_FULL:
@@ -150,7 +150,8 @@ class Engine(Configuration):
         creeps = model.creeps or self.channels.creep.size > 0
         net = self._net or (connection.NO_SEARCH if held or model.plates else None)
         flags = {"held": held, "creeps": creeps, "mixes": model.mg_exchange}
-        return {"net": net} | {name: True if used else None for name, used in flags.items()}
+        parts = {name: True if used else None for name, used in flags.items()}
+        return {"lone": self.lone, "net": net, **parts}
 
     def set_drive(self, drive: Drive) -> None:
         """Change current or voltage; everything else goes on as before.

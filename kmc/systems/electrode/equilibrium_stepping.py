@@ -159,8 +159,7 @@ class EquilibriumEngine(Engine):
             )
             self._metal = None
         else:
-            for site in sites:
-                self._chain.flip(int(site))
+            self._chain.flip(sites)
         return self._chain
 
     def _species(self) -> np.ndarray:
@@ -199,8 +198,7 @@ class EquilibriumEngine(Engine):
         S = max(self.profile.S, 1e-9)
         self._sums[:] = 100.0 * S, 100.0
         before = chain.vacancies
-        for site in np.flatnonzero(chain.occupancy == tables.VACANCY):
-            chain.flip(int(site))
+        chain.flip(np.flatnonzero(chain.occupancy == tables.VACANCY))
         sites, weights = self._lone_weights(chain)
         if self._until_void <= 0.0:
             self._nucleate(chain, S)
@@ -209,8 +207,7 @@ class EquilibriumEngine(Engine):
             if self.drive.plates and gives:  # an ion takes the vacancy that comes first
                 number = max(1, number)
             places = np.searchsorted(weights, self.rng.random(number) * weights[-1], side="right")
-            for site in np.unique(places):
-                chain.flip(sites[min(site, len(sites) - 1)])
+            chain.flip(sites[np.unique(np.minimum(places, len(sites) - 1))])
         self._exchanged(before - chain.vacancies)
 
     def _lone_weights(self, chain: VacancyEquilibrium) -> tuple[np.ndarray, np.ndarray]:
@@ -333,7 +330,7 @@ class EquilibriumEngine(Engine):
             near = np.concatenate([lattice.neighbours(int(site), s) for s in (1, 2)])
             if (chain.occupancy[near[near >= 0]] == tables.VACANCY).any() or chain.vacancies < 2:
                 continue
-            chain.flip(int(site))
+            chain.flip(site)
             self._widen(chain)
 
     def _widen(self, chain: VacancyEquilibrium) -> None:
