@@ -64,4 +64,6 @@ def test_exponents_of_pressure_against_current():
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         for name in SERIES:
-            print("|", " | ".join([f"{name} MPa", *series_row(Path(folder), name)]), "|", flush=True)
+            print(
+                "|", " | ".join([f"{name} MPa", *series_row(Path(folder), name)]), "|", flush=True
+            )
