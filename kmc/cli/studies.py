@@ -211,8 +211,8 @@ def _add(name: str, short: str, text: str) -> None:
         ui.workers_option,
         cluster_options,
         ui.quiet_option,
-        ui.option("--plan", help="reduced, default or full; that of the folder, else default."),
-        ui.option("--full", is_flag=True, help="The same as --plan full: hours."),
+        ui.option("--plan", help="default, full or reduced, as far as the study has it."),
+        ui.option("--full", is_flag=True, help="The same as --plan full."),
     )
     command(options(run))
 
