@@ -100,6 +100,9 @@ class Upscale(SystemSection):
     """radius of those patches; with flaw_radius_sigma their median"""
     flaw_radius_sigma: Annotated[Number, Field(ge=0, le=3)] = 0.0
     """width of the lognormal distribution of their radii: of ln r"""
+    flaws_reopen: bool = True
+    """whether flaws that plating has closed open again with the next strip step of a protocol;
+    assumed: a place without bond stays one"""
     sharing: Literal["field", "equal"] = _key("field", allowed='"field"')
     """who gets the vacancies: those to whom diffusion leads them"""
     grid_um: Annotated[Number, Field(ge=1e-3, le=100)] | None = _optional(0.25)

@@ -119,6 +119,9 @@ def restored_run(
         conditions.pop("current_density_mA_cm2", None)
     if "protocol" in given:
         conditions.pop("overpotential_V", None)
+    # Files before 0.3.1 lack the key: their flaws began once, and so they go on.
+    if "upscale" in given:
+        given["upscale"].setdefault("flaws_reopen", False)
     overrides = dotted(overrides)
     origins = _all_origins(overrides, origins)
     _override(given, overrides, origins)

@@ -130,16 +130,18 @@ class PopulationRun(TableRun):
             text += f", largest {scaled(volts[most], 'V')} at {at}"
         trust = f"{self._trust()}{self._inferred_from_lithium()}"
         rows += [("Overpotential", f"{text}{self._in_series()}"), ("Trust", trust)]
-        # A flaw is a void of the first moment: once plating has closed it, none begins there again,
-        # and what follows in a run that strips again is no finding on voids.
+        # Where flaws do not open again what follows in a run that strips again is no finding on
+        # voids.
         plating = s["current_density_mA_cm2"] < 0
         closed = np.flatnonzero((s["voids_per_um2"] == 0) & plating & (s["step"] > 0))
-        of_flaws = self.run["upscale"]["nucleation"] == "flaws" and len(closed)
+        upscale = self.run["upscale"]
+        for_good = upscale["nucleation"] == "flaws" and not upscale.get("flaws_reopen")
+        of_flaws = for_good and len(closed)
         if of_flaws and (s["current_density_mA_cm2"][closed[0] :] > 0).any():
             text = (
                 f"plating closed every void in cycle {s['cycle'][closed[0]]:.0f}; flaws do not "
                 "open again, so that later strips begin at full contact without voids "
-                '(nucleation = "both" lets them nucleate)'
+                "(upscale.flaws_reopen)"
             )
             rows = [*(row for row in rows if row[0]), ("", text)]
         return rows

@@ -114,14 +114,14 @@ class PopulationJob(Job):
 
     def _begin(self) -> None:
         """Begin a replica; each has a stream of random numbers of its own."""
-        replica = len(self.reasons)
-        # By number and not in turn: more replicas leave those before them as they are.
-        seeds = np.random.SeedSequence(self.run_file.random.seed).spawn(replica + 1)
-        self._new(np.random.default_rng(seeds[replica]))
+        self._new()
         self._last, self._framed, self.early, self.owed = {}, None, 0, None
         self._enter(0)
 
-    def _new(self, rng: np.random.Generator) -> None:
+    def _new(self) -> None:
+        # By number and not in turn: more replicas leave those before them as they are.
+        seeds = np.random.SeedSequence(self.run_file.random.seed).spawn(len(self.reasons) + 1)
+        rng = np.random.default_rng(seeds[-1])
         setting, resolution = self.prepared.setting, self.run_file.upscale.resolution_um
         cell = setting.edge_um / setting.n_cells
         # A part below the resolution of the microscope, or of the grid, is not a void that split
@@ -139,6 +139,8 @@ class PopulationJob(Job):
         # A new replica has the conditions of the first stage; a switch would shorten its step.
         if number or now != (flux, stage.stack_pressure_MPa):
             self.gaps.switch(flux, stage.stack_pressure_MPa)
+        if number and flux > 0:
+            self.gaps.reopen()
 
     def _leave(self, reason: str, complete: bool) -> Iterator[Item]:
         """End a stage, with its last row or before: go on with the next one, or replica."""
@@ -316,11 +318,11 @@ class PopulationJob(Job):
 
     def restore(self, state: Mapping[str, Any]) -> None:
         # As at the start, and then overwritten: the state must fit the shapes of this setting.
-        self._new(np.random.default_rng(0))
+        self.reasons = list(state["reasons"])
+        self._new()
         self.gaps.rng.bit_generator.state = state["rng"]
         self.gaps.restore(_part(state, "gaps_"))
         self.life.restore(_part(state, "life_"))
-        self.reasons = list(state["reasons"])
         self.at_stage, self.next_row, self.early = state["counts"]
         self.began_s, self._framed, self.owed = state["clock"]
         self._last = dict(zip(state["columns"], state["last"].tolist(), strict=True))

@@ -24,6 +24,7 @@ class FlawPatches:
     radius_um: float  #: median of the radii
     sigma: float = 0.0  #: standard deviation of ln r; 0 for equal flaws
     height_um: float = 1.7e-4  #: of the patch, at the start, a layer of atoms
+    reopen: bool = False  #: whether `GapState.reopen` opens them
 
 
 @dataclass(frozen=True)

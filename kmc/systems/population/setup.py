@@ -337,4 +337,5 @@ def _flaws(run: RunFile, edge_um: float, vapour: ClusterVapour) -> FlawPatches |
     # cm to µm; volume over area of a site is the thickness of one layer.
     layer_um = 1e4 * surface.site_volume_cm3 / surface.site_area_cm2
     number = round(upscale.flaw_density_per_um2 * edge_um**2)
-    return FlawPatches(number, upscale.flaw_radius_nm * 1e-3, upscale.flaw_radius_sigma, layer_um)
+    radius_um, sigma = upscale.flaw_radius_nm * 1e-3, upscale.flaw_radius_sigma
+    return FlawPatches(number, radius_um, sigma, layer_um, upscale.flaws_reopen)

@@ -118,16 +118,43 @@ class GapState:
         self.flow: Flow | None = None
         self.outline = Outline(n)
         self.raised_rim_fraction = 0.0
+        self.flaws_um = np.zeros((3, 0))  # places x, y and radii of the flaws
         self._set_at_um = 0.0  # shortening of the stack when the fixture was set
         self._moved = 0.0  # change of the line's cells in the last step, in wedges
         if (flaws := setting.flaws) is not None and flaws.number:
             x, y = rng.random((2, flaws.number)) * setting.edge_um
             # Drawn after all places, so that another width of radii leaves the places as they are.
             radius = flaws.radius_um * np.exp(flaws.sigma * rng.standard_normal(flaws.number))
-            volume = math.pi * radius**2 * flaws.height_um
-            self.points.add(x, y, volume, radius)
-            self.ledger.initial = float(volume.sum()) / self._area_um3
+            self.flaws_um = np.stack([x, y, radius])
+            self._open(np.arange(flaws.number))
+            self.ledger.initial = float(self.points.volume_um3.sum()) / self._area_um3
         self._locate()
+
+    def _open(self, which: np.ndarray) -> None:
+        """Begin voids at some of the flaws: patches of a layer without contact."""
+        assert self.setting.flaws is not None
+        x, y, radius = self.flaws_um[:, which]
+        self.points.add(x, y, math.pi * radius**2 * self.setting.flaws.height_um, radius)
+
+    def reopen(self) -> None:
+        """Open all flaws that are in contact: an unbonded place stays one below plated metal.
+
+        Their volume counts as `initial`, as at the start.
+        """
+        if self.setting.flaws is None or not self.setting.flaws.reopen:
+            return
+        begun, edge = self.in_voids_per_um2, self.setting.edge_um
+        x, y, _ = self.flaws_um
+        row, column = (np.stack([y, x]) / self.setting.pitch_um).astype(int) % len(self.h_um)
+        closed = self.h_um[row, column] <= 0
+        for x_um, y_um, radius in zip(
+            self.points.x_um, self.points.y_um, self.point_radius_um, strict=True
+        ):
+            dx, dy = ((way + edge / 2) % edge - edge / 2 for way in (x - x_um, y - y_um))
+            closed &= np.hypot(dx, dy) > radius
+        self._open(np.flatnonzero(closed))
+        self.ledger.initial += self.in_voids_per_um2 - begun
+        self._meet()
 
     # --- what it is like --------------------------------------------------------------------------
 

@@ -168,6 +168,50 @@ def test_what_is_stripped_and_plated_again_at_strong_sinks_is_flat():
     assert ledger.grown - ledger.settled == pytest.approx(wanted, abs=1e-9 * ledger.stripped)
 
 
+@pytest.mark.slow
+@pytest.mark.validation
+@pytest.mark.parametrize("reopen", [True, False])
+def test_a_flaw_that_reopens_grows_as_it_did_the_first_time(reopen):
+    """A lone flaw, plated over and left to rest, makes the same void in every strip.
+
+    To 0.3 % of the first, whose first steps are shorter, and to the last digit from then on.
+    """
+    given = setting(6.0, 0.25, flaws=0, medium=medium(5.0))
+    given = replace(given, flaws=FlawPatches(1, 0.1, reopen=reopen))
+    gaps = run(Gaps(given, np.random.default_rng(1)), 200.0)
+    contact, volume, after = gaps.contact_fraction, gaps.gaps_um, []
+    assert contact < 0.93
+    for _ in range(2):
+        for flux, time_s in ((-STRIP_per_um2_s, 200.0), (0.0, 500.0), (STRIP_per_um2_s, 200.0)):
+            gaps.switch(flux)
+            if flux > 0:
+                assert gaps.contact_fraction == 1.0
+                gaps.reopen()
+            run(gaps, gaps.time_s + time_s)
+        after.append(gaps.h_um.copy())
+    assert abs(gaps.imbalance) < 1e-9
+    if not reopen:
+        assert gaps.contact_fraction == 1.0
+        return
+    assert gaps.gaps_um == pytest.approx(volume, rel=0.003)
+    assert 1 - gaps.contact_fraction == pytest.approx(1 - contact, rel=0.015)
+    assert after[0].tobytes() == after[1].tobytes()
+
+
+@pytest.mark.slow
+def test_flaws_that_are_still_open_do_not_open_twice():
+    given = replace(setting(20.0, 0.25, flaws=0), flaws=FlawPatches(40, 0.1, reopen=True))
+    gaps = run(Gaps(given, np.random.default_rng(1)), 300.0)
+    begun, initial = len(gaps.points), gaps.ledger.initial
+    assert gaps.contact_fraction < 0.95
+    gaps.reopen()
+    row, column = (gaps.flaws_um[1::-1] / given.pitch_um).astype(int)
+    # Roofs that have moved off a flaw leave it in contact, where it opens.
+    opened = np.count_nonzero(gaps.h_um[row, column] <= 0)
+    assert len(gaps.points) - begun < 40 and len(gaps.points) <= opened
+    assert gaps.ledger.initial <= initial + opened * math.pi * 0.01 * FlawPatches.height_um
+
+
 @pytest.mark.validation
 def test_a_stiff_fixture_takes_pressure_by_what_the_stack_becomes_shorter():
     """P0 − k (settled − c stripped): with strong sinks it falls, and rises where c is larger."""

@@ -279,7 +279,7 @@ def test_plating_that_closes_every_flaw_for_good_is_said(cycled, tmp_path):
     found = kmc.load(cycled)
     assert "do not open again" not in str(found.summary())
     resolved = copy.deepcopy(found.resolved)
-    resolved["run"]["upscale"]["nucleation"] = "flaws"
+    resolved["run"]["upscale"] |= {"nucleation": "flaws", "flaws_reopen": False}
 
     def close(arrays):
         plates = arrays["samples/current_density_mA_cm2"] < 0
