@@ -117,6 +117,8 @@ class PopulationRun(TableRun):
             return [*rows, ("Samples", "none yet")]
         s = self.samples
         contact = [f"{100 * s['contact_fraction'][-1]:.3g} % at the end"]
+        if s["plated_um"][-1] > 0:
+            contact = [*self._after_strips(), *contact]
         for share, name in ((0.5, "half"), (0.1, "nine tenths")):
             if math.isfinite(charge := self.charge_at_contact(share)):
                 contact.append(f"{name} lost at {figure(charge, 'mAh/cm²')}")
@@ -159,13 +161,6 @@ class PopulationRun(TableRun):
         rows.append(("Square", ", ".join(square)))
         if not len(s["time_s"]):
             return rows
-        if s["step"][-1]:
-            # Contact at the end of the first and of the last strip.
-            last_rows = np.flatnonzero(np.diff(s["step"], append=np.inf))
-            ends = [row for row in last_rows if s["current_density_mA_cm2"][row] > 0]
-            for i, row in enumerate(dict.fromkeys([*ends[:1], *ends[-1:]])):
-                contact = f"contact {100 * s['contact_fraction'][row]:.3g} % after stripping in"
-                rows.append(("" if i else "Cycles", f"{contact} cycle {s['cycle'][row]:.0f}"))
         if s["plated_um"][-1] > 0:
             plated = ("filled_um", "pushed_back_um", "dead_um")
             filled, pushed, dead = (figure(s[name][-1], "µm") for name in plated)
@@ -179,7 +174,9 @@ class PopulationRun(TableRun):
             parts = ("voids", "settled", "sink", "storage")
             # Flaws bring volume of their own, so that the shares add up to 100 %.
             made = max(s["stripped_um"][-1] + s["initial_um"][-1], 1e-300)
-            shares = ", ".join(f"{figure(100 * s[f'{p}_um'][-1] / made, '%')} {p}" for p in parts)
+            percents = {part: 100 * s[f"{part}_um"][-1] / made for part in parts}
+            # What is below a ten thousandth is the rounding of the others.
+            shares = ", ".join(f"{figure(x, '%')} {p}" for p, x in percents.items() if x > 0.01)
             rows.append(("Volume", f"{figure(s['stripped_um'][-1], 'µm')} of height: {shares}"))
         return rows
 
@@ -203,6 +200,15 @@ class PopulationRun(TableRun):
         return float(np.interp(-fraction, -s["contact_fraction"][two], s["capacity_mAh_cm2"][two]))
 
     # --- lines of a summary -----------------------------------------------------------------------
+
+    def _after_strips(self) -> list[str]:
+        """Contact at the end of the first and of the last strip step."""
+        s = self.samples
+        last_rows = np.flatnonzero(np.diff(s["step"], append=np.inf))
+        ends = [row for row in last_rows if s["current_density_mA_cm2"][row] > 0]
+        which = [*((row, "first") for row in ends[:1]), *((row, "last") for row in ends[1:][-1:])]
+        percents = 100 * s["contact_fraction"]
+        return [f"{percents[row]:.3g} % after the {name} strip" for row, name in which]
 
     def _charge(self) -> str:
         s, layer = self.samples, self.facts["monolayer_mAh_cm2"]
@@ -281,6 +287,8 @@ class PopulationRun(TableRun):
             )
         given = self.run["conditions"] | self.run["upscale"]
         names = [key for key in _ASSUMED if math.isfinite(float(given.get(key) or math.inf))]
+        if self.samples["plated_um"][-1] > 0 and given.get("flaws_reopen"):
+            names.append("flaws_reopen")
         return f"{text}; assumed: {', '.join(names) or 'how fast voids round off'}"
 
     def coulombic_efficiency(self) -> list[float | None]:

@@ -208,7 +208,8 @@ def test_flaws_that_are_still_open_do_not_open_twice():
     row, column = (gaps.flaws_um[1::-1] / given.pitch_um).astype(int)
     # Roofs that have moved off a flaw leave it in contact, where it opens.
     opened = np.count_nonzero(gaps.h_um[row, column] <= 0)
-    assert len(gaps.points) - begun < 40 and len(gaps.points) <= opened
+    assert len(gaps.points) - begun < 40
+    assert len(gaps.points) <= opened
     assert gaps.ledger.initial <= initial + opened * math.pi * 0.01 * FlawPatches.height_um
 
 
