@@ -1,4 +1,4 @@
-"""`kmc converge`: convergence of the numbers of a run with the ratio of hops to strips."""
+"""`kmc converge`: convergence of the numbers of a run with its ratio, cells or square."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ Examples:
   kmc converge strip_li --ratios 1e8          one more level; only that is run
   kmc converge strip_li --replicas 8          more runs at each level
   kmc converge my_run.toml --ratios 1e4,1e5,1e6 --set system.size="[64, 64, 24]" -o large
+  kmc converge cell_li                        a cell: its numbers with cells of twice, once, half
+  kmc converge cell_li --squares 20,40        and with squares of its interface
 
 A number has converged when the 90 % interval of the difference between the last two levels lies
 within the tolerance (two one-sided tests). Otherwise it is still changing, or the scatter is too
@@ -50,6 +52,14 @@ Exit codes: 0 all runs done (converged or not), 1 some failed, 2 the input canno
     "equilibrium between strips.",
 )
 @ui.option(
+    "--cells", metavar="UM,UM,...", help="Of a population of voids: widths of cells, grid_um."
+)
+@ui.option(
+    "--squares",
+    metavar="UM,UM,...",
+    help="Of a population of voids: edges of its square, domain_um.",
+)
+@ui.option(
     "--levels",
     "--rungs",
     "levels",
@@ -63,7 +73,8 @@ Exit codes: 0 all runs done (converged or not), 1 some failed, 2 the input canno
     "--at",
     type=float,
     metavar="CAPACITY",
-    help="Monolayers at which contact and voids are read; the end of each run by default.",
+    help="Monolayers, of a population mAh/cm², at which contact and voids are read; the end of "
+    "each run by default.",
 )
 @ui.option(
     "--tolerance",
@@ -89,6 +100,8 @@ Exit codes: 0 all runs done (converged or not), 1 some failed, 2 the input canno
 def converge(
     name_or_path: str,
     ratios: str | None,
+    cells: str | None,
+    squares: str | None,
     levels: int | None,
     replicas: int,
     at: float | None,
@@ -111,7 +124,8 @@ def converge(
     overpotential and the share of vacancies that the electrode absorbs against that ratio, of
     Aurbach's protocol also its loss (1 − efficiency). It marks the numbers that have converged, and
     fits power laws to the others. The ratio inf is equilibrium between strips, where hops are
-    fastest.
+    fastest. Of a population of voids the cells of its grid or its square are varied instead, and
+    the seed at each.
     """
     ui.refuse(
         (ratios and levels is not None, "--ratios and --levels exclude each other", "Give one."),
@@ -131,15 +145,24 @@ def converge(
 
     # Before the runs: what cannot be read afterwards is refused before hours of computing.
     check_reading(at, tolerance)
+    options = {
+        "--ratios": (ratios, "1e4,1e5,1e6"),
+        "--cells": (cells, "0.4,0.2"),
+        "--squares": (squares, "20,40"),
+    }
+    axis, chosen = study.axis_and_levels(
+        *(ui.numbers_of(option, *given) or None for option, given in options.items())
+    )
     asked = study.Levels(
         name_or_path,
-        ui.numbers_of("--ratios", ratios, "1e4,1e5,1e6") or None,
+        chosen,
         study.LEVELS if levels is None else levels,
         replicas,
         ui.read_settings(settings)[0],
         seed,
+        axis,
     )
-    folder = output or Path(f"{asked.check()[0].name}_converge")
+    folder = output or Path(f"{asked.check()[0].name}_converge{'_squares' * (squares is not None)}")
     for file in outputs:
         if file.parent.resolve() != folder.resolve():  # which is made below
             check_output(file, True)
@@ -169,7 +192,8 @@ def converge(
         click.echo()
         ui.say_written(picture, csv, json_file, folder)
         # The picture of the same moment, which --at decides, not that of the end.
-        what = "voids" + ("" if found.at is None else f" --at {found.at:g}")
+        what = "voids" if found.axis.slows else "contact_fraction"
+        what += "" if found.at is None else f" --at {found.at:g}"
         ui.print_next(
             f"kmc sweep-plot {ui.quoted(folder)} --what {what}",
             f'python: import kmc; kmc.load_sweep("{folder.as_posix()}")',
@@ -189,14 +213,25 @@ def _print_table(found: Any) -> None:
     alike = len(set(runs)) == 1 and runs[0] > 0
     each = f", {plural(runs[0], 'run')} a level" if alike else ""
     click.echo(f"Means with 95 % intervals (Student's t){each}")
-    heads = ["ratio", *["runs"] * (not alike)]
+    if not found.axis.slows:
+        words = {"converged": "holds", "changing": "changes", "unclear": "not decided"}
+        heads = ["", *map(found.axis.text, found.ratios), f"with the {found.axis.noun}"]
+        rows = []
+        for one in findings:
+            unit = "%" if one.observable.percent else one.observable.unit
+            cells = [_cell(level, one.observable.scale) for level in one.all_levels]
+            label = f"{one.observable.label}{', ' * bool(unit)}{unit}"
+            rows.append([label, *cells, words.get(one.verdict, "not known")])
+        ui.console().print(ui.table(heads, rows))
+        return
+    heads = [found.axis.noun + ("" if found.axis.slows else "\nµm"), *["runs"] * (not alike)]
     for one in findings:
         unit = "%" if one.observable.percent else one.observable.unit
         heads.append(f"{one.observable.label}\n{unit}")
     rows = []
     for i, ratio in enumerate(found.ratios):
         cells = [_cell(one.all_levels[i], one.observable.scale) for one in findings]
-        rows.append([ratio_text(ratio), *[str(runs[i])] * (not alike), *cells])
+        rows.append([found.axis.values([ratio]), *[str(runs[i])] * (not alike), *cells])
     if physical := any(one.physical for one in findings):
         ends = []
         for one in findings:
@@ -214,7 +249,9 @@ def _print_table(found: Any) -> None:
         "physical: of the levels that agree, with the tolerance for every decade": physical,
     }
     slowed = "the ratio slows hops at the interface and at voids, lone vacancies in the metal less"
-    caption = "; ".join([*(text for text, shown in marks.items() if shown), slowed])
+    caption = "; ".join(
+        [*(text for text, shown in marks.items() if shown)] + [slowed] * found.axis.slows
+    )
     ui.console().print(ui.table(heads, rows, caption=caption))
 
 

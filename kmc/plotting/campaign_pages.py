@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import binomtest
 
 from kmc.campaign.calibration.sentences import plain
-from kmc.campaign.convergence.findings import Finding, Level, exponent_text, ratio_text
+from kmc.campaign.convergence.findings import Axis, Finding, Level, exponent_text
 from kmc.campaign.convergence.outcome import Convergence
 from kmc.campaign.critical.question import Critical
 from kmc.common.formatting import figure, label, quantity
@@ -43,22 +43,30 @@ def convergence_picture(found: Convergence) -> Figure:
     page = style.new_figure(1.7 * style.COLUMN_IN, 2.45 * rows)
     panels = page.subplots(rows, 2, sharex=True)
     for axes, one in zip(panels.flat, found.findings.values(), strict=False):
-        _panel(axes, one, found.physical_ratio)
+        _panel(axes, one, found.physical_ratio, found.axis)
     for axes in panels.flat[len(found.findings) :]:
         axes.set_visible(False)
     # The physical ratio is orders beyond the levels: shown where a number reaches it.
     plateau = any(one.physical for one in found.findings.values())
+    slows = found.axis.slows
     most = max(ratio for ratio in found.ratios if math.isfinite(ratio))
     low, high = min(found.ratios), found.physical_ratio if plateau else most
     for axes in panels.flat:
         axes.set(xscale="log", xlim=(low / 3, high * (5 if plateau else 3)))
+        if not slows:
+            axes.set(xlim=(low / 1.3, high * 1.3))
+            axes.set_xticks(found.ratios, [f"{value:g}" for value in found.ratios])
+            axes.xaxis.set_minor_locator(NullLocator())
+            continue
         axes.xaxis.set_major_locator(LogLocator(numticks=20))
         axes.xaxis.set_minor_locator(NullLocator())
         labels = [tick for tick in axes.get_xticks() if low / 2 < tick < high * 5]
         axes.set_xticks(labels[:: 2 if len(labels) > 6 else 1])
         axes.xaxis.set_major_formatter(lambda value, _: f"$10^{{{round(math.log10(value))}}}$")
     for axes in panels.flat[len(found.findings) - 2 : len(found.findings)]:
-        axes.set_xlabel("ratio: hops per stripped atom of a site")
+        axes.set_xlabel(
+            "ratio: hops per stripped atom of a site" if slows else f"{found.axis.noun} (µm)"
+        )
         axes.tick_params(labelbottom=True)
     runs = f"{found.runs} runs of {found.base}"
     page.suptitle(f"{runs}; contact and voids {found.moment}", fontsize=7.5, x=0.02, ha="left")
@@ -66,14 +74,15 @@ def convergence_picture(found: Convergence) -> Figure:
     return page
 
 
-def _panel(axes: Axes, one: Finding, physical: float) -> None:
+def _panel(axes: Axes, one: Finding, physical: float, axis: Axis) -> None:
     positive = [level for level in one.levels if level.n and level.mean > 0]
     unit = f"share of {one.observable.whole}" if one.observable.percent else one.observable.unit
     axes.set_ylabel(one.observable.label + (f" ({unit})" if unit else ""))
     title = _TITLES[one.verdict]
     if one.verdict == "converged":
-        title += f" from {ratio_text(one.converged_from)} on"
-    title += f"; exponent {exponent_text(one.law)}" if one.law else "; no power law"
+        title += f" from {axis.text(one.converged_from)} on"
+    if axis.slows:
+        title += f"; exponent {exponent_text(one.law)}" if one.law else "; no power law"
     axes.set_title(title, fontsize=6.5, loc="left")
     if one.physical is not None:
         axes.axvline(physical, color=style.GREY, lw=0.6, ls=":")

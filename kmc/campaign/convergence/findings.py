@@ -39,11 +39,52 @@ TimeOf = Callable[[Sequence[float], int], float]
 """Further ratios, and replicas at every level → remaining wall time in seconds."""
 
 
+def ratio_text(value: float) -> str:
+    """A ratio in the form of the option --ratios: 1e6, 2.5e7, inf."""
+    if math.isinf(value):
+        return "inf"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What the levels of a study differ in; their values are numbers of the run file."""
+
+    key: str  # that is swept
+    option: str  # of `kmc converge`, which takes the values
+    noun: str
+    text: Callable[[float], str] = ratio_text
+    step: float = 10.0  # from a level to a better one; the tolerance is for so large a change
+    cost: float = 1.0  # of a run: power of the value that its time goes with
+    wider: str = "stop.capacity_monolayers"  # key that lets runs reach their onset
+
+    def values(self, levels: Sequence[float]) -> str:
+        """Levels as the option takes them."""
+        return ",".join(map(ratio_text if self.slows else "{:.4g}".format, levels))
+
+    @property
+    def slows(self) -> bool:
+        """Whether levels lead to a physical one, as a law might: hops are slowed below it."""
+        return self.step == 10.0
+
+
+RATIOS = Axis("acceleration.max_hops_per_strip_per_site", "--ratios", "ratio")
+_OF_SQUARES = "upscale.capacity_mAh_cm2"
+CELLS = Axis(
+    *("upscale.grid_um", "--cells", "cells", "cells of {:g} µm".format, 0.5, -3.5, _OF_SQUARES)
+)
+SQUARES = Axis(
+    *("upscale.domain_um", "--squares", "square", "{:g} µm squares".format, 2.0, 2.0, _OF_SQUARES)
+)
+AXES = {axis.key: axis for axis in (RATIOS, CELLS, SQUARES)}
+
+
 @dataclass(frozen=True)
 class Comparison:
     """The difference of two levels."""
 
-    lower: float  # ratio of the lower level
+    lower: float  # ratio of the lower level, or its cells or square in µm
     upper: float
     # mean at the upper level minus that at the lower one, and what counts as no difference
     difference: float
@@ -198,8 +239,9 @@ def assess(
     physical_ratio: float,
     unit: float = 1.0,
     time_s: TimeOf = lambda ratios, replicas: math.nan,
+    axis: Axis = RATIOS,
 ) -> Finding:
-    """Evaluate one number over levels in ascending order of their ratios.
+    """Evaluate one number over levels from the worst to the best.
 
     `tolerance` is the change that a tenfold ratio may make, as a share of the number; at
     `physical_ratio` nothing is slowed any more; the numbers are divided by `unit`, the area of the
@@ -212,7 +254,7 @@ def assess(
     comparisons = []
     for level in below:
         # Levels closer than a decade must agree better: the tolerance is for a tenfold ratio.
-        decades = min(1.0, math.log10(top.ratio / level.ratio))
+        decades = min(1.0, math.log(top.ratio / level.ratio) / math.log(axis.step))
         size = max(abs(float(top.values.mean())), observable.least_margin) if top.n else math.nan
         comparisons.append(compare(level, top, tolerance * size * decades, observable.family))
     # All levels that agree with the last one, without a gap.
@@ -221,7 +263,7 @@ def assess(
         agree -= 1
     agree = len(levels) if agree == len(below) else agree
     last = comparisons[-1] if comparisons else None
-    law = fit_law(levels, observable.family, unit)
+    law = fit_law(levels, observable.family, unit) if axis.slows else None
     most = 1.0 if observable.family is SHARE else math.inf
 
     def shown_level(level: LevelRuns, agrees: bool) -> Level:
@@ -238,7 +280,7 @@ def assess(
     shown = [shown_level(level, i >= agree) for i, level in enumerate(levels)]
     equilibrium = shown_level(limit[0], False) if limit else None
     physical = None
-    if last and last.verdict == CONVERGED:
+    if last and last.verdict == CONVERGED and axis.slows:
         together = np.concatenate([level.values for level in levels[agree:]]) / unit
         # The levels differ by less than the tolerance: their runs count as runs of one.
         value, half = float(together.mean()), _half(float(together.std(ddof=1)), len(together))
@@ -248,14 +290,14 @@ def assess(
         decades = max(0.0, math.log10(physical_ratio / top.ratio))
         widest = low * (1 - tolerance) ** decades, min(most, high * (1 + tolerance) ** decades)
         physical = Plateau(value, low, high, *widest)
-    needed = _needed(levels, last, law, physical_ratio, time_s)
+    needed = _needed(levels, last, law, physical_ratio, time_s, axis)
     if last:
         names = ("difference", "margin", "low", "high", "change_low", "change_high")
         last = replace(last, **{name: getattr(last, name) / unit for name in names})
     # The density of voids of a box with fewer is set by the box, not by the ratio.
     few = [level for level in levels if level.n and 0 < level.values.mean() < _FEW_VOIDS]
     box = []
-    if observable.family is COUNT and few:
+    if observable.family is COUNT and few and axis.slows:
         box = [
             f"At {listed([ratio_text(level.ratio) for level in few])} the box holds fewer than "
             f"{_FEW_VOIDS:g} voids: the box limits their density, not the ratio. Use a larger "
@@ -264,8 +306,8 @@ def assess(
     if box and needed is not None and not needed.ratios:
         needed = None  # more runs of a box that is too small decide nothing
     sentences = (
-        _verdict_text(observable, levels, last, shown, tolerance),
-        *_law_texts(observable, levels, law, physical, physical_ratio),
+        _verdict_text(observable, levels, last, shown, tolerance, axis),
+        *(_law_texts(observable, levels, law, physical, physical_ratio) if axis.slows else ()),
         *box,
         *_limit_text(observable, equilibrium),
     )
@@ -284,6 +326,7 @@ def _needed(
     law: PowerLaw | None,
     physical_ratio: float,
     time_s: TimeOf,
+    axis: Axis,
 ) -> Needed | None:
     """Further levels or replicas that would decide; None where decided, or where none can."""
     replicas = max((level.n for level in levels), default=0)
@@ -293,14 +336,17 @@ def _needed(
     ratios: tuple[float, ...] = ()
     if last is None:
         # One level shows no change: another a decade above or, where nothing is, below.
-        ratios = (10.0 * top if 10.0 * top <= physical_ratio else 0.1 * top,)
+        better = axis.step * top
+        ratios = (better if better <= physical_ratio else top / axis.step,)
     elif last.verdict == UNKNOWN and replicas < 2:
         replicas = _USUAL
     elif last.replicas is not None:  # unclear
         replicas = last.replicas
     elif last.verdict == CHANGING:
-        more = 1 if law else 2  # a further level tests a law; three that follow one are needed
-        ratios = tuple(top * 10.0**i for i in range(1, more + 1) if top * 10.0**i <= physical_ratio)
+        # A further level tests a law; three that follow one are needed.
+        more = 1 if law or not axis.slows else 2
+        further = [top * axis.step**i for i in range(1, more + 1)]
+        ratios = tuple(ratio for ratio in further if ratio <= physical_ratio)
         if not ratios:
             return None
     else:
@@ -323,14 +369,6 @@ def _limit_text(observable: Observable, level: Level | None) -> list[str]:
     return [f"In equilibrium between strips it is {shown}."]
 
 
-def ratio_text(value: float) -> str:
-    """A ratio in the form of the option --ratios: 1e6, 2.5e7, inf."""
-    if math.isinf(value):
-        return "inf"
-    mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{float(mantissa):g}e{int(exponent)}"
-
-
 def exponent_text(law: PowerLaw) -> str:
     """``−0.48 (−0.57 to −0.42)``."""
     one, low, high = (
@@ -346,23 +384,25 @@ def _verdict_text(
     last: Comparison | None,
     shown: Sequence[Level],
     tolerance: float,
+    axis: Axis,
 ) -> str:
     """Whether the number has converged, and the change over the last step."""
     name = observable.label
     if last is None:
-        return f"{name}: one level alone does not show the dependence on the ratio."
-    between = f"from {ratio_text(last.lower)} to {ratio_text(last.upper)}"
+        return f"{name}: one level alone does not show the dependence on the {axis.noun}."
+    between = f"from {axis.text(last.lower)} to {axis.text(last.upper)}"
     lower, upper = shown[-2].mean, shown[-1].mean
     if lower == upper == 0:
         return (
-            f"{name}: none at the two highest ratios; a larger box or a longer run may have some."
+            f"{name}: none at the two highest {'ratios' if axis.slows else 'levels'}; a larger "
+            "box or a longer run may have some."
         )
     if last.verdict == UNKNOWN:
         why = "with one run a level the scatter is unknown"
         if early := sum(int(level.censored.sum()) for level in levels[-2:]):
             runs = plural(sum(level.n for level in levels[-2:]), "run")
             why = f"{early} of {runs} ended before it; "
-            why += "a larger stop.capacity_monolayers lets them go on"
+            why += f"a larger {axis.wider} lets them go on"
         elif not (levels[-2].n and levels[-1].n):
             why = "no run has it there"
         return f"{name}: not known {between}: {why}."
@@ -382,7 +422,7 @@ def _verdict_text(
         if upper < observable.least_margin:
             share = 100 * tolerance * observable.least_margin
             within = f"within {share:.3g}\u00a0% of {observable.whole}"
-        return f"{name}: converged {within} from {ratio_text(first)} on; {change} {between}."
+        return f"{name}: converged {within} from {axis.text(first)} on; {change} {between}."
     if last.verdict == CHANGING:
         return f"{name}: still changing, {change} {between}."
     return (

@@ -1,7 +1,7 @@
-"""Convergence studies: a run at several ratios of hops to strips.
+"""Convergence studies: a run at several ratios of hops to strips, cells or squares.
 
-The levels are the points of an ordinary sweep over ``acceleration.max_hops_per_strip_per_site``:
-their runs are kept, `kmc.load_sweep` reads them, and a second call runs only what is missing.
+The levels are the points of an ordinary sweep over one key (`findings.AXES`): their runs are kept,
+`kmc.load_sweep` reads them, and a second call runs only what is missing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from kmc.campaign.convergence.findings import ratio_text
+from kmc.campaign.convergence.findings import AXES, CELLS, RATIOS, Axis, ratio_text
 from kmc.campaign.convergence.outcome import (
     RATIO,
     TOLERANCE,
@@ -42,11 +42,12 @@ class Levels:
     """Settings of a convergence study: the run and, as for `converge`, its levels."""
 
     base: str
-    ratios: tuple[float, ...] | None = None
+    ratios: tuple[float, ...] | None = None  # or cells or edges of squares, of another `axis`
     levels: int = LEVELS
     replicas: int = REPLICAS
     settings: Mapping[str, Any] | None = None
     seed: int = 1
+    axis: Axis | None = None  # ratios for a box of atoms, cells for a population by default
 
     def check(self) -> tuple[RunFile, tuple[float, ...]]:
         """The run at the highest ratio, and all ratios, ascending.
@@ -64,13 +65,22 @@ class Levels:
             )
         settings = dict(self.settings or {})
         run = load_run(self.base, settings, origins=_origins(settings))
-        section = KINDS[run.kind].section
-        if section:
-            # Only boxes of atoms slow hops by this ratio and hold what the study reads.
+        section, axis = KINDS[run.kind].section, self.axis_of(run)
+        if section and (run.kind != "population" or axis is RATIOS):
+            # Only boxes of atoms slow hops by this ratio, only populations have a grid.
             raise InputError(
                 f"{run.name} is {KINDS[run.kind].noun}: it has no ratio of hops to strips to vary",
-                advice=f"Vary a key of [{section}] or random.seed: kmc sweep --help, kmc compare.",
+                advice="Give --cells or --squares."
+                if run.kind == "population"
+                else f"Vary a key of [{section}] or random.seed: kmc sweep --help, kmc compare.",
             )
+        if not section and axis is not RATIOS:
+            raise InputError(
+                f"{run.name} is a box of atoms: it has no {axis.noun} to vary",
+                advice="Give --ratios, or --set system.size.",
+            )
+        if section:
+            return run, self._of_squares(run, axis)
         physical = physical_ratio_of(run)
         own = run.acceleration.max_hops_per_strip_per_site
         if self.ratios is None and own is None:
@@ -90,11 +100,36 @@ class Levels:
         top = {**self.fixed(run), RATIO: ratios[-1]}
         return load_run(self.base, top, origins=_origins(settings)), ratios
 
+    def axis_of(self, run: RunFile) -> Axis:
+        """What the levels differ in."""
+        return self.axis or (CELLS if run.kind == "population" else RATIOS)
+
+    def _of_squares(self, run: RunFile, axis: Axis) -> tuple[float, ...]:
+        """Levels of a population: as given, or halved cells or doubled squares from its own."""
+        own, ratios = getattr(run.upscale, axis.key.partition(".")[2]), self.ratios
+        if ratios is None and own is None:
+            raise InputError(
+                f"{run.name} has no {axis.key}: the levels are not given",
+                advice=f"Give them with {axis.option}, such as {axis.option} "
+                f"{'0.4,0.2' if axis is CELLS else '20,40'}.",
+            )
+        if ratios is None:
+            # One level better than the run: only that shows whether its own is enough.
+            better = (axis.step ** (2 - i) * own for i in range(1, min(self.levels, 3) + 1))
+            ratios = tuple(float(f"{value:.4g}") for value in better)
+        levels = sorted(set(map(float, ratios)), reverse=axis is CELLS)
+        if len(levels) < len(ratios):
+            raise InputError(f"{axis.option} needs different values", advice="Leave one out.")
+        for level in levels:
+            origins = {axis.key: f"{axis.option} {level:g}"}
+            load_run(self.base, {**(self.settings or {}), axis.key: level}, origins=origins)
+        return tuple(levels)
+
     def fixed(self, run: RunFile) -> dict[str, Any]:
         """Changes of the run at every level; the ratios replace any other lowest barrier."""
         replaced = {f"acceleration.{key}": getattr(run.acceleration, key) for key in _INSTEAD}
-        settings = self.settings or {}
-        kept = {key: v for key, v in settings.items() if key not in (RATIO, *replaced)}
+        settings, own = self.settings or {}, self.axis_of(run).key
+        kept = {key: v for key, v in settings.items() if key not in (own, *replaced)}
         return kept | {key: None for key, value in replaced.items() if value is not None}
 
     def _levels(self, own: float | None, physical: float) -> tuple[float, ...]:
@@ -127,19 +162,20 @@ class Levels:
     def plan(self, folder: str | Path) -> Plan:
         """The sweep, with the levels and replicas that the folder has already."""
         # A sweep may only grow: levels and replicas of earlier calls stay.
-        ratios, replicas = {*self.check()[1]}, self.replicas
-        if plan := plan_along(folder, [RATIO]):
+        run, levels = self.check()
+        ratios, replicas, key = {*levels}, self.replicas, self.axis_of(run).key
+        if plan := plan_along(folder, [key]):
             # A second call with fewer levels must not lose runs that were paid for.
-            ratios |= {float(value) for value in plan.axes[RATIO]}
+            ratios |= {float(value) for value in plan.axes[key]}
             replicas = max(replicas, plan.replicas)
         study = {
             "run": self.base,
             "replicas": replicas,
             "seed": self.seed,
-            "grid": {RATIO: sorted(ratios)},
+            "grid": {key: sorted(ratios)},
             "set": self.fixed(load_run(self.base, self.settings)),
         }
-        comment = "Written by kmc converge: a convergence study over ratios of hops to strips."
+        comment = f"Written by kmc converge: a convergence study over {key}."
         return plan_of(study, "converge", comment, resolve=False)
 
 
@@ -164,6 +200,20 @@ def physical_ratio_of(run: RunFile) -> float:
     return model.attempt_frequency_Hz / model.strip_rate_per_site_Hz
 
 
+def axis_and_levels(*given: Sequence[float] | None) -> tuple[Axis | None, tuple[float, ...] | None]:
+    """Axis and levels of ratios, cells or squares; none where all are None.
+
+    Raises `InputError`: two of them are given.
+    """
+    some = [(axis, v) for axis, v in zip(AXES.values(), given, strict=True) if v is not None]
+    if len(some) > 1:
+        raise InputError(
+            " and ".join(axis.option for axis, _ in some) + " exclude each other",
+            advice="Give one, and the others in a study of their own.",
+        )
+    return (some[0][0], tuple(some[0][1])) if some else (None, None)
+
+
 def converge(
     run: str | Path,
     *,
@@ -178,6 +228,8 @@ def converge(
     workers: int | None = None,
     progress: bool = True,
     rungs: int | None = None,
+    cells: Sequence[float] | None = None,
+    squares: Sequence[float] | None = None,
 ) -> Convergence:
     """Run a convergence study over ratios; runs that the folder has are not repeated.
 
@@ -191,9 +243,14 @@ def converge(
     levels, replicas : int
         Number of levels without `ratios`, and of runs at each; `rungs` was the name of `levels`.
     at : float, optional
-        Capacity in monolayers at which contact and voids are read; the end of each run by default.
+        Capacity in monolayers, of a population in mAh/cm², at which contact and voids are read; the
+        end of each run by default.
     tolerance : float
         Change that a tenfold ratio may make for a number to count as converged, as a share of it.
+
+    cells, squares : sequence of float, optional
+        Widths of cells, or edges of the square, in µm, of a population of voids; by default twice,
+        once and half the ``upscale.grid_um`` of the run.
 
     Returns `kmc.campaign.convergence.outcome.Convergence`. Raises `InputError` before anything has
     been run, `KmcError` where every run failed.
@@ -204,8 +261,8 @@ def converge(
         )
         levels = rungs
     check_reading(at, tolerance)
-    chosen = None if ratios is None else tuple(ratios)
-    asked = Levels(str(run), chosen, levels, replicas, without_removed(settings), seed)
+    axis, chosen = axis_and_levels(ratios, cells, squares)
+    asked = Levels(str(run), chosen, levels, replicas, without_removed(settings), seed, axis)
     name = asked.check()[0].name
     folder = Path(f"{name}_converge" if output is None else output)
     tally = run_plan(asked.plan(folder), folder, workers=workers, progress=progress)

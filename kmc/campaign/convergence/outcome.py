@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kmc.campaign.convergence import power_law
-from kmc.campaign.convergence.findings import Finding, Level, Needed, assess, open_text, ratio_text
+from kmc.campaign.convergence.findings import (
+    AXES,
+    CELLS,
+    RATIOS,
+    Axis,
+    Finding,
+    Level,
+    Needed,
+    assess,
+    open_text,
+)
 from kmc.campaign.dataset import load_sweep
 from kmc.campaign.folder import SweepFolder, open_folder, plan_along
 from kmc.campaign.scalars import check_reading
@@ -28,7 +38,7 @@ from kmc.systems.run import load
 if TYPE_CHECKING:
     import pandas as pd
 
-RATIO = "acceleration.max_hops_per_strip_per_site"
+RATIO = RATIOS.key
 TOLERANCE = 0.1
 _NEAR = 0.05  # relative distance of a frame's capacity from the one asked for
 _MANY = 64  # runs a level beyond which a larger box is the cheaper way
@@ -44,15 +54,17 @@ class Convergence:
     """
 
     base: str  # the run
-    # levels, ascending: rate of the fastest hop over the strip rate of a site
+    # levels: rate of the fastest hop over the strip rate of a site, ascending; of a population
+    # widths of cells, descending, or edges of the square, in µm
     ratios: tuple[float, ...]
     replicas: int
-    # capacity in monolayers at which contact and voids were read; None for the end of each run
+    # capacity in monolayers, of a population in mAh/cm², at which contact and voids were read; None
+    # for the end of each run
     at: float | None
     # change for a tenfold ratio, as a share, below which a number counts as converged
     tolerance: float
     physical_ratio: float  # attempt frequency over strip rate of a site: there nothing is slowed
-    area_um2: float  # of the interface of the box
+    area_um2: float  # of the interface of the box; NaN for squares
     # ``contact_loss`` (1), ``void_density_per_um2`` (1/µm²), ``mean_void_width_nm`` (nm) and
     # ``onset_capacity_monolayers``, ``vacancy_activity``, ``overpotential_V`` and
     # ``absorbed_share``; of Aurbach's protocol also ``aurbach_loss``, 1 − efficiency
@@ -63,6 +75,7 @@ class Convergence:
     ends: tuple[float, float]  # lowest and highest capacity in monolayers at which the runs ended
     # capacity in monolayers of the frames that the voids were counted in, on average
     frames_at: float
+    axis: Axis = RATIOS  # what the levels differ in
     folder: Path | None = None  # where the runs are
 
     @property
@@ -75,7 +88,7 @@ class Convergence:
         """Where contact and voids were read."""
         if self.at is None:
             return "at the end of the runs"
-        return f"at {monolayers(self.at)}"
+        return f"at {monolayers(self.at) if self.axis.slows else figure(self.at, 'mAh/cm²')}"
 
     def lines(self) -> list[str]:
         """The verdicts in sentences, one paragraph a number."""
@@ -86,13 +99,13 @@ class Convergence:
         still_open = [
             found.observable.label for found in self.findings.values() if found.physical is None
         ]
-        if still_open:
+        if still_open and self.axis.slows:
             lines.append(open_text(still_open, self.physical_ratio))
         lines += self.advice()
         if self.early and self.at is not None:
             lines.append(
-                f"{plural(self.early, 'run')} ended before {figure(self.at)} monolayers and are "
-                "left out of contact and voids."
+                f"{plural(self.early, 'run')} ended before {self.moment.removeprefix('at ')} and "
+                "are left out of contact and voids."
             )
         if self.at is not None and abs(self.frames_at - self.at) > _NEAR * self.at:
             lines.append(
@@ -100,7 +113,7 @@ class Convergence:
                 f"{figure(self.frames_at)} on average; --set output.frame_every_monolayers sets "
                 "where frames are recorded."
             )
-        if self.at is None and self.ends[1] - self.ends[0] > _SAME_END:
+        if self.at is None and self.axis.slows and self.ends[1] - self.ends[0] > _SAME_END:
             lines.append(
                 f"The runs end at capacities from {figure(self.ends[0])} to "
                 f"{figure(self.ends[1])} monolayers: compare them at one with --at."
@@ -120,12 +133,12 @@ class Convergence:
         for needed, names in asked.items():
             what = f"--replicas {needed.replicas}"
             if needed.ratios:
-                what = f"--ratios {','.join(ratio_text(ratio) for ratio in needed.ratios)}"
+                what = f"{self.axis.option} {self.axis.values(needed.ratios)}"
             if not needed.ratios and needed.replicas > _MANY:
                 lines.append(
                     f"To decide {listed(names)} some {needed.replicas} runs a level would be "
-                    "needed: this box scatters too much. Its scatter falls as one over the root of "
-                    "its area: use a larger system.size."
+                    "needed: the scatter is too wide. It falls as one over the root of the area: "
+                    f"use a larger {'system.size' if self.axis.slows else 'upscale.domain_um'}."
                 )
                 continue
             takes = ""
@@ -163,6 +176,7 @@ class Convergence:
         top = {
             "kind": "kmc converge",
             "run": self.base,
+            "axis": self.axis.key,
             "folder": None if self.folder is None else str(self.folder),
             "ratios": list(self.ratios),
             "replicas": self.replicas,
@@ -198,8 +212,7 @@ class Convergence:
             (found.observable.label, found.verdict, " ".join(found.sentences))
             for found in self.findings.values()
         ]
-        ratios = ", ".join(ratio_text(ratio) for ratio in self.ratios)
-        title = f"{self.base} at the ratios {ratios}, read {self.moment}"
+        title = f"{self.base}, {self.axis.noun} {self.axis.values(self.ratios)}, read {self.moment}"
         return html_table(rows, ("number", "verdict", ""), title)
 
     def plot(self) -> Any:
@@ -223,11 +236,15 @@ def read_study(
     check_reading(at, tolerance)
     opened = open_folder(folder)
     plan = opened.plan
-    plan_along(folder, [RATIO])
-    ds = load_sweep(folder, at_monolayers=() if at is None else at, progress=progress)
-    axis = RATIO.partition(".")[2]
+    axis = next((AXES[key] for key in plan.axes if key in AXES), RATIOS)
+    plan_along(folder, [axis.key])
+    unit = "monolayers" if axis.slows else "mAh_cm2"
+    wanted = () if at is None else at
+    layers, charge = (wanted, ()) if axis.slows else ((), wanted)
+    ds = load_sweep(folder, at_monolayers=layers, at_mAh_cm2=charge, progress=progress)
+    name = axis.key.partition(".")[2]
     # Levels of a later call stand behind those of the first in the plan.
-    ds = ds.transpose(axis, "replica", ...).sortby(axis)
+    ds = ds.transpose(name, "replica", ...).sortby(name, ascending=axis is not CELLS)
     paths = [path for path in ds.path.values.ravel() if path]
     if not paths:
         errors = [text for text in ds.error.values.ravel() if text]
@@ -235,42 +252,21 @@ def read_study(
             f"none of the runs in {folder} is done" + (f": {errors[0]}" if errors else ""),
             advice=f"{folder}/failures has the details." if errors else "Call kmc converge again.",
         )
-    # Area and rates are those of every run: levels differ in their lowest barrier alone.
-    first = load(paths[0])
-    area_um2 = first.box["box_A"][0] * first.box["box_A"][1] / A_per_um**2
-    frequency_Hz = first.params["attempt_frequency_Hz"].value
-    if "formation_entropy_bulk_k" in first.params:  # `Electrode.attempt_frequency_Hz`
-        frequency_Hz *= math.exp(first.params["formation_entropy_bulk_k"].value)
-    physical = float(frequency_Hz) / float(first.acceleration["strip_rate_per_site_Hz"])
 
     def numbers(name: str) -> np.ndarray:
         if at is None:
             return ds[name].values
-        return ds[f"{name}_at"].sel(at_monolayers=at).values
+        return ds[f"{name}_at"].sel({f"at_{unit}": at}).values
 
-    ratios, late = ds[axis].values, ds.onset_censored.values
-    # The end of a run is a lower bound of the onset that it did not reach.
-    onset = ds.onset_capacity_monolayers.where(~ds.onset_censored, ds.capacity_monolayers).values
-    rows = {
-        power_law.CONTACT_LOSS: 1.0 - numbers("contact_fraction"),
-        power_law.VOID_DENSITY: numbers("voids"),
-        power_law.WIDTH: numbers("mean_void_width_nm"),
-        power_law.ONSET_CAPACITY: onset,
-        power_law.ACTIVITY: numbers("vacancy_activity"),
-        power_law.OVERPOTENTIAL: numbers("overpotential_V"),
-        power_law.ABSORBED: np.clip(
-            (numbers("absorbed") - numbers("emitted")) / numbers("strips"), 0.0, 1.0
-        ),
-    }
-    if "aurbach_efficiency" in ds:
-        rows[power_law.LOSS] = np.maximum(0.0, 1.0 - ds.aurbach_efficiency.values)
-    time_s = _Times(opened, workers or cores())
+    # Area and rates are those of every run: levels differ in their lowest barrier alone.
+    first = load(paths[0])
+    rows, area_um2, physical = (_of_box if axis.slows else _of_population)(ds, first, numbers)
+    time_s = _Times(opened, workers or cores(), axis)
     findings = {}
-    for observable, values in rows.items():
-        censored = late if observable is power_law.ONSET_CAPACITY else [()] * len(ratios)
+    for observable, (values, late) in rows.items():
         runs = [
-            power_law.LevelRuns.of(r, v, c)
-            for r, v, c in zip(ratios, values, censored, strict=True)
+            power_law.LevelRuns.of(level, v, c)
+            for level, v, c in zip(ds[name].values, values, late, strict=True)
         ]
         findings[observable.name] = assess(
             observable,
@@ -279,14 +275,15 @@ def read_study(
             physical_ratio=physical,
             unit=area_um2 if observable is power_law.VOID_DENSITY else 1.0,
             time_s=time_s,
+            axis=axis,
         )
     done = ds.state.values == "done"
-    ends = ds.capacity_monolayers.values[done]
-    frames_at = numbers("frame_capacity_monolayers")
+    ends = ds[f"capacity_{unit}"].values[done]
+    frames_at = numbers("frame_capacity_monolayers") if axis.slows else np.array([at or math.nan])
     frames_at = frames_at[np.isfinite(frames_at)]
     return Convergence(
         base=Path(plan.base).stem if plan.base.endswith(".toml") else plan.base,
-        ratios=tuple(float(r) for r in ratios),
+        ratios=tuple(float(level) for level in ds[name].values),
         replicas=plan.replicas,
         at=at,
         tolerance=tolerance,
@@ -298,19 +295,68 @@ def read_study(
         early=0 if at is None else int((ends < at - 1e-9).sum()),
         ends=(float(ends.min()), float(ends.max())),
         frames_at=float(frames_at.mean()) if len(frames_at) else math.nan,
+        axis=axis,
         folder=Path(folder),
     )
+
+
+_Rows = dict[power_law.Observable, tuple[np.ndarray, Any]]
+"""Number → its values and which of them are bounds alone, both by level and replica."""
+
+
+def _of_box(
+    ds: Any, first: Any, numbers: Callable[[str], np.ndarray]
+) -> tuple[_Rows, float, float]:
+    """Numbers of boxes of atoms, the area of their interface in µm², and the physical ratio."""
+    area_um2 = first.box["box_A"][0] * first.box["box_A"][1] / A_per_um**2
+    frequency_Hz = first.params["attempt_frequency_Hz"].value
+    if "formation_entropy_bulk_k" in first.params:  # `Electrode.attempt_frequency_Hz`
+        frequency_Hz *= math.exp(first.params["formation_entropy_bulk_k"].value)
+    physical = float(frequency_Hz) / float(first.acceleration["strip_rate_per_site_Hz"])
+    # The end of a run is a lower bound of the onset that it did not reach.
+    onset = ds.onset_capacity_monolayers.where(~ds.onset_censored, ds.capacity_monolayers).values
+    lost = np.clip((numbers("absorbed") - numbers("emitted")) / numbers("strips"), 0.0, 1.0)
+    values = {
+        power_law.CONTACT_LOSS: 1.0 - numbers("contact_fraction"),
+        power_law.VOID_DENSITY: numbers("voids"),
+        power_law.WIDTH: numbers("mean_void_width_nm"),
+        power_law.ONSET_CAPACITY: onset,
+        power_law.ACTIVITY: numbers("vacancy_activity"),
+        power_law.OVERPOTENTIAL: numbers("overpotential_V"),
+        power_law.ABSORBED: lost,
+    }
+    if "aurbach_efficiency" in ds:
+        values[power_law.LOSS] = np.maximum(0.0, 1.0 - ds.aurbach_efficiency.values)
+    rows: _Rows = {key: (v, [()] * len(v)) for key, v in values.items()}
+    rows[power_law.ONSET_CAPACITY] = (onset, ds.onset_censored.values)
+    return rows, float(area_um2), physical
+
+
+def _of_population(
+    ds: Any, first: Any, numbers: Callable[[str], np.ndarray]
+) -> tuple[_Rows, float, float]:
+    """Numbers of populations; their squares differ in area, and nothing is slowed."""
+    late = ds.half_contact_censored.values
+    half = np.where(late, ds.capacity_mAh_cm2.values, ds.half_contact_mAh_cm2.values)
+    rows: _Rows = {power_law.HALF_CONTACT: (half, late)}
+    # Events of the whole square are no numbers to compare between squares.
+    events = () if "domain_um" in ds.dims else power_law.EVENTS
+    for observable in (*power_law.OF_SQUARES, *events):
+        values = numbers(observable.name.removesuffix("_loss") + "_fraction" * observable.percent)
+        rows[observable] = (1 - values if observable.percent else values, [()] * len(values))
+    return rows, math.nan, math.inf
 
 
 class _Times:
     """Estimates the time of further levels or replicas from the runs that are done."""
 
-    def __init__(self, folder: SweepFolder, workers: int):
+    def __init__(self, folder: SweepFolder, workers: int, axis: Axis = RATIOS):
+        self._axis = axis
         spent: dict[float, list[float]] = {}
         times_s = folder.times_s()
         for point in folder.plan.points:
             if point.name in times_s:
-                spent.setdefault(float(point.settings[RATIO]), []).append(times_s[point.name])
+                spent.setdefault(float(point.settings[axis.key]), []).append(times_s[point.name])
         self._one_s = {ratio: median(times) for ratio, times in spent.items()}
         self._have = {ratio: len(times) for ratio, times in spent.items()}
         self._workers = workers
@@ -319,8 +365,10 @@ class _Times:
         """Seconds, with some more ratios and so many replicas at every level."""
         if not self._one_s:
             return math.nan
-        top = max((ratio for ratio in self._one_s if math.isfinite(ratio)), default=math.inf)
+        cost = self._axis.cost
+        finite = [ratio for ratio in self._one_s if math.isfinite(ratio)]
+        top = max(finite, key=lambda ratio: ratio**cost, default=math.inf)
         total = sum(s * max(0, replicas - self._have[r]) for r, s in self._one_s.items())
         # Beyond the highest level nearly all events are hops, and these grow with the ratio.
-        total += sum(self._one_s[top] * ratio / top * replicas for ratio in ratios)
+        total += sum(self._one_s[top] * (ratio / top) ** cost * replicas for ratio in ratios)
         return total / self._workers

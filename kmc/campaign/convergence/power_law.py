@@ -123,6 +123,19 @@ ABSORBED = Observable("absorbed_share", "absorbed share", "", SHARE, 0.1, "the s
 # The loss and not the efficiency: a change from 0.97 to 0.99 is small against 1, and decides.
 LOSS = Observable("aurbach_loss", "Aurbach loss", "", SHARE, 0.1, "the plated charge")
 
+# Of populations of voids; counts are those of a microscope, on lines through all of the square.
+HALF_CONTACT = Observable("half_contact_mAh_cm2", "half of the contact lost", "mAh/cm²", ONSET)
+OF_SQUARES = (
+    CONTACT_LOSS,
+    Observable("voids_per_100um", "voids in a cross-section", "per 100 µm", SIZE),
+    Observable("mean_width_um", "mean void width", "µm", SIZE),
+    Observable("mean_height_um", "mean void height", "µm", SIZE),
+    OVERPOTENTIAL,
+)
+EVENTS = (
+    Observable("coalescences", "voids that met", "", SIZE),
+    Observable("splits", "voids that split", "", SIZE),
+)
 
 CONFIDENCE = 0.95  # of every interval of a convergence study
 MIN_LEVELS = 3  # two always lie on a line

@@ -15,7 +15,8 @@ from typing import Any
 
 from kmc import plotting
 from kmc.campaign.calibration.calibrate import RESULT
-from kmc.campaign.convergence.outcome import RATIO, read_study
+from kmc.campaign.convergence.findings import AXES
+from kmc.campaign.convergence.outcome import read_study
 from kmc.campaign.dataset import load_sweep
 from kmc.campaign.folder import open_folder
 from kmc.common.formatting import figure, label, quantity
@@ -189,7 +190,7 @@ def _slowing(acceleration: Mapping[str, Any]) -> list[Any]:
 def _sweep_page(folder: Path) -> Page:
     opened = open_folder(folder)
     plan = opened.plan
-    study = list(plan.axes) == [RATIO]
+    study = list(plan.axes) in ([key] for key in AXES)
     kind = "Convergence study (kmc converge)" if study else "Sweep (kmc sweep)"
     # Its runs are those of a sweep; only the table beside them distinguishes them.
     if (folder / "critical.csv").is_file():
@@ -211,7 +212,8 @@ def _sweep_page(folder: Path) -> Page:
     first = load(done[0]) if len(done) else None
     if study and first is not None:
         found = read_study(folder)
-        text = "Each number against the ratio of hops to stripped atoms, with 95 % intervals"
+        against = "ratio of hops to stripped atoms" if found.axis.slows else found.axis.noun
+        text = f"Each number against the {against}, with 95 % intervals"
         drawn = picture(partial(plotting.convergence_picture, found), text)
         page.add("Convergence", Text(found.lines()), drawn)
     if first is not None:

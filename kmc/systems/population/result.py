@@ -15,6 +15,7 @@ from kmc.files.table_run import Columns, TableRun
 from kmc.nuclei.field import Medium
 from kmc.systems.population.life import KINDS, gaps_of
 from kmc.systems.population.magnesium import MagnesiumProfile
+from kmc.systems.population.setting import FINE_CELL_OVER_LIP
 from kmc.systems.population.state import cover_of
 from kmc.systems.population.voltage import kinetics_of
 
@@ -271,7 +272,7 @@ class PopulationRun(TableRun):
             return f"{text}: contact measures the square; a larger upscale.domain_um is needed"
         cell, fine = (self.facts.get(key, 0.0) for key in ("cell_um", "resolving_cell_um"))
         if cell and not (fine and cell > _COARSE * fine):
-            text += f"; cells of {figure(cell, 'µm')}"
+            text += f"; cells of {figure(cell, 'µm')}{self._cells_across(cell, fine)}"
         elif cell:
             text += (
                 f"; cells of {figure(cell, 'µm')} are wider than the {figure(fine, 'µm')} that "
@@ -290,6 +291,15 @@ class PopulationRun(TableRun):
         if self.samples["plated_um"][-1] > 0 and given.get("flaws_reopen"):
             names.append("flaws_reopen")
         return f"{text}; assumed: {', '.join(names) or 'how fast voids round off'}"
+
+    def _cells_across(self, cell_um: float, fine_um: float) -> str:
+        """How many cells there are across the rim of a spreading void, and across a mean void."""
+        widths = self.samples["mean_width_um"]
+        # Of most of the voids, as debris of a few cells is what is left of them later.
+        at = int(np.argmax(self.samples["voids_per_100um"]))
+        rim, void = fine_um / FINE_CELL_OVER_LIP / cell_um, widths[at] / cell_um
+        across = [f"{x:.0f} to a {name}" for x, name in ((rim, "rim"), (void, "void")) if x >= 1]
+        return f" ({', '.join(across)})" if across else ""
 
     def coulombic_efficiency(self) -> list[float | None]:
         """Stripped over plated charge of each completed cycle; None where it does one of the two.

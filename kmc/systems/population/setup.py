@@ -23,15 +23,17 @@ from kmc.runfile.kind_sections import MAX_CELLS, cells_along_edge
 from kmc.runfile.load import RunFile
 from kmc.systems.population.body import Viscous
 from kmc.systems.population.schedule import flux_per_um2_s
-from kmc.systems.population.setting import FlawPatches, GapSetting, ROUNDING_TIME_s
+from kmc.systems.population.setting import (
+    FINE_CELL_OVER_LIP,
+    FlawPatches,
+    GapSetting,
+    ROUNDING_TIME_s,
+)
 from kmc.systems.population.voltage import Kinetics, kinetics_at
 
 _WIDEST_CELL_um = 0.5
 _CELL_OVER_DISTANCE = 1 / 10  # of cells to the mean distance of the voids that are expected
 _CELL_OVER_LIP = 0.7  # of voids that nucleate: too many for cells that resolve their lips
-# Charges of a lone void are 33, 4 and 1 % too high at 0.75, 0.38 and 0.24 of a lip, as surface
-# diffusion is raised where its lip is thinner than the cells (`Outline.set_mobility`).
-_FINE_CELL_OVER_LIP = 0.35
 _COARSEST_OVER_LIP = 2.0  # of cells that were asked for
 _SLICES = 4000
 _INSTANT = 0.5  # R* of relaxation = "instant", of the square's edge
@@ -306,7 +308,7 @@ def _cells(run: RunFile, edge_um: float, density: float, rounding_um: float, lip
     if cell is None:
         # The narrowest of what has to be resolved: contact, the lip at a moving rim, the distance
         # of voids.
-        share = _FINE_CELL_OVER_LIP if run.upscale.nucleation == "flaws" else _CELL_OVER_LIP
+        share = FINE_CELL_OVER_LIP if run.upscale.nucleation == "flaws" else _CELL_OVER_LIP
         cell = min(_WIDEST_CELL_um, share * lip, cell_at(density))
     elif cell > _COARSEST_OVER_LIP * lip:
         raise InputError(

@@ -15,8 +15,10 @@ from cli_calls import output_of
 
 import kmc
 from kmc.campaign.convergence import levels as study
+from kmc.campaign.convergence.findings import CELLS, SQUARES, assess
 from kmc.campaign.convergence.levels import Levels, physical_ratio_of
 from kmc.campaign.convergence.outcome import RATIO, read_study
+from kmc.campaign.convergence.power_law import WIDTH, LevelRuns
 from kmc.campaign.folder import make_folder, open_folder
 from kmc.cli.shared import numbers_of
 from kmc.errors import InputError, KmcError
@@ -386,11 +388,91 @@ def test_runs_that_fail_are_reported(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "noun"),
-    [("cell_li", "a population of voids"), ("plate_carbon", "a deposition"),
-     ("cathode_se", "a cathode")],
-)  # fmt: skip
+    [("plate_carbon", "a deposition"), ("cathode_se", "a cathode")],
+)
 def test_a_kind_without_a_ratio_is_refused_as_such(name, noun):
     """It asked for --ratios, or named a quantity of a parameter set that such runs never need."""
     with pytest.raises(InputError, match=f"{name} is {noun}: it has no ratio") as caught:
         Levels(name).check()
     assert "kmc sweep" in caught.value.advice
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("cell_li", "--ratios", "1e4,1e5"), "a population of voids: it has no ratio"),
+        (("cell_li", "--cells", "0.4,0.2", "--squares", "20,40"), "exclude each other"),
+        (("cell_li", "--cells", "0.4,0.4"), "needs different values"),
+        (("cell_li", "--squares", "-2"), "--squares -2"),
+        (("upscale_li", "--replicas", "2"), "has no upscale.grid_um"),
+        (("strip_li", "--cells", "0.4"), "a box of atoms: it has no cells"),
+        (("cathode_se", "--squares", "20"), "a cathode: it has no ratio"),
+    ],
+)
+def test_levels_that_a_run_cannot_have(tmp_path, options, said):
+    assert said in output_of("converge", *options, "-o", tmp_path / "c", "--dry-run", code=2)
+
+
+def test_cells_and_squares_of_a_population_are_ordered_by_what_they_resolve():
+    """Twice, once and half the cells of the run; half, once and twice its square."""
+    assert Levels("cell_li", levels=3).check()[1] == (0.4, 0.2, 0.1)
+    assert Levels("cell_li", axis=SQUARES).check()[1] == (20.0, 40.0, 80.0)
+    assert Levels("cell_li", (20, 10), axis=SQUARES).check()[1] == (10.0, 20.0)
+    assert Levels("cell_li", (0.1, 0.4), axis=CELLS).check()[1] == (0.4, 0.1)
+
+
+def test_a_number_of_the_grid_is_marked_and_another_holds():
+    """Of levels by cells no law is drawn, and the tolerance is for halved cells."""
+    levels = {0.4: [10.0, 10.1, 9.9], 0.2: [10.05, 10.0, 9.95]}
+    runs = [LevelRuns.of(cell, values) for cell, values in levels.items()]
+    same = assess(WIDTH, runs, tolerance=0.1, physical_ratio=math.inf, axis=CELLS)
+    assert (same.verdict, same.converged_from, same.law, same.needed) == (
+        "converged",
+        0.4,
+        None,
+        None,
+    )
+    assert "from cells of 0.4 µm to cells of 0.2 µm" in same.sentences[0]
+    runs[1] = LevelRuns.of(0.2, [13.0, 13.1, 12.9])
+    other = assess(WIDTH, runs, tolerance=0.1, physical_ratio=math.inf, axis=CELLS)
+    assert other.verdict == "changing"
+    assert other.needed.ratios == (0.1,)
+    # 6 % are within the tolerance of halved cells, and beyond that of half the step.
+    for cell, verdict in ((0.2, "converged"), (0.28, "changing")):
+        runs[1] = LevelRuns.of(cell, [10.6, 10.7, 10.5])
+        step = assess(WIDTH, runs, tolerance=0.1, physical_ratio=math.inf, axis=CELLS)
+        assert step.verdict == verdict
+
+
+@pytest.mark.slow
+def test_a_cell_says_which_of_its_numbers_hold(tmp_path):
+    """Two levels of cells and of squares of a small cell under pressure; the first in a report."""
+    folder, more = tmp_path / "cells", ["--set", "conditions.stack_pressure_MPa=1"]
+    more += ["--set", "upscale.domain_um=12", "--set", "upscale.capacity_mAh_cm2=0.2"]
+    more += ["--replicas", "2", "--workers", "1"]
+    said = output_of("converge", "cell_li", "--cells", "1,0.6", *more, "-o", folder)
+    assert (folder / "converge.png").is_file()
+    for word in ("with the cells", "contact loss, %", "voids that split", "cells of 0.6 µm"):
+        assert word in said
+    found = read_study(folder, at=0.1)
+    assert found.ratios == (1.0, 0.6)
+    assert found.moment.replace("\u00a0", " ") == "at 0.1 mAh/cm²"
+    assert json.loads(found.to_json())["axis"] == "upscale.grid_um"
+    assert len(found.table()) == 2 * len(found.findings) == 16
+    late = found.findings["half_contact_mAh_cm2"]
+    assert (late.levels[0].censored, late.verdict) == (2, "unknown")
+    assert "a larger upscale.capacity_mAh_cm2" in late.sentences[0]
+    output_of("report", folder, "-o", tmp_path / "report.html")
+    assert "Convergence study" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    # Counts of events of squares of two sizes are not compared.
+    wide = kmc.converge(
+        "cell_li",
+        squares=(10, 12),
+        replicas=1,
+        settings={"upscale.grid_um": 1.0, "upscale.capacity_mAh_cm2": 0.05},
+        output=tmp_path / "squares",
+        workers=1,
+        progress=False,
+    )
+    assert "splits" not in wide.findings
+    assert "with one run a level" in wide.findings["contact_loss"].sentences[0]

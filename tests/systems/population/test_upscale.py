@@ -461,7 +461,7 @@ def test_every_strip_loses_as_much_contact_as_the_first(tmp_path):
     assert strips[4] <= strips[0] + 1e-4
     assert np.all(s.contact_fraction[last][1::2] == 1.0)
     assert s.dead_um[-1] / s.stripped_um[-1] == pytest.approx(0.0028, abs=0.0001)
-    assert "56 % after the first strip" in dict(found.summary())["Contact"]
+    assert " % after the first strip; 56" in dict(found.summary())["Contact"]
     assert "flaws_reopen" in dict(found.summary())["Trust"]
     assert kmc.verify(found.path).passed
     # A stored run of kmc 0.3.0 lacks the key, and goes on without it.
