@@ -190,6 +190,33 @@ def info(file: Path, full: bool, as_json: bool) -> None:
         click.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=True, allow_nan=False))
     else:
         ui.print_panel(found, found.summary(full), ui.console())
+        if full and len(rows := _course(found)):
+            ui.console().print(
+                ui.table(("number", "start", "end", "largest", "unit"), rows, left=[0, 4])
+            )
+
+
+def _course(found: Any) -> list[tuple[str, ...]]:
+    """Columns of the samples, without those that are 0 or, of voltages, negligible."""
+    import numpy as np
+
+    from kmc.common.formatting import figure
+    from kmc.systems import SYSTEMS
+
+    system, rows = SYSTEMS[found.kind], []
+    columns = {name: np.asarray(v, dtype=float) for name, v in found.samples.items()}
+    most = {name: np.abs(v[np.isfinite(v)]).max(initial=0.0) for name, v in columns.items()}
+    for name, values in columns.items():
+        least = 1e-3 * most.get("overpotential_V", 0.0) if name.endswith("_V") else 0.0
+        known = values[np.isfinite(values)]
+        if most[name] <= least or name in ("phase", "step", "cycle"):
+            continue
+        largest = known[np.argmax(np.abs(known))]
+        unit = system.samples.get(name, ("1",))[0]
+        # What rounding leaves of a number is none.
+        ends = (x if abs(x) > 1e-12 * most[name] else 0.0 for x in (known[0], known[-1], largest))
+        rows.append((name, *map(figure, ends), "" if unit == "1" else unit))
+    return rows
 
 
 @main.command(epilog="\b\nExamples:\n  kmc bench\n  kmc bench --case strip_li --json here.json")

@@ -49,6 +49,8 @@ def figure(number: float, unit: str = "", digits: int = 3) -> str:
         return "unknown"
     if math.isinf(number):
         return "unlimited" if number > 0 else "−unlimited"
+    if unit == "%" and abs(number) < 1e-9:  # a share below rounding is none
+        number = 0.0
     text = f"{number + 0.0:.{digits}g}"  # minus zero is zero
     if "e" in text and 1 <= abs(number) < 1e3:  # of two digits: 120, and not 1.2e2
         text = f"{float(text):.0f}"

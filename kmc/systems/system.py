@@ -68,6 +68,8 @@ class System:
     ends: Sequence[str] = ()
     #: ``extends(run, overrides, …)`` goes on to another end, in place of a new run to that end.
     extends: Callable[..., Any] | None = None
+    #: Why a run ends for good, whatever its end, and what can be done instead.
+    for_good: tuple[str, str] = ("\n", "")
     run_class: type[TableRun] = TableRun  #: makes the run, from path, system, record and arrays
     #: JSON-able data of a run, for `kmc info --json`; its own tables without it.
     facts: Callable[[Any], dict[str, Any]] = TableRun.to_json
@@ -194,7 +196,7 @@ class System:
         self.refuse_check(check_every)
         name = found.resolved.get("name", "RUN")
         if run is None and found.finished and not found.stop_reason.startswith(BY_THE_CLOCK):
-            raise InputError(f"{path} is finished: {found.stop_reason}", advice=self._beyond(path))
+            raise InputError(f"{path} is finished: {found.stop_reason}", advice=self._beyond(found))
         if set(found.replicas[0]) != set(self.layout.samples):
             raise InputError(
                 f"{path} was written by kmc {found.kmc_version} with another set of columns, and "
@@ -234,7 +236,10 @@ class System:
                 raise _misfit(found, problem) from problem
         return self.load(path)
 
-    def _beyond(self, path: Path) -> str:
+    def _beyond(self, found: TableRun) -> str:
+        path, (reason, remedy) = found.path, self.for_good
+        if all(reason in one for one in found.stop_reason.split("; ")):
+            return f"{remedy}, in a run of its own: kmc run {found.resolved.get('name', 'RUN')}."
         if not (self.ends or self.extends):
             return "Nothing is left to do."
         return (
@@ -284,6 +289,8 @@ class System:
                 raise InputError(
                     f"{text}: {path} was run to {then:g}", advice="Give an end beyond that."
                 )
+        if all(self.for_good[0] in reason for reason in found.stop_reason.split("; ")):
+            raise InputError(f"{path} is finished: {found.stop_reason}", advice=self._beyond(found))
         if not (overrides or cycles):
             raise InputError(
                 f"no new end is given for {path}",

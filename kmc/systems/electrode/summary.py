@@ -10,14 +10,9 @@ import numpy as np
 from kmc.analysis import balance, coulombic, voids
 from kmc.common.conditions import driven_by_run, ended, temperatures
 from kmc.common.formatting import count, duration, figure, monolayers, plural, scaled
-from kmc.common.metals import METALS, VALENCES
+from kmc.common.metals import METALS
 from kmc.common.units import A_per_nm
 from kmc.files.reader import Trajectory
-from kmc.model.electrochemistry import (
-    balance_of_sites,
-    net_rate_overpotential_V,
-    thermal_voltage_V,
-)
 
 Rows = list[tuple[str, str]]
 FEW_VOIDS = 20  # below this many, contact measures the box
@@ -63,7 +58,7 @@ def summary(trajectory: Trajectory) -> Rows:
         text += f"; creep closed {count(last['closures'])}"
     rows.append(("Vacancies", text))
     if trajectory.has_interface and has_current:
-        rows += _terms(trajectory)
+        rows += _rests(trajectory)
     text = f"{duration(last['time_s'])}, {plural(int(last['events']), 'event')}"
     rows.append(("Simulated", text))
     if has_current and last["strips"]:
@@ -279,29 +274,13 @@ def _cycles(trajectory: Trajectory) -> Rows:
     return rows
 
 
-def _terms(trajectory: Trajectory) -> Rows:
-    """The terms of the overpotential while current flowed, if the file has them, and rests."""
+def _rests(trajectory: Trajectory) -> Rows:
+    """How long no current flowed, and what contact and voltage did meanwhile."""
     samples = trajectory.samples
+    rows: Rows = []
     flows = samples["phase"] == 0 if "phase" in samples else np.ones(len(samples), dtype=bool)
     if not flows.any():
         return []
-    rows: Rows = []
-    for name in ("concentration", "charge_transfer", "constriction", "series"):
-        if (column := f"overpotential_{name}_V") in samples:
-            volts = samples[column][flows]
-            if name == "series" and not volts.any():
-                continue
-            about = _about(name, trajectory, flows)
-            # First and last value, and the highest where it is neither.
-            known = volts[np.isfinite(volts)]
-            course = "unknown" if not len(known) else "none"
-            if known.any():
-                course = f"{scaled(known[0], 'V')} → {scaled(known[-1], 'V')}"
-                if known.max() > max(known[0], known[-1]):
-                    course += f" (highest {scaled(known.max(), 'V')})"
-            label = "" if rows else "Terms"
-            rows.append((label, f"{name.replace('_', ' ')}: {course}{about}"))
-    rows += _site_by_site(trajectory, flows)
     if not flows.all():
         if "step" in samples and samples["step"].any():
             # A row at a change belongs to the step that ends, so that its interval does.
@@ -318,68 +297,6 @@ def _terms(trajectory: Trajectory) -> Rows:
             text += scaled(volts[-1], "V")
         rows.append(("Rest", text))
     return rows
-
-
-def _about(term: str, trajectory: Trajectory, flows: np.ndarray) -> str:
-    """What a term of the overpotential follows from."""
-    samples, settings = trajectory.samples, trajectory.resolved.get("charge_transfer", {})
-    if term == "concentration":
-        known = flows & np.isfinite(samples["vacancy_activity"])
-        activity = samples["vacancy_activity"][known]
-        if not known.any() or samples["vacancies_expected"][known][-1] < _RESOLVED:
-            return "; too few vacancies to measure their activity"
-        return f" (vacancy activity {figure(activity[0])} → {figure(activity[-1])})"
-    if term == "charge_transfer" and settings:
-        return " (through the contact that is left)"
-    if term == "constriction" and settings.get("wagner_length_um"):
-        length = settings["pattern_um"]
-        pattern = f"{figure(length, 'µm')}" if length else "the box as it is"
-        wagner = figure(settings["wagner_length_um"], "µm")
-        return f" (pattern: {pattern}; it matters above the Wagner length, {wagner})"
-    return ""
-
-
-def _site_by_site(trajectory: Trajectory, flows: np.ndarray) -> Rows:
-    """The balance of the sites beside the area, and what sets them apart, late in the run."""
-    samples, settings = trajectory.samples, trajectory.resolved.get("charge_transfer")
-    conditions = trajectory.run.get("conditions", {})
-    if not settings or "overpotential_sites_V" not in samples or conditions.get("overpotential_V"):
-        return []
-    if "step" in samples and samples["step"].any():  # currents of several kinds
-        return []
-    capacity = samples["capacity_monolayers"][flows]
-    # Late, where voids have formed: at the start both balances are those of flat metal.
-    late = np.flatnonzero(flows)[capacity >= (1 - _LATE) * capacity[-1]]
-    late = late[np.isfinite(samples["overpotential_sites_V"][late])]
-    if not len(late):
-        return []
-    names = (
-        *("overpotential_sites_V", "overpotential_V", "current_density_mA_cm2"),
-        *("strip_weight", "contact_fraction", "vacancy_activity"),
-    )
-    means = (float(np.mean(samples[name][late])) for name in names)
-    sites, area, net, weight, contact, activity = means
-    for name in ("constriction", "series"):
-        area -= float(np.mean(samples[f"overpotential_{name}_V"][late]))
-    valence, alpha = VALENCES[trajectory.metal], settings["alpha"]
-    thermal_V = thermal_voltage_V(conditions["temperature_K"], valence)
-    # In the formula the charge of the ion, which Ba has twice.
-    e = "e" if valence == 1 else f"{valence}e"
-    ratio = net / settings["exchange_current_density_mA_cm2"]
-    _, exchange = balance_of_sites(sites, ratio, weight, thermal_V, alpha)
-    flat = net_rate_overpotential_V(ratio, contact, activity * contact, thermal_V, alpha)
-    text = (
-        f"site by site: {scaled(sites, 'V')}, by area {scaled(area, 'V')} (means of the last "
-        f"fifth). By area is the sum of concentration, kT/{e} ln S, and charge transfer at the j0 "
-        f"of S = 1; a flat contact of the same sites, j/(j0 θ) = x − S/x with x = exp({e}η/2kT), "
-        f"needs {scaled(flat, 'V')}, as reduction is S times as frequent. The sites of the box "
-        f"exchange {figure(exchange)} times j0, its contact {figure(contact)} times: atoms at rims "
-        f"are bound weakly (strip weight {figure(weight)}), and vacancies at activity "
-        f"{figure(activity)} take up what is reduced"
-    )
-    if any(c.get("slowed_by", 1.0) > _BY_MORE_THAN for c in trajectory.acceleration["classes"]):
-        text += "; slowed hops heal the rims late"
-    return [("", text)]
 
 
 def _acceleration(trajectory: Trajectory) -> Rows:
@@ -434,8 +351,6 @@ def _acceleration(trajectory: Trajectory) -> Rows:
     for entry in trajectory.resolved.get("temperatures", []):
         floor = figure(entry["saddle_floor_eV"], "eV")
         rows.append(("", f"steps at {figure(entry['temperature_K'], 'K', 5)}: at least {floor}"))
-    text = "Equilibrium is unaffected, fast kinetics are not: compare several ratios "
-    rows.append(("", f"{text}(kmc converge) before using a rate or a void density."))
     counted = [e for e in balance.exchanges(trajectory) if e.hop_class in slowed]
     return rows + _net_flux(counted, trajectory)
 
@@ -467,11 +382,6 @@ def _net_flux(exchanges: list[balance.Exchange], trajectory: Trajectory) -> Rows
         if named:
             listed = (f"{_class_name(n, trajectory)} ({', '.join(at)})" for n, at in named.items())
             texts.append(f"{sentence}: {'; '.join(listed)}")
-    if texts:
-        texts.append(
-            "The net flux is between layers, not along the interface: number and size of the voids "
-            "depend on the ratio even where it is near 0."
-        )
     return [("" if row else "Net flux", text) for row, text in enumerate(texts)]
 
 

@@ -11,7 +11,7 @@ from kmc.runfile.protocol import plan_of, stored_blocks
 from kmc.systems.population.check import CHECKS
 from kmc.systems.population.columns import TABLES, complete
 from kmc.systems.population.result import PopulationRun
-from kmc.systems.population.run import population
+from kmc.systems.population.run import NO_CONTACT, population
 from kmc.systems.population.setup import cell_at
 from kmc.systems.system import Charge, System
 
@@ -101,4 +101,8 @@ POPULATION = System(
     more_frames="a larger upscale.frames",
     next=("--what microscope --paper",),
     ends=("upscale.capacity_mAh_cm2",),
+    for_good=(
+        NO_CONTACT,
+        'A lower current, a stack_pressure_MPa, or in cycles contact_lost = "plate_back" keep it',
+    ),
 )

@@ -7,6 +7,7 @@ import json
 import math
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -399,6 +400,11 @@ def test_a_protocol_ends_when_contact_is_lost_or_plates_back(cycled, tmp_path, m
         "for"
     )
     assert dict(found.summary())["Ended"] == found.stop_reason
+    # More cycles would compute the same again.
+    for go_on in (partial(kmc.extend, found.path, {}, cycles=2), partial(kmc.resume, found.path)):
+        with pytest.raises(InputError, match="no contact is left") as caught:
+            go_on(progress=False)
+        assert "plate_back" in str(caught.value.advice)
 
     back = LOST | {"upscale.contact_lost": "plate_back"}
     whole = kmc.run(source, back, output=tmp_path / "back.h5", progress=False)

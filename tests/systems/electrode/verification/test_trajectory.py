@@ -22,6 +22,7 @@ from kmc.errors import FileFormatError, InputError
 from kmc.files import schema
 from kmc.files.table_file import MARKER, ROOT
 from kmc.runfile.load import load_run
+from kmc.systems.electrode.verification import trajectory
 from kmc.systems.run import run_to_file
 
 SMALL = {
@@ -266,7 +267,10 @@ def test_a_frame_belongs_to_a_sample(copy, name, value):
     assert kmc.verify(path).breach.check in ("moment", "order")
 
 
-def test_sites_out_of_place_are_noticed(copy):
+@pytest.mark.parametrize("part", [5, 2**22])
+def test_sites_out_of_place_are_noticed(copy, monkeypatch, part):
+    """Also where the lattice is read by parts, as that of a box of 1e8 sites is."""
+    monkeypatch.setattr(trajectory, "_PART_ROWS", part)
     path = copy()
     with edited(path) as file:
         file["lattice/positions_A"][7, 2] += 1e-3
