@@ -146,7 +146,8 @@ def main() -> None:
 
 @main.command(
     short_help="Write a commented run file to start from.",
-    epilog="\b\nExamples:\n  kmc init\n  kmc init my_cell.toml --scale cell\n  kmc init - | less",
+    epilog="\b\nExamples:\n  kmc init\n  kmc init my_cell.toml --scale cell\n"
+    "  kmc init na.toml --scale cell --set system.params=na_nasicon\n  kmc init - | less",
 )
 @click.argument("file", default="run.toml", type=click.Path(path_type=Path))
 @ui.option(
@@ -155,15 +156,26 @@ def main() -> None:
     default="atoms",
     help="atoms: a box of nanometres; cell: micrometres and mAh/cm².",
 )
+@ui.every_run_option
 @ui.force_option("FILE")
-def init(file: Path, scale: str, force: bool) -> None:
+def init(file: Path, scale: str, settings: tuple[str, ...], force: bool) -> None:
     """Write a commented run file with every key, its unit, default and range, of either scale.
 
-    FILE is run.toml by default; - prints it.
+    FILE is run.toml by default; - prints it. For another metal than lithium it marks the inputs
+    that are those of lithium cells.
     """
-    from kmc.runfile.template import template
+    from kmc.runfile.load import load_run
+    from kmc.runfile.template import SCALES, template
+    from kmc.systems.population.result import OF_LITHIUM
 
-    ui.write_template(file, partial(template, scale=scale), force, "run file", "kmc run")
+    values, origins = ui.read_settings(settings)
+    run = load_run(SCALES[scale][3] or "strip_li", values, origins=origins)
+    marked = [key for key in OF_LITHIUM if f"upscale.{key}" not in values]
+    marked *= scale == "cell" and run.parameter_set().metal != "Li"
+    made = partial(template, scale=scale, settings=values, of_lithium=marked)
+    ui.write_template(file, made, force, "run file", "kmc run")
+    if marked:
+        click.echo(f"Of lithium cells, to be replaced by those of yours: {', '.join(marked)}.")
     # A file that is printed goes into a pipe: nothing else may be in it.
     if str(file) != "-":
         other = {"atoms": "cell, in micrometres and mAh/cm²", "cell": "atoms, in nanometres"}[scale]

@@ -135,7 +135,7 @@ def populations_picture(
         loss = 100 * (1 - s["contact_fraction"])
         metal = run.metal + "-Mg" * bool(run.facts.get("mg_coverage"))
         seen.append(Seen(name, metal, note, x, loss, s["voids_per_100um"], sizes, volts))
-    notes = ["Thick: mean width and height, overpotential; thin: the largest, (kT/e) ln S."]
+    notes = ["Thick: mean width and height, overpotential; thin: the largest, vacancies' share."]
     if any((run.samples["current_density_mA_cm2"] < 0).any() for run in runs):
         notes.append("Of runs that plate: the first strip alone; the summary shows every cycle.")
     head = (runs[0], describe(runs[0])) if len(runs) == 1 else None
@@ -145,7 +145,9 @@ def populations_picture(
         charge, peak = s["capacity_mAh_cm2"][at], 1e3 * s["concentration_V"][at]
         # Voids nucleate so early that the peak may lie left of the axis.
         if charge < LEFT_mAh_cm2:
-            notes.append(f"Largest (kT/e) ln S: {peak:.0f} mV, at {figure(charge, 'mAh/cm²')}.")
+            notes.append(
+                f"Vacancies take at most {peak:.0f} mV of it, at {figure(charge, 'mAh/cm²')}."
+            )
     about: dict[str, Any] = {"logarithmic": logarithmic, "notes": notes, "head": head}
     return _page(seen, _LABELS, "capacity (mAh/cm²)", measured, beside=False, **about)
 

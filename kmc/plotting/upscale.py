@@ -317,7 +317,7 @@ def when(run: PopulationRun, frame: int) -> str:
 # --- summary --------------------------------------------------------------------------------------
 
 _TERMS = (
-    ("concentration_V", "(kT/e) ln S", style.SKY),
+    ("concentration_V", "vacancies left in the metal", style.SKY),
     ("charge_transfer_V", "charge transfer", style.ORANGE),
     ("constriction_V", "constriction", style.GREEN),
     ("series_V", "series", style.GREY),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Collection
-from typing import cast
+from collections.abc import Collection, Mapping
+from typing import Any, cast
 
 from kmc.common import catalogue
 from kmc.common.units import DIMENSIONLESS, unit_of
@@ -66,8 +66,17 @@ _SET_OF_ATOMS = {
 }
 
 
-def template(name: str = "run.toml", scale: str = "atoms") -> str:
-    """A valid run file with every key, unit, default and range, of the scale "atoms" or "cell"."""
+def template(
+    name: str = "run.toml",
+    scale: str = "atoms",
+    settings: Mapping[str, Any] | None = None,
+    of_lithium: Collection[str] = (),
+) -> str:
+    """A valid run file with every key, unit, default and range, of the scale "atoms" or "cell".
+
+    - `settings`: "section.key" → value in place of the default.
+    - `of_lithium`: keys whose values are those of lithium cells, in a file for another metal.
+    """
     what, more, name_of_kind, like = SCALES[scale]
     given = catalogue.read_toml(catalogue.locate("runs", like)) if like else _SET_OF_ATOMS
     kind = kinds.KINDS[name_of_kind]
@@ -82,7 +91,10 @@ def template(name: str = "run.toml", scale: str = "atoms") -> str:
             keys = kind.uses.get(section, ())
         if not keys:
             continue
-        own = given.get(section, {})
+        own = dict(given.get(section, {}))
+        for place, setting in (settings or {}).items():
+            if place.startswith(f"{section}."):
+                own[place.partition(".")[2]] = setting
         summary = (model.__doc__ or "").strip().splitlines()[0]
         lines = [*_comment(summary), f"[{section}]"]
         for key, about in model.model_fields.items():
@@ -98,6 +110,8 @@ def template(name: str = "run.toml", scale: str = "atoms") -> str:
             if text[0].isascii():
                 text = f"{text[0].upper()}{text[1:]}"
             lines += _comment(f"{text} [{'; '.join(facts)}]" if facts else text)
+            if key in of_lithium:
+                lines += _comment("OF LITHIUM CELLS, inferred or assumed: give that of your cell.")
             # A key without a default shows an example, behind a # as it is not set.
             example = about.examples[0] if about.examples else None
             value = toml_value(own.get(key, example if optional else about.default))

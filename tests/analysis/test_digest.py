@@ -30,10 +30,10 @@ def test_eight_lines_say_what_a_battery_scientist_asks(stripped):
 
 
 def test_trust_names_slowed_hops_and_too_few_voids(stripped):
-    """The number of voids is said wherever contact is: below 20 it measures the box."""
+    """The number of voids is said wherever contact is: below 20 there is no mean of it."""
     trust = dict(digest(stripped))["Trust"].replace("\u00a0", " ")
     assert "hops slowed up to 280 times" in trust
-    assert trust.endswith("2 voids: contact measures the box")
+    assert trust.endswith("2 voids: too few for a mean contact (a larger system.size)")
 
 
 @pytest.mark.parametrize(

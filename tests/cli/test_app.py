@@ -335,6 +335,19 @@ def test_a_template_takes_its_steps_as_it_says(scale, folder):
     assert len(load_run("steps.toml").protocol.plan) == 21
 
 
+def test_init_marks_what_is_of_lithium_in_a_cell_of_sodium(folder):
+    options = ("--scale", "cell", "--set", "system.params=na_nasicon")
+    said = call("init", "na.toml", *options, "--set", "upscale.flaw_radius_nm=30").stdout
+    assert "Of lithium cells, to be replaced by those of yours: flaw_density_per_um2" in said
+    text = (folder / "na.toml").read_text(encoding="utf-8")
+    run = tomllib.loads(text)
+    assert (run["system"]["params"], run["upscale"]["flaw_radius_nm"]) == ("na_nasicon", 30)
+    # Density, rounding and series resistance; the radius was given.
+    assert text.count("# OF LITHIUM CELLS") == 3
+    assert "LITHIUM CELLS" not in call("init", "-", "--scale", "cell").stdout
+    assert "unknown section" in refused("init", "x.toml", "--set", "upscal.a=1")
+
+
 def test_init_leaves_greek_letters_as_they_are(folder):
     text = call("init", "-", "--scale", "cell").stdout
     assert "\n# αG of Taylor's law" in text

@@ -15,7 +15,7 @@ from kmc.common.units import A_per_nm
 from kmc.files.reader import Trajectory
 
 Rows = list[tuple[str, str]]
-FEW_VOIDS = 20  # below this many, contact measures the box
+FEW_VOIDS = 20  # below this many, contact is that of single voids
 _NEGLIGIBLE = 0.01  # of the overpotential: a constriction that need not be named in volts
 _STAGE_NAMES = {"L1": "at L1", "L2": "at L2", "deep": "above L2"}
 _VERDICTS = {
@@ -183,7 +183,9 @@ def _trust(run: Trajectory, found: voids.Voids | None) -> str:
     if limits := run.acceleration.get("equilibrium"):
         parts.append(_validity(run, found, limits))
     if found is not None and 0 < len(found) < FEW_VOIDS and run.has_interface:
-        parts.append(f"{plural(len(found), 'void')}: contact measures the box")
+        parts.append(
+            f"{plural(len(found), 'void')}: too few for a mean contact (a larger system.size)"
+        )
     return "; ".join(parts)
 
 

@@ -19,7 +19,7 @@ from kmc.systems.population.setting import FINE_CELL_OVER_LIP
 from kmc.systems.population.state import cover_of
 from kmc.systems.population.voltage import kinetics_of
 
-_FEW_VOIDS = 20  # below this many, contact measures the square
+_FEW_VOIDS = 20  # below this many, contact is that of single voids
 _ASSUMED = (
     "sink_length_um",
     "sink_depth_um",
@@ -269,7 +269,7 @@ class PopulationRun(TableRun):
         number = round(float(self.samples["voids_per_um2"].max()) * self.edge_um**2)
         text = f"{plural(number, 'void')} at most"
         if number < _FEW_VOIDS:
-            return f"{text}: contact measures the square; a larger upscale.domain_um is needed"
+            return f"{text}: too few for a mean contact (a larger upscale.domain_um)"
         cell, fine = (self.facts.get(key, 0.0) for key in ("cell_um", "resolving_cell_um"))
         if cell and not (fine and cell > _COARSE * fine):
             text += f"; cells of {figure(cell, 'µm')}{self._cells_across(cell, fine)}"
