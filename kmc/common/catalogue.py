@@ -119,7 +119,8 @@ def read_text(path: Path) -> str:
     except (OSError, ValueError) as problem:
         raise InputError(
             f"{path} cannot be read: {getattr(problem, 'strerror', None) or problem}",
-            advice="It must be a UTF-8 text file; run, parameter and lattice files are a few kB.",
+            advice="It must be a UTF-8 text file, such as a run file; kmc info shows what an .h5 "
+            "file was run from.",
         ) from None
 
 

@@ -186,9 +186,10 @@ def _sinks_and_drive(run: RunFile, origin: Origin) -> Iterator[Problem]:
         text = f"{of(VOLTAGE)}: a population of voids has no held voltage"
         yield Problem(text, "Give a current.")
     elif not run.has_protocol and c.current_density_mA_cm2 <= 0:
+        when = "while plating" if c.current_density_mA_cm2 < 0 else "without a current"
         yield Problem(
-            f"{of(CURRENT)}: without a current no voids begin",
-            "Give a current above 0; a [rest] with time_s follows it.",
+            f"{of(CURRENT)}: no voids begin {when}",
+            "Give a current above 0; a [rest] follows it, steps of [[protocol]] plate.",
         )
     # A population is integrated in time: it has no events to count.
     if run.rest.events is not None:
@@ -297,6 +298,7 @@ def _flaws(run: RunFile, origin: Origin) -> Iterator[Problem]:
         )
     elif upscale.nucleation == "homogeneous":
         sizes["flaw_radius_sigma"] = upscale.flaw_radius_sigma or None
+        sizes["flaws_reopen"] = None if upscale.flaws_reopen else 0.0
         for key in [key for key, value in sizes.items() if value is not None]:
             yield Problem(
                 f'{of(f"upscale.{key}")} has no meaning with nucleation = "homogeneous"',

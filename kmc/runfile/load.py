@@ -120,7 +120,7 @@ def restored_run(
     if "protocol" in given:
         conditions.pop("overpotential_V", None)
     # Files before 0.3.1 lack the key: their flaws began once, and so they go on.
-    if "upscale" in given:
+    if given.get("upscale", {}).get("nucleation", "homogeneous") != "homogeneous":
         given["upscale"].setdefault("flaws_reopen", False)
     overrides = dotted(overrides)
     origins = _all_origins(overrides, origins)
