@@ -4,8 +4,6 @@ Task k of n runs the points k, k + n, k + 2n, … of the plan that are not done.
 leaves its points to the next submission of the same script, or to `kmc sweep`.
 """
 
-from __future__ import annotations
-
 import re
 import shlex
 import sys

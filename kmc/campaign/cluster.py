@@ -1,7 +1,5 @@
 """Runs points on a Dask cluster whose workers share the folder of the sweep."""
 
-from __future__ import annotations
-
 import contextlib
 import ipaddress
 import logging

@@ -15,8 +15,6 @@
 Files are replaced atomically: a kill at any moment leaves each as it was before or after a change.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Runs points by an executor of `concurrent.futures`; here: processes of this machine."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -3,8 +3,6 @@
 `read_plan` checks the file and lists the points; `plan_of` does so for a dict.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import math

@@ -1,7 +1,5 @@
 """The files of the points of a sweep, and the log of those that ended."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import functools

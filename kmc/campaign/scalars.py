@@ -3,8 +3,6 @@
 `Numbers` keeps them beside the runs of a sweep, so that large sweeps open quickly.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import time

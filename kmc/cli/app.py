@@ -4,8 +4,6 @@ Only click and the standard library are imported here; numba, matplotlib and oth
 imported by the command that needs them, so that `kmc --help` is fast.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os

@@ -1,7 +1,5 @@
 """`kmc converge`: convergence of the numbers of a run with its ratio, cells or square."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """`kmc image`: voids in micrographs."""
 
-from __future__ import annotations
-
 import os
 import warnings
 from pathlib import Path

@@ -1,8 +1,6 @@
 """Pictures of results, and files for other programs: `kmc plot`, `movie`, `impedance`, `report`,
 `export`."""
 
-from __future__ import annotations
-
 import os
 import time
 from pathlib import Path

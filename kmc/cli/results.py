@@ -1,7 +1,5 @@
 """Results of many runs: `kmc sweep-plot`, `kmc compare` and `kmc critical`."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """`kmc run`, `resume`, `extend`, `verify`, `repair`: run files and their files of any kind."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Options and helpers of several commands."""
 
-from __future__ import annotations
-
 import contextlib
 import shlex
 import sys

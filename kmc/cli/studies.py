@@ -1,8 +1,6 @@
 """`kmc study`, plans of many runs beside the claims of a paper, and `kmc calibrate`, which inputs
 a measurement leaves possible and what to measure next."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

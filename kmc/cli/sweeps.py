@@ -1,7 +1,5 @@
 """`kmc sweep`: many runs from one file."""
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Callable

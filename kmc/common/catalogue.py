@@ -1,7 +1,5 @@
 """Finds and reads the TOML files of `lattices/`, `params/` and `runs/`."""
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import difflib

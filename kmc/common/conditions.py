@@ -1,7 +1,5 @@
 """What the conditions of a run mean: settings of [conditions], of a run file or of a trajectory."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -3,8 +3,6 @@
 matplotlib, which takes a second to load, is loaded with the first picture.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

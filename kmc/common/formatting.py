@@ -1,7 +1,5 @@
 """Numbers, quantities and lists as text, for summaries, messages and labels."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from html import escape

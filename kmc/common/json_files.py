@@ -1,7 +1,5 @@
 """Text and JSON from files that may be damaged, or be no files at all."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import json

@@ -5,8 +5,6 @@ parameter sets: ``contact_fraction_Li`` is the share of L1 that holds that metal
 What a user reads and writes carries its symbol.
 """
 
-from __future__ import annotations
-
 import re
 
 METALS = {

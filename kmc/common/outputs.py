@@ -4,8 +4,6 @@ atomic replacement.
 Endings stand here so that the command line lists them without loading matplotlib.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

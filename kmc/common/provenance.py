@@ -1,7 +1,5 @@
 """Provenance of a result: versions, platform and time."""
 
-from __future__ import annotations
-
 import functools
 import platform
 from collections.abc import Mapping

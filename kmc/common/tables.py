@@ -4,8 +4,6 @@ Every table of a user's is read here. A number whose locale is ambiguous, such a
 with decimal commas, is refused with both readings, never guessed.
 """
 
-from __future__ import annotations
-
 import codecs
 import csv
 import re

@@ -1,7 +1,5 @@
 """Threads that share the rows of a large square of cells."""
 
-from __future__ import annotations
-
 import functools
 import os
 from collections.abc import Callable

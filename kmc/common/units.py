@@ -4,8 +4,6 @@ Constants are the exact values of the SI of 2019; `scipy.constants` holds the sa
 longer to import than the whole command line.
 """
 
-from __future__ import annotations
-
 import unicodedata
 
 E_C = 1.602176634e-19  # elementary charge, C

@@ -5,8 +5,6 @@ the number types they share and turns pydantic's errors into an `InputError` tha
 its origin, and what is allowed.
 """
 
-from __future__ import annotations
-
 import datetime
 import json
 import math

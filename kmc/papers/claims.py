@@ -8,8 +8,6 @@ posterior: a figure is their median with its 90 % interval, and an order holds w
 of ten samples, each compared as single runs are.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field

@@ -11,8 +11,6 @@ Interrupted, it goes on with the same call: what a sweep has is never run again.
 different systems and share no run. Another paper is a TOML file beside this module.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import re

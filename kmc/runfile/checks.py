@@ -1,7 +1,5 @@
 """Checks of a run that involve several values, or a lattice or parameter file."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Checks of the [interface] section that need the lattice, the parameter sets or the mask."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

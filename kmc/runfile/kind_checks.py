@@ -1,7 +1,5 @@
 """Checks of runs with a section of their own: those that all share, and those of each kind."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from functools import partial

@@ -1,7 +1,5 @@
 """The sections that make a run one of another kind than a box of atoms, with their keys."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal

@@ -5,8 +5,6 @@ A box of atoms has no such section; [upscale] makes a run one of a population of
 added by `register`, which `kmc.systems.register` calls.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

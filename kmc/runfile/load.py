@@ -4,8 +4,6 @@
 anything is computed. The name of every key ends in its unit.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Values that a run may have and that make no sense: warned of, not refused."""
 
-from __future__ import annotations
-
 import math
 import warnings
 
@@ -30,7 +28,7 @@ def warn_of_celsius(run: RunFile, origin: Origin) -> None:
 def warn_of_nonsense(run: RunFile, origin: Origin) -> None:
     """Warn of molten metal, of voids that are films or needles, and of a foil that is used up."""
     parameters = run.parameter_set()
-    melts_K = MELTING_POINTS_K[parameters.metal]
+    melts_K = MELTING_POINTS_K.get(parameters.metal, math.inf)  # of a cathode: no metal
     for kelvin, shown in _temperatures(run, origin):
         if kelvin >= melts_K:
             _warn(f"{shown}: {parameters.metal} melts at {melts_K:g} K, and the model is a crystal")

@@ -4,8 +4,6 @@ A block is a step, or a list of steps, that is repeated; each pass of a block is
 of a step is in the manner of PyBaMM's experiments: "Strip at 0.5 mA/cm2 until 1 monolayer".
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from numbers import Integral

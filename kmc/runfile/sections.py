@@ -3,8 +3,6 @@
 `kmc init`, the error messages and the documentation take their texts from here.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from numbers import Integral

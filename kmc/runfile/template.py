@@ -1,7 +1,5 @@
 """The commented run file of `kmc init`, generated from the sections."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Collection, Mapping
 from typing import Any, cast

@@ -1,7 +1,5 @@
 """Values of [parameters] that a run never reads: warned of, with the key that would serve."""
 
-from __future__ import annotations
-
 import warnings
 
 from kmc.common.metals import stored_key
