@@ -6,6 +6,7 @@ imported by the command that needs them, so that `kmc --help` is fast.
 
 import contextlib
 import errno
+import json
 import os
 import sys
 import warnings
@@ -26,6 +27,8 @@ from kmc.cli.results import compare, critical, sweep_plot
 from kmc.cli.run import extend, repair, resume, run, upscale, verify
 from kmc.cli.studies import calibrate, study
 from kmc.cli.sweeps import sweep
+from kmc.common import catalogue
+from kmc.common.outputs import check_output
 from kmc.common.version import __version__
 from kmc.errors import InputError, KmcError
 
@@ -194,8 +197,6 @@ def info(file: Path, full: bool, as_json: bool) -> None:
 
     found = load(file)
     if as_json:
-        import json
-
         # JSON has no NaN, and ASCII is read whatever the encoding of the reader.
         click.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=True, allow_nan=False))
     else:
@@ -239,10 +240,6 @@ def bench(cases: tuple[str, ...], json_file: Path | None) -> None:
     fixed loop of arithmetic and memory reads, for comparison between machines. Takes about half a
     minute.
     """
-    import json
-
-    from kmc.common import catalogue
-    from kmc.common.outputs import check_output
     from kmc.systems.electrode import benchmark
 
     # Before the event loop is compiled for nothing.
@@ -291,8 +288,6 @@ def runs() -> None:
 @runs.command("list")
 def runs_list() -> None:
     """List the shipped runs, the sweeps for `kmc sweep`, and files for `kmc calibrate`."""
-    from kmc.common import catalogue
-
     for kind in ("runs", "studies", "calibrations"):
         for name in catalogue.names(kind):
             first = catalogue.read_text(catalogue.locate(kind, name)).splitlines()[0]

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from kmc.cli import shared as ui
+from kmc.common.formatting import plural
 from kmc.common.outputs import PICTURE_ENDINGS, check_ending, check_output
 
 _EPILOG = """\
@@ -203,7 +204,6 @@ def converge(
 def _print_table(found: Any) -> None:
     """A line for each level, and one for the physical ratio where a number has converged."""
     from kmc.campaign.convergence.findings import ratio_text, short
-    from kmc.common.formatting import plural
 
     findings = list(found.findings.values())
     runs = [max(one.all_levels[i].n for one in findings) for i in range(len(found.ratios))]

@@ -8,7 +8,9 @@ from typing import Any
 import click
 
 from kmc.cli import shared as ui
+from kmc.common.formatting import figure, plural
 from kmc.common.outputs import PICTURE_ENDINGS
+from kmc.common.progress import frame_progress
 from kmc.errors import InputError, KmcWarning
 
 _EPILOG = """\
@@ -151,7 +153,6 @@ def image(
     from kmc.analysis import export, measured, plan_view
     from kmc.analysis import segmented_image as images
     from kmc.analysis.image_files import read_micrograph
-    from kmc.common.progress import frame_progress
 
     # Charges belong to images in their order; runs among the files have their own.
     following = iter(charges)
@@ -208,8 +209,6 @@ def image(
 
 def _scale_of(path: Path, shot: Any, scale: float | None) -> tuple[float, list[str]]:
     """Width of a pixel in nm, and what there is to say of it."""
-    from kmc.common.formatting import figure
-
     stated = shot.nm_per_pixel
     if scale is None and stated is None:
         raise InputError(f"{path} states no scale", advice="Give --scale in nm a pixel.")
@@ -225,7 +224,6 @@ def _scale_of(path: Path, shot: Any, scale: float | None) -> tuple[float, list[s
 def _of_plan(name: str, charge: float, view: Any) -> tuple:
     """What `image` needs of a plan view."""
     from kmc.analysis.measured import CAPACITY
-    from kmc.common.formatting import figure, plural
 
     row = view.row
     text = f", {figure(charge, 'mAh/cm²')}" if charge == charge else ""
@@ -243,8 +241,6 @@ def _of_plan(name: str, charge: float, view: Any) -> tuple:
 
 def _summary(one: Any) -> str:
     """Number, contact loss, widths and heights of an image in one or two lines."""
-    from kmc.common.formatting import figure, plural
-
     lines = plural(one.n_lines, "line")
     text = f"{lines} of {figure(one.line_length_nm / 1e3, 'µm')}, "
     text += f"{plural(int(one.row['voids']), 'void')} "

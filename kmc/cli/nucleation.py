@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kmc.cli import shared as ui
+from kmc.common.formatting import count, duration, figure, plural
 from kmc.common.outputs import PICTURE_ENDINGS
 
 if TYPE_CHECKING:
@@ -129,7 +130,6 @@ def nucleation(
     and under the current the burst: how many voids, at which supersaturation S, and when. Takes
     about half a minute on one core; Mg, other coverages and temperatures take longer.
     """
-    from kmc.common.formatting import duration, plural
     from kmc.nuclei.nucleation_conditions import conditions_of
     from kmc.nuclei.study import nucleation as study
 
@@ -177,8 +177,6 @@ def nucleation(
 
 def print_voids(found: EquilibriumVoids) -> None:
     """Table of voids in equilibrium, and what must be known of it."""
-    from kmc.common.formatting import figure
-
     columns: dict[str, Callable[[EquilibriumVoid], str]] = {
         "n": lambda void: str(void.n),
         "S": lambda void: figure(void.S),
@@ -204,8 +202,6 @@ def print_voids(found: EquilibriumVoids) -> None:
 
 def print_nucleation(found: Nucleation) -> None:
     """Tables of ln Z_n, of the work by S and of the burst, and their assumptions."""
-    from kmc.common.formatting import count, duration, figure
-
     out = ui.console()
     c, model, free, maps = found.conditions, found.model, found.free, found.quenched
     mg = f", Mg: {c.mg_coverage:g} of L1, {c.mg_fraction:g} elsewhere" * free.surface.has_mg

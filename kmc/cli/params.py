@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kmc.cli import shared as ui
+from kmc.common import catalogue
+from kmc.common.metals import shown_key
 from kmc.common.outputs import check_output
+from kmc.common.progress import display_for
 from kmc.errors import InputError
 
 if TYPE_CHECKING:
@@ -75,7 +78,6 @@ def params() -> None:
 @params.command("list")
 def list_sets() -> None:
     """List the shipped parameter sets."""
-    from kmc.common import catalogue
     from kmc.model.parameters import load_parameters
 
     rows = [
@@ -118,7 +120,6 @@ def show(name: str, notes: bool) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    from kmc.common.metals import shown_key
     from kmc.model.parameters import load_parameters
     from kmc.model.quantities import QUANTITIES
 
@@ -265,7 +266,6 @@ class _Target:
 
         `missing` are quantities that could not be computed, with the reasons: those of the base.
         """
-        from kmc.common.metals import shown_key
         from kmc.model.dft_check import check_rows
         from kmc.model.parameter_file import write_parameters
         from kmc.model.parameters import load_parameters
@@ -353,7 +353,6 @@ def from_ase(slab: Path, calculator: str, **given: Any) -> None:
     barriers, each relaxed and in two sizes. A configuration that relaxes into another is refused.
     """
     target = _Target(given)
-    from kmc.common.progress import display_for
     from kmc.model.ase_calculator import load_calculator
     from kmc.model.ase_configurations import AseSettings
     from kmc.model.ase_energies import Configurations

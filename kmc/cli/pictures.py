@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from kmc.cli import shared as ui
+from kmc.common.formatting import figure
 from kmc.common.outputs import (
     ATOM_ENDINGS,
     MOVIE_ENDINGS,
@@ -306,7 +307,6 @@ def impedance(
     """Compute impedance spectra of the frames of FILE, a run of kmc upscale."""
     from kmc.analysis.export import export_table
     from kmc.analysis.spectrum import contact_table, read_spectrum
-    from kmc.common.formatting import figure
     from kmc.files.frame_selection import choose_frames
     from kmc.systems.population.impedance import impedances, nearest_frame
     from kmc.systems.run import load

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from kmc.cli import shared as ui
+from kmc.common.formatting import duration
 from kmc.common.outputs import check_output, check_trajectory_name
 from kmc.common.progress import frame_progress
 from kmc.errors import InputError, KmcError
@@ -118,7 +119,6 @@ def run(
 
     if not quiet and kind in ("", run_file.kind):  # of another kind `run_to_file` says what it is
         from kmc.campaign.plan import seconds_of
-        from kmc.common.formatting import duration
         from kmc.runfile.run_file import ends, from_resolved
         from kmc.systems.slowing import warn_of_another_drive
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from kmc.common import catalogue
 from kmc.common.outputs import check_output, csv_of, replacing
 from kmc.errors import InputError, KmcError, KmcWarning, printable
 from kmc.files.frame_selection import HELP as FRAMES
@@ -115,7 +116,6 @@ def named_argument(*kinds: str, name: str = "name_or_path") -> Callable:
     """A shipped file or the path of one's own; Tab completes both."""
 
     def complete(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
-        from kmc.common import catalogue
 
         shipped = [one for kind in kinds for one in catalogue.names(kind)]
         own = [path.as_posix() for path in sorted(Path().glob("*.toml"))]

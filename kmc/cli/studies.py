@@ -8,6 +8,8 @@ import click
 
 from kmc.cli import shared as ui
 from kmc.cli.sweeps import cluster_options, workers_of
+from kmc.common.formatting import duration, plural
+from kmc.common.threads import cores
 
 _STUDIES = {
     "operando": (
@@ -166,8 +168,6 @@ def calibrate(
 def _print_costs(problem: Any, folder: Path, workers: int | None) -> None:
     """Print how many runs are planned and done, and how long the rest takes."""
     from kmc.campaign.calibration.design import runs_left
-    from kmc.common.formatting import duration, plural
-    from kmc.common.threads import cores
 
     left, total_s = runs_left(problem, folder), 0.0
     width = max(map(len, left))

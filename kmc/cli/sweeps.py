@@ -9,6 +9,9 @@ from typing import Any
 import click
 
 from kmc.cli import shared as ui
+from kmc.common.formatting import duration, plural
+from kmc.common.progress import display_for
+from kmc.common.threads import cores
 from kmc.errors import InputError
 
 _MAX_TASKS = 1000  # of a job array without --workers: the limit of many clusters
@@ -160,8 +163,6 @@ def sweep(
         return
 
     from kmc.campaign.execute import run_sweep
-    from kmc.common.formatting import plural
-    from kmc.common.progress import display_for
 
     folder = make_folder(path, plan)
     if job_array:
@@ -279,8 +280,6 @@ def _describe_jobs(queue: str | None, options: dict) -> None:
 def print_costs(plan: Any, existing: Any, path: Path, workers: int | None) -> None:
     """Print what would run, how long and how much disk."""
     from kmc.campaign.plan import estimate
-    from kmc.common.formatting import duration, plural
-    from kmc.common.threads import cores
 
     done = existing.done() if existing else set()
     todo = [point for point in plan.points if point.name not in done]
@@ -308,8 +307,6 @@ def print_costs(plan: Any, existing: Any, path: Path, workers: int | None) -> No
 
 def print_failures(tally: Any, path: Path) -> None:
     """Print the failed and the missing points on standard error."""
-    from kmc.common.formatting import plural
-
     # On standard error: the output of a sweep may be parsed.
     for note in tally.notes:
         click.echo(f"Note: {note}", err=True)
