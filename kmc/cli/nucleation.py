@@ -172,9 +172,6 @@ def nucleation(
         ui.say_written(drawn, json_file)
 
 
-# --- what is printed ------------------------------------------------------------------------------
-
-
 def print_voids(found: EquilibriumVoids) -> None:
     """Table of voids in equilibrium, and what must be known of it."""
     columns: dict[str, Callable[[EquilibriumVoid], str]] = {

@@ -217,8 +217,6 @@ def cite(name: str, bibtex: bool) -> None:
     click.echo("\n\n".join(blocks))
 
 
-# --- a set of one's own ---------------------------------------------------------------------------
-
 _target_options = ui.with_options(
     ui.file_option("-o", "--output", default=Path("mine.toml"), metavar="FILE.toml"),
     ui.option("--base", metavar="NAME", help="Set of which everything else is taken."),
@@ -412,9 +410,6 @@ def from_dft(table: Path, allow_unconverged: bool, **options: Any) -> None:
     metal = metal_of(given)
     base = target.base(metal or "Li", "Mg" if "Mg" in elements else "")
     target.write(found, base, metal, f"the calculations of {table.name}")
-
-
-# --- tables ---------------------------------------------------------------------------------------
 
 
 def _assumed(parameters: ParameterSet) -> int:

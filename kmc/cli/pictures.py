@@ -372,9 +372,6 @@ def report(source: Path, output: Path | None, force: bool, quiet: bool) -> None:
     ui.say_written(write(source, output, overwrite=force), quiet=quiet)
 
 
-# --- helpers --------------------------------------------------------------------------------------
-
-
 def _hint_at_frames(found: Any) -> None:
     """Name the key that gives a run more frames, where it has few."""
     count = len(found.frames)

@@ -153,9 +153,6 @@ def upscale(**options: Any) -> None:
     run.callback(kind="population", **options)
 
 
-# --- files of runs --------------------------------------------------------------------------------
-
-
 @click.command(short_help="Continue an interrupted or killed run.", epilog=_RESUME)
 @ui.file_argument
 @ui.check_every_option

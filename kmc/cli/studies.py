@@ -108,9 +108,6 @@ interrupted; repeat the command to continue.
 """
 
 
-# --- kmc calibrate --------------------------------------------------------------------------------
-
-
 @click.command(
     short_help="Find the inputs that a measurement leaves possible, and what they predict.",
     epilog=_CALIBRATE,
@@ -178,9 +175,6 @@ def _print_costs(problem: Any, folder: Path, workers: int | None) -> None:
     count = workers or cores()
     took = duration(total_s / count, 2)
     click.echo(f"At most {took} with {plural(count, 'worker')}, in {folder}.")
-
-
-# --- kmc study ------------------------------------------------------------------------------------
 
 
 @click.group()

@@ -225,8 +225,6 @@ def mixed(D_cm2_s: float, time_s: float, layer_cm: float) -> float:
     return float(np.mean(0.5 * erfc(x / math.sqrt(4 * D_cm2_s * time_s))))
 
 
-# --- voids ----------------------------------------------------------------------------------------
-
 IMAGE_mAh_cm2 = 0.125  # charge between two images of the operando paper, 15 min at 0.5 mA/cm²
 SCAN_um = 1.0  # electrons of EDS come from about a micrometre of metal
 
@@ -293,9 +291,6 @@ def population_of(run: PopulationRun) -> dict[str, float]:
     return out
 
 
-# --- a box ----------------------------------------------------------------------------------------
-
-
 def box_of(t: Trajectory) -> dict[str, float]:
     """Numbers of a box of atoms.
 
@@ -309,9 +304,6 @@ def box_of(t: Trajectory) -> dict[str, float]:
     if "Mg" in t.species:
         out["end_mg_coverage"] = float(profiles(t).interface["mg_coverage"].iloc[-1])
     return out
-
-
-# --- other systems --------------------------------------------------------------------------------
 
 
 def deposition_of(run: TableRun) -> dict[str, float]:

@@ -43,9 +43,6 @@ MakeWorkers = Callable[[Path], Callable[[int], Workers]]
 """From the folder of a sweep to a function that starts workers for a number of points."""
 
 
-# --- steps: sweeps and convergence studies that take up where they were left ---------------------
-
-
 @dataclass(frozen=True)
 class StudyStep:
     """A part of a study: a sweep, or a convergence study."""
@@ -113,9 +110,6 @@ def _step(study: Paper, step: Mapping[str, Any]) -> StudyStep:
         command += f" --replicas {replicas} {given} -o {name}"
     points, seconds = len(values) * replicas, step.get("seconds", 1.0)
     return StudyStep(name, step["what"], command, plan, points, seconds)
-
-
-# --- studies --------------------------------------------------------------------------------------
 
 
 def planned_lines(
