@@ -58,16 +58,16 @@ def contact_table(runs: Iterable[Any]) -> pd.DataFrame:
         kelvin, contact = float(conditions["temperature_K"]), samples["contact_fraction"]
         thermal_V = thermal_voltage_V(kelvin, VALENCES[run.metal])
         # Without contact the resistance is infinite: nothing that a table can hold.
-        left = np.asarray(contact, dtype=float) > 0
+        kept = np.asarray(contact, dtype=float) > 0
         table = {
-            "current_density_mA_cm2": current[left],
+            "current_density_mA_cm2": current[kept],
             "stack_pressure_MPa": float(conditions.get("stack_pressure_MPa") or 0.0),
             "temperature_K": kelvin,
-            "capacity_mAh_cm2": samples["capacity_mAh_cm2"][left],
-            "contact_fraction": contact[left],
+            "capacity_mAh_cm2": samples["capacity_mAh_cm2"][kept],
+            "contact_fraction": contact[kept],
             # Linear near rest: kT/(z e j0) over the share of the area that exchanges ions.
-            "transfer_ohm_cm2": thermal_V / (j0 * 1e-3 * contact[left]),
-            "constriction_ohm_cm2": samples["constriction_V"][left] / (1e-3 * current[left]),
+            "transfer_ohm_cm2": thermal_V / (j0 * 1e-3 * contact[kept]),
+            "constriction_ohm_cm2": samples["constriction_V"][kept] / (1e-3 * current[kept]),
             "run": run.path.stem,
         }
         tables.append(pd.DataFrame(table))

@@ -178,8 +178,8 @@ def submit_missing(cluster: Any, jobs: int) -> None:
         cluster.sync(submit)
     except (RuntimeError, OSError) as problem:
         # What the command that submits a job printed, from the message of dask-jobqueue.
-        _, found, printed = str(problem).partition("stderr:")
-        reason = " ".join((printed if found else str(problem)).split()) or "it gives no reason"
+        _, colon, printed = str(problem).partition("stderr:")
+        reason = " ".join((printed if colon else str(problem)).split()) or "it gives no reason"
         raise KmcError(
             f"the queueing system refuses the job: {reason}",
             advice="Change --cluster-option, such as queue=short, memory=2GB or "
@@ -189,17 +189,17 @@ def submit_missing(cluster: Any, jobs: int) -> None:
 
 def job_defaults(queue: str, options: Mapping[str, Any]) -> dict[str, str]:
     """Cores, memory and wall time of a job of ``slurm``, say, and who states them."""
-    found = {}
+    texts = {}
     for name in ("cores", "memory", "walltime"):
         if name in options:
-            found[name] = str(options[name])
+            texts[name] = str(options[name])
         elif name in _DEFAULTS:
-            found[name] = f"{_DEFAULTS[name]} (default)"
+            texts[name] = f"{_DEFAULTS[name]} (default)"
         else:
             _library("dask_jobqueue")
             value = _library("dask").config.get(f"jobqueue.{queue}.{name}", None)
-            found[name] = f"{value or 'not stated'} (default of dask-jobqueue)"
-    return found
+            texts[name] = f"{value or 'not stated'} (default of dask-jobqueue)"
+    return texts
 
 
 def _library(name: str) -> Any:

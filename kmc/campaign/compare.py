@@ -102,14 +102,14 @@ def compare(*runs: Any, at: float | None = None) -> Compared:
     """
     if len(runs) < 2:
         raise InputError("there is nothing to compare with", advice="Give two runs or more.")
-    found = [run if hasattr(run, "samples") else load(run) for run in runs]
-    results = [_results(run, at) for run in found]
-    inputs = [_inputs(run) for run in found]
-    charges = dict.fromkeys(c.unit for run in found if (c := SYSTEMS[run.kind].charge))
+    loaded = [run if hasattr(run, "samples") else load(run) for run in runs]
+    results = [_results(run, at) for run in loaded]
+    inputs = [_inputs(run) for run in loaded]
+    charges = dict.fromkeys(c.unit for run in loaded if (c := SYSTEMS[run.kind].charge))
     moment = "at the end"
     if at is not None:
         moment = "at " + " and ".join(charge_text(at, unit) for unit in charges)
-    paths = [Path(run.path) for run in found]
+    paths = [Path(run.path) for run in loaded]
     # As short as keeps them apart: stem, file name, path, path with a number.
     numbered = [f"{path} ({i})" for i, path in enumerate(paths, 1)]
     forms = ([p.stem for p in paths], [p.name for p in paths], [str(p) for p in paths], numbered)
@@ -121,7 +121,7 @@ def compare(*runs: Any, at: float | None = None) -> Compared:
             for n in sorted({*chain(*results)}, key=number_order)
         },
         moment=moment,
-        notes=tuple(_notes(found, results, at)),
+        notes=tuple(_notes(loaded, results, at)),
     )
 
 
@@ -147,10 +147,10 @@ def _results(run: Any, at: float | None) -> dict[str, Any]:
     wanted = [At(float(at), system.charge.column)] if at is not None and system.charge else []
     entry = entry_of(Path(run.path), run, wanted)
     numbers = entry["at"][wanted[0].key] if wanted else entry["final"]
-    found = dict(numbers)
+    results = dict(numbers)
     if system.charge is not None and "contact_fraction" in system.samples:
-        found[f"half_contact_{system.charge.unit}"] = entry["onset"]["0.5"]
-    return found | {"stop_reason": run.stop_reason if run.finished else "unfinished"}
+        results[f"half_contact_{system.charge.unit}"] = entry["onset"]["0.5"]
+    return results | {"stop_reason": run.stop_reason if run.finished else "unfinished"}
 
 
 def _notes(runs: Sequence[Any], results: Sequence[Mapping[str, Any]], at: float | None) -> list:
@@ -184,11 +184,11 @@ def differ(values: Sequence[Any]) -> bool:
     return any(not _same(values[0], value) for value in values[1:])
 
 
-def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, int | float) and isinstance(other, int | float):
-        both_nan = one != one and other != other
-        return both_nan or math.isclose(one, other, rel_tol=_SAME)
-    return one == other
+def _same(first: Any, other: Any) -> bool:
+    if isinstance(first, int | float) and isinstance(other, int | float):
+        both_nan = first != first and other != other
+        return both_nan or math.isclose(first, other, rel_tol=_SAME)
+    return first == other
 
 
 def text_of(value: Any) -> str:

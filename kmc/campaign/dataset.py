@@ -101,7 +101,7 @@ def load_sweep(
         return placed.reshape(shape)  # points stand in the order of the grid, replicas fastest
 
     def numbers(name: str, dicts: Sequence[Mapping[str, float]]) -> np.ndarray:
-        return array([one.get(name, math.nan) for one in dicts])
+        return array([row.get(name, math.nan) for row in dicts])
 
     variables: dict[str, Any] = {}
     for name in names:
@@ -110,7 +110,7 @@ def load_sweep(
         key = f"{name}_end" if name in coordinates else name
         variables[key] = (dims, numbers(name, finals), attrs)
         if wanted:
-            at = [numbers(name, [row["at"].get(one.key, {}) for row in rows]) for one in wanted]
+            at = [numbers(name, [row["at"].get(place.key, {}) for row in rows]) for place in wanted]
             at_dims = [*dims, f"at_{wanted[0].unit}"]
             variables[f"{name}_at"] = (at_dims, np.stack(at, axis=-1), attrs)
     if (charge := system.charge) is not None and "contact_fraction" in system.samples:
@@ -153,7 +153,7 @@ def load_sweep(
     ds = xr.Dataset(variables, coordinates, attrs).assign_coords(replica=np.arange(plan.replicas))
     ds = with_netcdf_encoding(ds)
     if wanted:
-        dim, at_values = f"at_{wanted[0].unit}", [one.value for one in wanted]
+        dim, at_values = f"at_{wanted[0].unit}", [place.value for place in wanted]
         units = {"long_name": "capacity", "units": wanted[0].unit.replace("_", "/")}
         ds = ds.assign_coords({dim: (dim, at_values, units)})
     # Once a process: xarray warns of an accessor that is registered again.
@@ -195,23 +195,23 @@ def _wanted(
     at_monolayers: float | Sequence[float], at_mAh_cm2: float | Sequence[float]
 ) -> list[scalars.At]:
     """The capacities asked for, ascending."""
-    given = {"monolayers": at_monolayers, "mAh_cm2": at_mAh_cm2}
-    found: list[scalars.At] = []
-    for unit, asked in given.items():
-        some = [asked] if isinstance(asked, int | float) else list(asked)
-        for value in some:
+    asked_of = {"monolayers": at_monolayers, "mAh_cm2": at_mAh_cm2}
+    charges: list[scalars.At] = []
+    for unit, asked in asked_of.items():
+        values = [asked] if isinstance(asked, int | float) else list(asked)
+        for value in values:
             if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
                 raise InputError(
                     f"at_{unit} = {value!r}: a capacity is not negative",
                     advice="Give a number of its unit, for example 0.5.",
                 )
-        if some and found:
+        if values and charges:
             raise InputError(
                 "at_monolayers and at_mAh_cm2 are given at once",
                 advice="Give the capacities in one unit.",
             )
-        found += [scalars.At(v, f"capacity_{unit}") for v in sorted({float(v) for v in some})]
-    return found
+        charges += [scalars.At(v, f"capacity_{unit}") for v in sorted({float(v) for v in values})]
+    return charges
 
 
 def number_order(name: str) -> tuple:
@@ -242,25 +242,25 @@ def _read(
         new |= _read_in_parallel([files[name] for name in todo], wanted, contact, progress)
         for i, name in enumerate(todo):
             if name not in new:
-                file, known = files[name], found_of[name][0]
+                file, old = files[name], found_of[name][0]
                 try:
-                    new[name] = scalars.entry_of(file, scalars.opened(file), wanted, contact, known)
+                    new[name] = scalars.entry_of(file, scalars.opened(file), wanted, contact, old)
                 except (KmcError, OSError) as problem:
                     errors[name] = str(problem)
                 progress.update((i + 1) / len(todo), f"run {i + 1} of {len(todo)}")
     finally:
         kept.add(new)  # also after Ctrl-C: the first reading of a large sweep takes minutes
     entries |= new
-    found = []
+    table = []
     for point in status:
         row = {"final": {}, "at": {}, "onset": {}, "stop_reason": ""}
         row |= {"state": point.state, "error": point.error, "path": str(files.get(point.name, ""))}
         if point.name in errors:
             row |= {"state": "unreadable", "error": errors[point.name]}
-        elif point.state == "done" and (known := entries.get(point.name)):
-            row |= {key: known[key] for key in ("final", "at", "onset", "stop_reason")}
-        found.append(row)
-    return found
+        elif point.state == "done" and (old := entries.get(point.name)):
+            row |= {key: old[key] for key in ("final", "at", "onset", "stop_reason")}
+        table.append(row)
+    return table
 
 
 def _read_in_parallel(
@@ -268,27 +268,27 @@ def _read_in_parallel(
 ) -> dict[str, dict]:
     # Entries of files by all cores, where many have to be opened, at some 10 ms each.
     count = min(cores(), len(files) // _FILES_A_WORKER)
-    found: dict[str, dict] = {}
+    entries: dict[str, dict] = {}
     if count < 2:
-        return found
+        return entries
     starts = range(0, len(files), _FILES_A_JOB)
     running = len(starts)
     workers = LocalWorkers(count, Path(os.devnull))
     try:
         for i in starts:
-            some = [str(file) for file in files[i : i + _FILES_A_JOB]]
-            job = {"files": some, "wanted": list(wanted), "contact": contact}
+            batch = [str(file) for file in files[i : i + _FILES_A_JOB]]
+            job = {"files": batch, "wanted": list(wanted), "contact": contact}
             workers.submit({"name": str(i), **job})
         while running:
             for result in workers.wait(_WAIT_S):
                 running -= 1
-                found |= result.get("entries", {})
-                progress.update(len(found) / len(files), f"{len(found)} of {len(files)} files")
+                entries |= result.get("entries", {})
+                progress.update(len(entries) / len(files), f"{len(entries)} of {len(files)} files")
     except KmcError:  # no worker starts: the files are read here
         pass
     finally:
         workers.close()
-    return found
+    return entries
 
 
 def _short(plan: Plan) -> dict[str, str]:
@@ -353,10 +353,10 @@ class SweepAccessor:
         """
         rows = self._chosen(where)
         if rows.path.size != 1:
-            left = ", ".join(f"{dim} ({n})" for dim, n in rows.path.sizes.items() if n > 1)
+            several = ", ".join(f"{dim} ({n})" for dim, n in rows.path.sizes.items() if n > 1)
             raise InputError(
                 f"{rows.path.size} runs match, not one",
-                advice=f"Choose one of {left}.",
+                advice=f"Choose one of {several}.",
             )
         state = rows.state.values.item()
         if state != "done":
@@ -369,14 +369,14 @@ class SweepAccessor:
         stacked = self._chosen(where)
         dims = list(stacked.path.dims)
         for index in np.ndindex(stacked.path.shape):
-            one = stacked.isel(dict(zip(dims, index, strict=True)))
-            if one.state.values.item() == "done":
+            run = stacked.isel(dict(zip(dims, index, strict=True)))
+            if run.state.values.item() == "done":
                 labels = {
                     str(name): value.values.item()
-                    for name, value in one.coords.items()
+                    for name, value in run.coords.items()
                     if value.ndim == 0 and not str(name).startswith("at_")
                 }
-                yield labels, load(one.path.values.item())
+                yield labels, load(run.path.values.item())
 
     def status(self) -> pd.DataFrame:
         """A row for each run: its coordinates, state, error, stop_reason, seed and path."""
@@ -388,13 +388,13 @@ class SweepAccessor:
         return drawn("sweep_picture", self._dataset, **options)
 
     def _chosen(self, where: Mapping[str, Any]) -> xr.Dataset:
-        known = [str(name) for name in self._dataset.coords]
+        names = [str(name) for name in self._dataset.coords]
         chosen = self._dataset[["path", "state", "error"]]
         for name, value in where.items():
-            if name not in known:
+            if name not in names:
                 raise InputError(
                     f"there is no axis {name!r}",
-                    advice=f"{nearest(name, known)}Axes: {', '.join(known)}.",
+                    advice=f"{nearest(name, names)}Axes: {', '.join(names)}.",
                 )
             coordinate = chosen[name]
             if coordinate.ndim == 0:

@@ -197,8 +197,8 @@ class _Loop:
         # Time left is estimated from work, as points of a grid may differ a thousandfold.
         work = [amount for amount, _ in costs(self.folder.plan, self.todo)]
         # One point without an estimate makes all count alike.
-        known = all(math.isfinite(amount) for amount in work)
-        self.work = {p.name: w if known else 1.0 for p, w in zip(self.todo, work, strict=True)}
+        sized = all(math.isfinite(amount) for amount in work)
+        self.work = {p.name: w if sized else 1.0 for p, w in zip(self.todo, work, strict=True)}
         self.all_work, self.done_before = sum(self.work.values()), self.tally.done
         self.spent: list[tuple[float, float]] = []  # work and seconds of points that ended
 
@@ -211,7 +211,7 @@ class _Loop:
             while len(self.running) < self.workers.slots:
                 # The event loop is compiled once for each kind of run and then cached on disk: the
                 # first point of a kind starts alone, the others wait until it has compiled.
-                compiling = {one.kind for one in self.running.values()} - self.compiled
+                compiling = {active.kind for active in self.running.values()} - self.compiled
                 queues = self.waiting.items()
                 ready = [queue[0] for kind, queue in queues if queue and kind not in compiling]
                 if not ready:
@@ -232,8 +232,8 @@ class _Loop:
         self.workers.submit({"folder": place, "name": point.name, "owner": self.owner})
 
     def _ended(self, outcome: Mapping[str, Any], *, stopping: bool = False) -> None:
-        one = self.running.pop(outcome["name"])
-        point, kind = one.point, one.kind
+        ended = self.running.pop(outcome["name"])
+        point, kind = ended.point, ended.kind
         self.folder.forget_progress(point)
         for note in outcome.get("notes", ()):
             self.tally.notes.append(note)
@@ -241,7 +241,7 @@ class _Loop:
         state, error = outcome["state"], outcome["error"]
         if state == DONE:
             self.compiled.add(kind)
-            if not one.compiles:
+            if not ended.compiles:
                 self.spent.append((self.work[point.name], outcome["wall_s"]))
             self.folder.record_done(point, outcome["wall_s"], outcome.get("numbers"))
             self.tally.done += 1
@@ -273,23 +273,23 @@ class _Loop:
         tally.running = []
         begun = []  # work of the running points, and the time they take by their progress
         longest_s = 0.0  # time left of a running point by its own progress
-        for one in self.running.values():
-            fraction, text = self.folder.progress(one.point) or (0.0, "preparing")
+        for job in self.running.values():
+            fraction, text = self.folder.progress(job.point) or (0.0, "preparing")
             if fraction > _COMPILED:
-                self.compiled.add(one.kind)
-            if not math.isnan(whole_s := one.seconds(fraction)):
-                begun.append((self.work[one.point.name], whole_s))
+                self.compiled.add(job.kind)
+            if not math.isnan(whole_s := job.seconds(fraction)):
+                begun.append((self.work[job.point.name], whole_s))
                 longest_s = max(longest_s, whole_s * (1 - fraction))
-            tally.running.append(Part(one.point.name, fraction, text))
+            tally.running.append(Part(job.point.name, fraction, text))
         tally.slots = self.workers.slots
         waiting = sum(self.work[point.name] for queue in self.waiting.values() for point in queue)
         waiting += sum(self.work[row.name] * (1 - row.fraction) for row in tally.running)
         if self.spent or begun:
             shared_s = waiting * _pace([*self.spent, *begun]) / max(1, tally.slots)
             tally.left_s = max(shared_s, longest_s)
-        left = waiting / self.all_work if self.all_work else 0.0
+        rest = waiting / self.all_work if self.all_work else 0.0
         # By work: the first of many points, a thousandth of the time, must not count as one of ten.
-        share = (1 - left) * (tally.total - self.done_before) + self.done_before
+        share = (1 - rest) * (tally.total - self.done_before) + self.done_before
         self.display.update(share / tally.total, str(tally), tally.running)
 
     def _stop(self) -> None:
@@ -303,10 +303,10 @@ class _Loop:
         self.tally.interrupted = self.tally.done < self.tally.total
 
 
-def _pace(known: list[tuple[float, float]]) -> float:
+def _pace(spent_on: list[tuple[float, float]]) -> float:
     # Seconds for a unit of work, by the larger points: small ones are mostly preparation.
-    large = max(work for work, _ in known)
-    work, spent = zip(*(row for row in known if row[0] >= 0.5 * large), strict=True)
+    large = max(work for work, _ in spent_on)
+    work, spent = zip(*(row for row in spent_on if row[0] >= 0.5 * large), strict=True)
     return sum(spent) / sum(work)
 
 

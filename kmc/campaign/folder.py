@@ -136,8 +136,8 @@ class SweepFolder:
 
     def failure(self, point: Point) -> dict[str, Any]:
         """Error report of a failed point; empty without one."""
-        found = _read_json(self.failure_path(point))
-        return found if isinstance(found, dict) else {}
+        report = _read_json(self.failure_path(point))
+        return report if isinstance(report, dict) else {}
 
     def progress(self, point: Point) -> tuple[float, str] | None:
         """Fraction done and status line of a running point; None before its first report."""

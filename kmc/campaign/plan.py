@@ -95,17 +95,17 @@ def plan_of(
 
 def _plan(text: str, source: str, name: str, folder: Path | None) -> Plan:
     """The plan of the text of a sweep file; paths in it are seen from `folder`."""
-    given = catalogue.parse_toml(text, source)
-    if "run" not in given and set(given) & set(SECTIONS):
+    content = catalogue.parse_toml(text, source)
+    if "run" not in content and set(content) & set(SECTIONS):
         raise InputError(
             f"{source} is a run file, not a sweep file",
             advice='A sweep file has run = "strip_li" and a [grid]. For this file: kmc run.',
         )
-    validation.raise_problems(_unknown_keys(given, source, "A sweep file has"), source)
-    base, base_path = _base(given.get("run"), source, folder)
-    replicas = _integer(given, "replicas", 1, MAX_POINTS, source)
-    seed = _integer(given, "seed", 0, MAX_SEED, source)
-    changes = _changes(given, source)
+    validation.raise_problems(_unknown_keys(content, source, "A sweep file has"), source)
+    base, base_path = _base(content.get("run"), source, folder)
+    replicas = _integer(content, "replicas", 1, MAX_POINTS, source)
+    seed = _integer(content, "seed", 0, MAX_SEED, source)
+    changes = _changes(content, source)
     axes = _axes(changes["grid"], changes["zip"], source)
     total = replicas * math.prod(len(values) for values in axes.values())
     # Before points are listed: a billion names fill the memory.
@@ -137,8 +137,8 @@ def _plan(text: str, source: str, name: str, folder: Path | None) -> Plan:
     return plan
 
 
-def _unknown_keys(given: Mapping, source: str, has: str) -> Iterator[validation.Problem]:
-    for key in given:
+def _unknown_keys(content: Mapping, source: str, has: str) -> Iterator[validation.Problem]:
+    for key in content:
         if str(key).partition(".")[0] in SECTIONS:
             yield validation.Problem(
                 f"{key!r} in {source} is not known", "Put it below [grid], [zip] or [set]."
@@ -165,8 +165,8 @@ def _base(run: Any, source: str, folder: Path | None) -> tuple[str, Path]:
         raise InputError(message, advice=error.advice) from None
 
 
-def _integer(given: Mapping, key: str, low: int, high: int, source: str) -> int:
-    value = given.get(key, 1)
+def _integer(content: Mapping, key: str, low: int, high: int, source: str) -> int:
+    value = content.get(key, 1)
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise InputError(
             f"{key} = {validation.show(value)} in {source} cannot be used",
@@ -175,13 +175,13 @@ def _integer(given: Mapping, key: str, low: int, high: int, source: str) -> int:
     return value
 
 
-def _changes(given: Mapping, source: str) -> dict[str, dict[str, Any]]:
+def _changes(content: Mapping, source: str) -> dict[str, dict[str, Any]]:
     """grid, zip and set as ``"section.key"`` → value; TOML's dotted keys are as quoted ones."""
     changes: dict[str, dict[str, Any]] = {"grid": {}, "zip": {}, "set": {}}
     places: dict[str, str] = {}
     problems = []
     for name, flat in changes.items():
-        table = given.get(name, {})
+        table = content.get(name, {})
         if not isinstance(table, dict):
             raise InputError(
                 f"{name!r} in {source} must be a section, not {validation.kind(table)}",
@@ -284,8 +284,8 @@ def _fits(key: str, value: Any) -> bool:
         return False
     value = None if value == REMOVED else value
     if section == "parameters":
-        known = QUANTITIES.get(name)
-        return known is not None and (value is None or known.allows(validation.number_of(value)[0]))
+        entry = QUANTITIES.get(name)
+        return entry is not None and (value is None or entry.allows(validation.number_of(value)[0]))
     model = RunFile.model_fields[section].annotation
     if not (isinstance(model, type) and issubclass(model, validation.Checked)):
         return False
@@ -313,7 +313,7 @@ def _spread(axes: Mapping[str, list]) -> Iterator[dict[str, Any]]:
 
 def _hashes(plan: Plan) -> dict[str, str]:
     """SHA-256 of the parameter and lattice files that the points use."""
-    found = {}
+    hashes = {}
     for key, catalogue_kind in (("params", "params"), ("lattice", "lattices")):
         full = f"system.{key}"
         default = System.model_fields[key].default
@@ -324,8 +324,8 @@ def _hashes(plan: Plan) -> dict[str, str]:
         for name in sorted(used - {REMOVED}):
             # By content: a set that is edited between two calls would make a sweep of two models.
             content = catalogue.read_text(catalogue.locate(catalogue_kind, name))
-            found[name] = hashlib.sha256(content.encode()).hexdigest()
-    return found
+            hashes[name] = hashlib.sha256(content.encode()).hexdigest()
+    return hashes
 
 
 _SETUP_S = 0.25  # for each point before its first event

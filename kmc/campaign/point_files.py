@@ -29,13 +29,13 @@ def read_log(path: Path) -> list[EndedPoint | None]:
         text = read_text(path, "replace")
     except OSError:
         return []
-    found: list[EndedPoint | None] = []
+    points: list[EndedPoint | None] = []
     for row in json_lines(text):
         try:
-            found.append(EndedPoint(str(row["name"]), str(row["state"]), float(row["wall_s"])))
+            points.append(EndedPoint(str(row["name"]), str(row["state"]), float(row["wall_s"])))
         except (ValueError, KeyError, TypeError):
-            found.append(None)
-    return found
+            points.append(None)
+    return points
 
 
 def stems(folder: Path, ending: str) -> set[str]:

@@ -66,8 +66,8 @@ class Plan:
         }
         runs = itertools.product(combinations(self.axes), range(self.replicas))
         return [
-            Point(i, _name(one, labels, replica), one, replica, _seed(self.seed, one, replica))
-            for i, (one, replica) in enumerate(runs)
+            Point(i, _name(row, labels, replica), row, replica, _seed(self.seed, row, replica))
+            for i, (row, replica) in enumerate(runs)
         ]
 
     @property

@@ -131,8 +131,8 @@ def onset(t: Run, contact: float) -> float:
     samples, charge = SYSTEMS[t.kind].columns(t), SYSTEMS[t.kind].charge
     if charge is None or "contact_fraction" not in samples:  # no contact is lost there
         return math.nan
-    found = crossing(samples[charge.column], -samples["contact_fraction"], -contact)
-    return math.nan if math.isinf(found) else found
+    crossed = crossing(samples[charge.column], -samples["contact_fraction"], -contact)
+    return math.nan if math.isinf(crossed) else crossed
 
 
 def crossing(x: np.ndarray, y: np.ndarray, level: float) -> float:
@@ -162,7 +162,7 @@ def entry_of(
     """
     known = known or {}
     at, crossings = known.get("at", {}), known.get("onset", {})
-    new = {one.key: at_capacity(t, one.value, one.column) for one in wanted if one.key not in at}
+    new = {c.key: at_capacity(t, c.value, c.column) for c in wanted if c.key not in at}
     fractions = {HALF_CONTACT, float(contact)}
     return {
         "file": _mark(file),
@@ -186,7 +186,7 @@ def read_entries(
     entries: dict[str, Any] = {}
     for file in map(Path, files):
         with suppress(KmcError, OSError):
-            entries[file.stem] = entry_of(file, opened(file), [At(*one) for one in wanted], contact)
+            entries[file.stem] = entry_of(file, opened(file), [At(*at) for at in wanted], contact)
     return {"name": name, "entries": entries}
 
 
@@ -229,8 +229,8 @@ class Numbers:
         if entry is None or entry["file"] != _mark(file):
             return None, False
         asked = (repr(float(contact)), repr(HALF_CONTACT))
-        there = all(one.key in entry["at"] for one in wanted)
-        return entry, there and all(one in entry["onset"] for one in asked)
+        there = all(key.key in entry["at"] for key in wanted)
+        return entry, there and all(key in entry["onset"] for key in asked)
 
     def add(self, entries: Mapping[str, Mapping[str, Any]]) -> None:
         """Keep entries; a file that may still change within its time stamp is read again instead.

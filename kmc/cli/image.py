@@ -170,16 +170,16 @@ def image(
         about: dict[str, Any] = {"void": void, "min_size": min_size, "threshold": threshold}
         about |= {"bright": bright, "rim": rim}
         if plan:
-            found: Any = plan_view.measure_plan_image(shot.pixels, nm_per_pixel / 1e3, **about)
-            *row, text = _of_plan(name, charge, found)
+            shown: Any = plan_view.measure_plan_image(shot.pixels, nm_per_pixel / 1e3, **about)
+            *row, text = _of_plan(name, charge, shown)
         else:
             about |= {"electrolyte": electrolyte, "metal": metal}
-            found = images.measure_image(shot.pixels, nm_per_pixel, **about)
-            text = f": {_summary(found)}"
-            row = [name, charge, found.measured_row(), found.voids.assign(file=str(path))]
-        notes = [*shot.notes, *notes, *found.notes]
+            shown = images.measure_image(shot.pixels, nm_per_pixel, **about)
+            text = f": {_summary(shown)}"
+            row = [name, charge, shown.measured_row(), shown.voids.assign(file=str(path))]
+        notes = [*shot.notes, *notes, *shown.notes]
         heads = [line.strip() for line in text.removeprefix(": ").split("\n")]
-        drawing = plotting.segmentation_picture(found.views, path.name, [*heads, *notes])
+        drawing = plotting.segmentation_picture(shown.views, path.name, [*heads, *notes])
         ui.write(drawing, seen[path])
         return [(*row, "\n  ".join([text, *notes]))]
 
@@ -201,9 +201,9 @@ def image(
     if picture is not None:
         runs = [path.stem for path in files if path not in pictures]
         ui.write(plotting.plan_picture(table, runs), picture)
-    for one, to in ((table, output), (voids, single)):
+    for rows, to in ((table, output), (voids, single)):
         if to is not None:
-            export.export_table(one, to, overwrite=force)
+            export.export_table(rows, to, overwrite=force)
     ui.say_written(*seen.values(), output, single, picture, quiet=quiet)
 
 
@@ -239,19 +239,19 @@ def _of_plan(name: str, charge: float, view: Any) -> tuple:
     return name, charge, row, view.voids.assign(series=name, **{CAPACITY: charge}), text
 
 
-def _summary(one: Any) -> str:
+def _summary(cut: Any) -> str:
     """Number, contact loss, widths and heights of an image in one or two lines."""
-    lines = plural(one.n_lines, "line")
-    text = f"{lines} of {figure(one.line_length_nm / 1e3, 'µm')}, "
-    text += f"{plural(int(one.row['voids']), 'void')} "
-    text += f"({figure(one.row['voids_per_100um'])} per 100 µm), "
-    text += f"contact loss {100 * one.row['contact_loss']:.1f} %"
-    if len(one.voids):
+    lines = plural(cut.n_lines, "line")
+    text = f"{lines} of {figure(cut.line_length_nm / 1e3, 'µm')}, "
+    text += f"{plural(int(cut.row['voids']), 'void')} "
+    text += f"({figure(cut.row['voids_per_100um'])} per 100 µm), "
+    text += f"contact loss {100 * cut.row['contact_loss']:.1f} %"
+    if len(cut.voids):
         for name in ("width", "height"):
-            mean, most = (one.row[f"{name}_{what}_nm"] / 1e3 for what in ("mean", "max"))
+            mean, most = (cut.row[f"{name}_{what}_nm"] / 1e3 for what in ("mean", "max"))
             text += f"\n  {name} {figure(mean, 'µm')} on average, {figure(most, 'µm')} at most"
     # A void that the frame cuts has no width, only a bound.
-    if edges := int(one.voids["at_edge"].sum()):
+    if edges := int(cut.voids["at_edge"].sum()):
         verb = "reaches" if edges == 1 else "reach"
         text += f"\n  {edges} of them {verb} the edge of the image and may be wider than seen"
     return text

@@ -163,16 +163,16 @@ def nucleation(
         cost = f"{plural(states, 'state')} of the interface, about {duration(20.0 * states, 2)}"
         click.echo(f"{name}: {cost} of processor; with Mg several times as long", err=True)
     options |= {"coverages": coverages, "temperatures_K": temperatures}
-    found = study(run_or_params, progress=not quiet, **options)
-    drawn = ui.draw(found.plot, picture)
-    ui.write(json.dumps(found.to_json(), indent=1, allow_nan=False), json_file)
+    result = study(run_or_params, progress=not quiet, **options)
+    drawn = ui.draw(result.plot, picture)
+    ui.write(json.dumps(result.to_json(), indent=1, allow_nan=False), json_file)
     if not quiet:
-        print_nucleation(found)
+        print_nucleation(result)
         click.echo()
         ui.say_written(drawn, json_file)
 
 
-def print_voids(found: EquilibriumVoids) -> None:
+def print_voids(result: EquilibriumVoids) -> None:
     """Table of voids in equilibrium, and what must be known of it."""
     columns: dict[str, Callable[[EquilibriumVoid], str]] = {
         "n": lambda void: str(void.n),
@@ -186,21 +186,21 @@ def print_voids(found: EquilibriumVoids) -> None:
         "angle": lambda void: f"{void.angle_deg:.0f}°",
         "ln Z": lambda void: figure(void.ln_Z, digits=5),
     }
-    c, out = found.conditions, ui.console()
+    c, out = result.conditions, ui.console()
     title = f"Voids in equilibrium: {c.name}, {c.lattice}, {c.temperature_K:g} K"
-    out.print(ui.table(columns, found.voids, title))
+    out.print(ui.table(columns, result.voids, title))
     out.print(
         "S, its lowest and highest of the window, vacant sites of L1, height, height over width, "
         "volume over radius³ and contact angle of the metal above such a cap, ln Z per L1 site."
     )
-    for line in found.statements():
+    for line in result.statements():
         out.print(f"• {line}")
 
 
-def print_nucleation(found: Nucleation) -> None:
+def print_nucleation(study: Nucleation) -> None:
     """Tables of ln Z_n, of the work by S and of the burst, and their assumptions."""
     out = ui.console()
-    c, model, free, maps = found.conditions, found.model, found.free, found.quenched
+    c, model, free, maps = study.conditions, study.model, study.free, study.quenched
     mg = f", Mg: {c.mg_coverage:g} of L1, {c.mg_fraction:g} elsewhere" * free.surface.has_mg
     out.print(f"[bold]{c.name}[/bold]  {c.lattice}, {c.temperature_K:g} K{mg}")
     out.print(
@@ -240,7 +240,7 @@ def print_nucleation(found: Nucleation) -> None:
     }
     supersaturations = (10, 15, 20, 30, 50, 70, 100, 200)
     out.print(ui.table(rates, supersaturations, "Nucleation at the true rates"))
-    scan = found.scan
+    scan = study.scan
     by_current: dict[str, Callable[[Any], str]] = {
         "mA/cm²": lambda row: figure(row[0].current_mA_cm2),
         "voids per µm²": lambda row: figure(row[0].density_per_um2, digits=2),
@@ -256,19 +256,19 @@ def print_nucleation(found: Nucleation) -> None:
     )
     bursts = zip(scan.bursts, scan.density_low, scan.density_high, strict=True)
     out.print(ui.table(by_current, bursts, f"The burst, {ends}"))
-    burst = found.burst
+    burst = study.burst
     out.print(
         f"At {figure(burst.current_mA_cm2, 'mA/cm²')}: "
         f"[bold]{figure(burst.density_per_um2, 'voids per µm²')}[/bold], largest S "
         f"{figure(burst.S)} after {duration(burst.time_s)} "
         f"(without voids {figure(burst.S_steady)}). "
-        f"Below {figure(found.threshold_mA_cm2, 'mA/cm²')} (S = {figure(found.threshold_S)}) less "
+        f"Below {figure(study.threshold_mA_cm2, 'mA/cm²')} (S = {figure(study.threshold_S)}) less "
         "than one void per cm² nucleates in an hour. "
         "Band: γ ± 10 %, prefactor times and over 10."
     )
     for key, others, column in (
-        ("Mg in L1", found.by_coverage, "mg_coverage"),
-        ("K", found.by_temperature, "temperature_K"),
+        ("Mg in L1", study.by_coverage, "mg_coverage"),
+        ("K", study.by_temperature, "temperature_K"),
     ):
         states: dict[str, Callable[[Any], str]] = {
             key: lambda row: f"{row[0]:g}",
@@ -278,7 +278,7 @@ def print_nucleation(found: Nucleation) -> None:
             "largest S": lambda row: figure(row[1].burst.S),
             "threshold mA/cm²": lambda row: figure(row[1].threshold_mA_cm2, digits=2),
         }
-        ordered = [(getattr(one.conditions, column), one) for one in (found, *others)]
+        ordered = [(getattr(state.conditions, column), state) for state in (study, *others)]
         if others:
             out.print(ui.table(states, sorted(ordered, key=itemgetter(0))))
     if maps is not None:
@@ -291,5 +291,5 @@ def print_nucleation(found: Nucleation) -> None:
             f"{len(maps.start_difference)}."
         )
     out.print()
-    for line in found.statements():
+    for line in study.statements():
         out.print(f"• {line}")

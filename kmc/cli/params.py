@@ -230,10 +230,10 @@ _target_options = ui.with_options(
 class _Target:
     """Where a set is written and what it is based on; checked before anything is computed."""
 
-    def __init__(self, given: dict[str, Any]):
+    def __init__(self, options: dict[str, Any]):
         """Takes the options of a target out of those that were given to a command."""
-        self.output, self.force, self.quiet = (given.pop(k) for k in ("output", "force", "quiet"))
-        self._base, citation, doi = (given.pop(key) for key in ("base", "citation", "doi"))
+        self.output, self.force, self.quiet = (options.pop(k) for k in ("output", "force", "quiet"))
+        self._base, citation, doi = (options.pop(key) for key in ("base", "citation", "doi"))
         check_output(self.output, self.force, (".toml",), "parameter file")
         # A citation that nobody can look up is no source, and a bare DOI says nothing.
         if bool(citation) != bool(doi):
@@ -254,7 +254,7 @@ class _Target:
 
     def write(
         self,
-        found: dict[str, dict[str, Any]],
+        values: dict[str, dict[str, Any]],
         base: str,
         metal: Any,
         what: str,
@@ -270,7 +270,7 @@ class _Target:
 
         # With a reference of their own the numbers are no longer assumed.
         if self.sources:
-            found = {key: entry | {"source": "own"} for key, entry in found.items()}
+            values = {key: entry | {"source": "own"} for key, entry in values.items()}
         about: Any = {"metal": metal, "description": f"{base} with the energies of {what}"}
         about |= {"sources": self.sources, "overwrite": self.force}
         below, left_out = load_parameters(base), {}
@@ -283,7 +283,7 @@ class _Target:
         if left_out:
             names = ", ".join(shown_key(key, metal) for key in left_out)
             about["description"] += f"; without {names}"
-        parameters = write_parameters(self.output, found | left_out, base=base, **about)
+        parameters = write_parameters(self.output, values | left_out, base=base, **about)
         if self.quiet:
             return
         columns: dict[str, Callable[[Any], str]] = {
@@ -291,7 +291,7 @@ class _Target:
             "Value": lambda row: f"{row[1]['value']:.4f}",
             "From": lambda row: row[1]["note"],
         }
-        ui.console().print(ui.table(columns, found.items(), left=(0, 2), **_LOOK))
+        ui.console().print(ui.table(columns, values.items(), left=(0, 2), **_LOOK))
         click.echo(f"\nWrote {self.output}; everything else is that of {base}\n")
         # Whether pairs and points of the model give back what they were made from.
         print_check(check_rows(parameters), "Computed")
@@ -344,20 +344,20 @@ _lattice_option = ui.option("--lattice", default="bcc_100", help="Face at the in
 )
 @click.option("--relax/--no-relax", default=True, help="Perfect places alone; then no barriers.")
 @_target_options
-def from_ase(slab: Path, calculator: str, **given: Any) -> None:
+def from_ase(slab: Path, calculator: str, **options: Any) -> None:
     """Compute a parameter set from SLAB with an ASE calculator, write it and check it.
 
     Formation energies of vacancies in the bulk, L1 and L2, bonds from pairs of vacancies, and
     barriers, each relaxed and in two sizes. A configuration that relaxes into another is refused.
     """
-    target = _Target(given)
+    target = _Target(options)
     from kmc.model.ase_calculator import load_calculator
     from kmc.model.ase_configurations import AseSettings
     from kmc.model.ase_energies import Configurations
     from kmc.model.ase_files import read_structure
 
     # The slab and the calculator are read before the first relaxation, which may take days.
-    atoms, settings = read_structure(slab), AseSettings(**given)
+    atoms, settings = read_structure(slab), AseSettings(**options)
     base, output = target.base(settings.metal, settings.solute), target.output
     made = load_calculator(calculator)
     # Each relaxed configuration is kept there, so that the same command goes on after a crash.
@@ -365,9 +365,9 @@ def from_ase(slab: Path, calculator: str, **given: Any) -> None:
     with display_for(output.stem, not target.quiet) as display, ui.notes():
         asked = (atoms, made, calculator, settings, folder, display.update)
         computed = Configurations(*asked)
-        found = computed.run()
+        values = computed.run()
     what = f"{slab.name} with {calculator}"
-    target.write(found, base, settings.metal, what, computed.missing_quantities())
+    target.write(values, base, settings.metal, what, computed.missing_quantities())
 
 
 @params.command("from-ce", short_help="A set from a cluster expansion.", epilog=_FROM_CE)
@@ -376,17 +376,17 @@ def from_ase(slab: Path, calculator: str, **given: Any) -> None:
 @ui.file_option("--slab", help="Expansion of a slab: energies of L1, L2.")
 @_lattice_option
 @_target_options
-def from_ce(file: Path, tolerance: float, slab: Path | None, lattice: str, **given: Any) -> None:
+def from_ce(file: Path, tolerance: float, slab: Path | None, lattice: str, **options: Any) -> None:
     """Write a parameter set from FILE, an expansion (icet .ce, smol .json or .mson) of a metal."""
-    target = _Target(given)
+    target = _Target(options)
     from kmc.model.cluster_expansion import read_expansion, reduce_expansion
 
     expansion = read_expansion(file)
     with ui.notes():
         layers = None if slab is None else read_expansion(slab)
-        found, _ = reduce_expansion(expansion, tolerance, layers, lattice)
+        values, _ = reduce_expansion(expansion, tolerance, layers, lattice)
     base = target.base(expansion.metal, "")
-    target.write(found, base, expansion.metal, f"the expansion {file.name}")
+    target.write(values, base, expansion.metal, f"the expansion {file.name}")
 
 
 @params.command("from-dft", short_help="A set from finished calculations.", epilog=_FROM_DFT)
@@ -403,13 +403,13 @@ def from_dft(table: Path, allow_unconverged: bool, **options: Any) -> None:
     from kmc.model.dft_energies import configuration, metal_of, quantities_of, read_configurations
 
     with ui.notes():
-        given = read_configurations(table, allow_unconverged)
-        found = quantities_of(given)
+        cases = read_configurations(table, allow_unconverged)
+        values = quantities_of(cases)
     # An alloy if any of the calculations has Mg: its base set must have Mg, too.
-    elements = {e for name, atoms in given.items() for e in configuration(name, atoms).atoms}
-    metal = metal_of(given)
+    elements = {e for name, atoms in cases.items() for e in configuration(name, atoms).atoms}
+    metal = metal_of(cases)
     base = target.base(metal or "Li", "Mg" if "Mg" in elements else "")
-    target.write(found, base, metal, f"the calculations of {table.name}")
+    target.write(values, base, metal, f"the calculations of {table.name}")
 
 
 def _assumed(parameters: ParameterSet) -> int:

@@ -125,9 +125,9 @@ def plot(
 ) -> None:
     """Draw a picture of one or several trajectories FILE..."""
     what = what.lower()
-    given = "--paper" if options["paper"] else "--data" if options["data"] else ""
-    message = f"{given} has no meaning for the picture {what!r}"
-    ui.refuse((given and what != "microscope", message, "It belongs to --what microscope."))
+    option = "--paper" if options["paper"] else "--data" if options["data"] else ""
+    message = f"{option} has no meaning for the picture {what!r}"
+    ui.refuse((option and what != "microscope", message, "It belongs to --what microscope."))
     path = check_output(output or _beside(files, what, ".png"), force, PICTURE_ENDINGS)
     from kmc.systems.run import load
 
@@ -167,19 +167,19 @@ def movie(
     from kmc.files.frame_selection import choose_frames
     from kmc.systems.run import load
 
-    found = load(file)
+    run = load(file)
     # Asked of the registry, so that a new kind of run needs no change here.
-    if found.system.movie is None:
+    if run.system.movie is None:
         raise InputError(
-            f"{file} is {found.system.noun}, of which there are no movies",
+            f"{file} is {run.system.noun}, of which there are no movies",
             advice=f"kmc plot {file} --what map shows its frames.",
         )
-    chosen = None if frames is None else choose_frames(frames, len(found.frames))
+    chosen = None if frames is None else choose_frames(frames, len(run.frames))
     with frame_progress(path.name, not quiet) as progress:
-        n = found.system.movie(found, path, frames=chosen, per_second=fps, progress=progress)
+        n = run.system.movie(run, path, frames=chosen, per_second=fps, progress=progress)
     ui.say_written(path, more=f": {_frames(n)}", quiet=quiet)
     if not quiet:
-        _hint_at_frames(found)
+        _hint_at_frames(run)
 
 
 @click.command(short_help="Write atoms or tables for other programs.", epilog=_EXPORT)
@@ -238,12 +238,12 @@ def export(
     from kmc.analysis import export as exporting
     from kmc.systems.run import load
 
-    found = load(file)
-    allowed = [*(["atoms"] if hasattr(found, "read_occupancy") else []), *found.system.tables]
-    allowed += ["surface"] if hasattr(found, "gap_um") else []
+    run = load(file)
+    allowed = [*(["atoms"] if hasattr(run, "read_occupancy") else []), *run.system.tables]
+    allowed += ["surface"] if hasattr(run, "gap_um") else []
     if what not in allowed:
         raise InputError(
-            f"{found.path} is {found.system.noun}: it holds no {what}",
+            f"{run.path} is {run.system.noun}: it holds no {what}",
             advice=f"Use {' or '.join(f'--what {name}' for name in allowed)}.",
         )
     # pyarrow may be missing: refused before the frames are analysed, not after.
@@ -252,19 +252,19 @@ def export(
     if what == "surface":
         from kmc.files.frame_selection import choose_frames
 
-        chosen = choose_frames(frames or "last", len(found.frames))
+        chosen = choose_frames(frames or "last", len(run.frames))
         message = f"a surface is of one frame, and {len(chosen)} are chosen"
         ui.refuse((len(chosen) > 1, message, "Give one, such as --frames -1."))
-        exporting.export_surface(found.gap_um(chosen[0]), found.edge_um, path, overwrite=force)
+        exporting.export_surface(run.gap_um(chosen[0]), run.edge_um, path, overwrite=force)
         ui.say_written(path, quiet=quiet)
         return
     options: dict[str, Any] = {"frames": frames, "min_size": min_size}
     with frame_progress(path.name, not quiet) as options["progress"]:
         if what == "atoms":
-            n = exporting.export_xyz(found, path, vacancies=vacancies, overwrite=force, **options)
+            n = exporting.export_xyz(run, path, vacancies=vacancies, overwrite=force, **options)
             content = _frames(n)
         else:
-            table = found.system.tables[what](found, **options)
+            table = run.system.tables[what](run, **options)
             exporting.export_table(table, path, overwrite=force)
             content = f"{len(table)} rows of {what}"
     ui.say_written(path, more=f": {content}", quiet=quiet)
@@ -323,10 +323,10 @@ def impedance(
     )
     with ui.notes():
         spectra = [read_spectrum(path) for path in data]
-    found = load(file)
-    chosen = None if frames is None else choose_frames(frames, len(found.frames))
+    run = load(file)
+    chosen = None if frames is None else choose_frames(frames, len(run.frames))
     layer: Any = {"double_layer_uF_cm2": double_layer, "relative_permittivity": permittivity}
-    table = impedances(found, chosen, **layer)
+    table = impedances(run, chosen, **layer)
     from kmc import plotting
 
     ui.write(plotting.impedance_picture(table, spectra), picture)
@@ -343,12 +343,12 @@ def impedance(
             f"{figure(row['transfer_ohm_cm2'], 'Ω cm²')}, constriction "
             f"{figure(row['constriction_ohm_cm2'], 'Ω cm²')}"
         )
-    for one in spectra if not quiet else ():
-        tops = ", ".join(figure(top, "Hz") for top in one.tops_Hz)
+    for arc in spectra if not quiet else ():
+        tops = ", ".join(figure(top, "Hz") for top in arc.tops_Hz)
         click.echo(
-            f"{one.path}: series {figure(one.series_ohm_cm2, 'Ω cm²')}, interface "
-            f"{figure(one.interface_ohm_cm2)} ± {figure(one.error_ohm_cm2, 'Ω cm²', 2)}, tops of "
-            f"its arcs at {tops}; {nearest_frame(table, one.interface_ohm_cm2)}"
+            f"{arc.path}: series {figure(arc.series_ohm_cm2, 'Ω cm²')}, interface "
+            f"{figure(arc.interface_ohm_cm2)} ± {figure(arc.error_ohm_cm2, 'Ω cm²', 2)}, tops of "
+            f"its arcs at {tops}; {nearest_frame(table, arc.interface_ohm_cm2)}"
         )
     ui.say_written(picture, output, contact, quiet=quiet)
 
@@ -372,16 +372,16 @@ def report(source: Path, output: Path | None, force: bool, quiet: bool) -> None:
     ui.say_written(write(source, output, overwrite=force), quiet=quiet)
 
 
-def _hint_at_frames(found: Any) -> None:
+def _hint_at_frames(run: Any) -> None:
     """Name the key that gives a run more frames, where it has few."""
-    count = len(found.frames)
+    count = len(run.frames)
     # Of some kinds the frames follow from the run itself: no key gives more.
-    if count >= _FEW_FRAMES or not found.system.more_frames:
+    if count >= _FEW_FRAMES or not run.system.more_frames:
         return
-    output = found.run.get("output") or {}
-    given = [key for key in output if key.startswith("frame_every_") and output[key]]
-    key = f"a smaller output.{given[0]}" if given else found.system.more_frames
-    click.echo(f"{found.path} has {_frames(count)}: {key} gives a run more.")
+    output = run.run.get("output") or {}
+    keys = [key for key in output if key.startswith("frame_every_") and output[key]]
+    key = f"a smaller output.{keys[0]}" if keys else run.system.more_frames
+    click.echo(f"{run.path} has {_frames(count)}: {key} gives a run more.")
 
 
 def _beside(files: Any, what: str, ending: str) -> Path:

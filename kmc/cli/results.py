@@ -164,27 +164,27 @@ def compare(
     from kmc.campaign.compare import compare as lay_side_by_side
     from kmc.campaign.compare import text_of
 
-    found = lay_side_by_side(*files, at=at)
-    names = list(found.names)
+    compared = lay_side_by_side(*files, at=at)
+    names = list(compared.names)
     # Columns as wide as long names would leave no room for the numbers.
     if max(map(len, names)) > _LONGEST_NAME:
         names = [f"run {i}" for i in range(1, len(names) + 1)]
-        for short, name in zip(names, found.names, strict=True):
+        for short, name in zip(names, compared.names, strict=True):
             click.echo(f"{short}: {name}")
-    for what, title in (("input", "Inputs"), ("result", f"Results {found.moment}")):
+    for what, title in (("input", "Inputs"), ("result", f"Results {compared.moment}")):
         # How many rows agree is printed, as the table leaves them out.
-        every = [row for row in found.rows(everything=True) if row[0] == what]
-        rows = [row for row in found.rows(everything=everything) if row[0] == what]
+        every = [row for row in compared.rows(everything=True) if row[0] == what]
+        rows = [row for row in compared.rows(everything=everything) if row[0] == what]
         units = what == "result"  # inputs have theirs in their names
         cells = [[name, *[unit] * units, *map(text_of, vs)] for _, name, unit, vs in rows]
         same = len(every) - len(rows)
         caption = f"{same} more agree (--all)" if same else ""
         heads = ["", *["unit"] * units, *names]
         ui.console().print(ui.table(heads, cells, title, caption, left=range(1 + units)))
-    for note in found.notes:
+    for note in compared.notes:
         click.echo(ui.paragraph(f"Note: {note}"))
-    ui.write(found.to_dataframe(everything=everything), csv)
-    ui.write(found.to_json(), json_file)
+    ui.write(compared.to_dataframe(everything=everything), csv)
+    ui.write(compared.to_json(), json_file)
 
 
 @click.command(
@@ -281,15 +281,15 @@ def critical(
     report = (lambda text: None) if quiet else click.echo
     options: dict[str, Any] = {"workers": workers, "report": report, "progress": not quiet}
     if against is None:
-        found = study.find(question, folder, **options)
-        report("\n" + "\n".join(found.lines()))
-        make, table = partial(threshold_picture, found), found.table()
+        result = study.find(question, folder, **options)
+        report("\n" + "\n".join(result.lines()))
+        make, table = partial(threshold_picture, result), result.table()
     else:
         key, values = study.parse_against(against)
         several = study.find_against(question, key, values, folder, **options)
         report("")
-        for value, one in zip(values, several, strict=True):
-            report(f"{key} = {value:g}: {one.sentence}")
+        for value, answer in zip(values, several, strict=True):
+            report(f"{key} = {value:g}: {answer.sentence}")
         make = partial(threshold_map_picture, several, key, values)
         table = map_table(several, key, values)
     file = folder / "critical.csv"

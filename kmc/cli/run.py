@@ -129,10 +129,10 @@ def run(
         if end := ends(run_file):  # kinds of other packages have stops of their own
             click.echo(f"{run_file.name} ends {end}{cost}", err=True)
         warn_of_another_drive(name_or_path, overrides)
-    found = run_to_file(
+    result = run_to_file(
         run_file, path, kind=kind, overwrite=force, progress=not quiet, check_every=check_every
     )
-    ui.finish(found, quiet=quiet, checked=check_every)
+    ui.finish(result, quiet=quiet, checked=check_every)
 
 
 @click.command(
@@ -168,8 +168,8 @@ def resume(file: Path, check_every: int | None, quiet: bool) -> None:
     from kmc.systems.run import resume as continue_run
 
     with ui.notes():
-        found = continue_run(file, progress=not quiet, check_every=check_every)
-    ui.finish(found, quiet=quiet, checked=check_every)
+        result = continue_run(file, progress=not quiet, check_every=check_every)
+    ui.finish(result, quiet=quiet, checked=check_every)
 
 
 @click.command(short_help="Continue a finished run to another end.", epilog=_EXTEND)
@@ -197,8 +197,8 @@ def extend(
     # Zero cycles more is no change: the new end is then that of --set.
     options: dict[str, Any] = {"cycles": cycles or 0, "check_every": check_every}
     with ui.notes():
-        found = continue_run(file, overrides, origins=origins, progress=not quiet, **options)
-    ui.finish(found, quiet=quiet, checked=check_every)
+        result = continue_run(file, overrides, origins=origins, progress=not quiet, **options)
+    ui.finish(result, quiet=quiet, checked=check_every)
 
 
 @click.command(short_help="Check the consistency of a trajectory.", epilog=_VERIFY)
@@ -219,7 +219,7 @@ def verify(files: tuple[Path, ...], quiet: bool) -> None:
     for file in files:
         try:
             with frame_progress(file.name, not quiet) as progress:
-                found = check(file, progress=progress)
+                result = check(file, progress=progress)
         except KmcError as problem:
             if len(files) == 1:
                 raise
@@ -227,10 +227,10 @@ def verify(files: tuple[Path, ...], quiet: bool) -> None:
             codes.append(problem.exit_code)
             continue
         if not quiet:
-            click.echo(str(found))
-        elif not found.passed:
-            click.echo(f"{file}: {found.breach}")
-        codes.append(0 if found.passed else FAILED)
+            click.echo(str(result))
+        elif not result.passed:
+            click.echo(f"{file}: {result.breach}")
+        codes.append(0 if result.passed else FAILED)
     sys.exit(max(codes))
 
 

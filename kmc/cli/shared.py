@@ -72,8 +72,8 @@ def with_options(*options: Callable) -> Callable:
 
     def decorate(command: Callable) -> Callable:
         # As decorators stand: the last one is applied first, and help keeps the order.
-        for one in reversed(options):
-            command = one(command)
+        for option in reversed(options):
+            command = option(command)
         return command
 
     return decorate
@@ -117,9 +117,9 @@ def named_argument(*kinds: str, name: str = "name_or_path") -> Callable:
 
     def complete(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
 
-        shipped = [one for kind in kinds for one in catalogue.names(kind)]
+        shipped = [name for kind in kinds for name in catalogue.names(kind)]
         own = [path.as_posix() for path in sorted(Path().glob("*.toml"))]
-        return [one for one in (*shipped, *own) if one.startswith(typed)]
+        return [name for name in (*shipped, *own) if name.startswith(typed)]
 
     return click.argument(name, shell_complete=complete)
 
@@ -313,7 +313,7 @@ def quoted(path: Any) -> str:
     return shlex.quote(str(path))
 
 
-def print_panel(found: Any, rows: list[tuple[str, str]], out: Any) -> None:
+def print_panel(run: Any, rows: list[tuple[str, str]], out: Any) -> None:
     """Print pairs of label and text in a frame with the name of the file; piped, without colour."""
     from rich.panel import Panel
     from rich.table import Table
@@ -327,8 +327,8 @@ def print_panel(found: Any, rows: list[tuple[str, str]], out: Any) -> None:
     for name, text in rows:
         grid.add_row(name, Text(textwrap.fill(printable(text), width, break_on_hyphens=False)))
     # Yellow: the run goes on, or was interrupted.
-    colour = "green" if found.finished else "yellow"
-    title = Text(printable(found.path.name), style="bold")
+    colour = "green" if run.finished else "yellow"
+    title = Text(printable(run.path.name), style="bold")
     out.print(Panel(grid, title=title, title_align="left", border_style=colour, expand=False))
 
 
@@ -340,30 +340,30 @@ def picture_of(path: Path) -> Path:
     if path.is_dir() or not path.name:
         raise InputError(f"{path} is a folder", advice="Give the name of a file, like run.h5.")
     # Of a name like run.v2 the last part is no ending of a file.
-    known = path.suffix.lower() in (".h5", ".hdf5", ".png")
-    return path.with_suffix(".png") if known else path.with_name(f"{path.name}.png")
+    of_a_run = path.suffix.lower() in (".h5", ".hdf5", ".png")
+    return path.with_suffix(".png") if of_a_run else path.with_name(f"{path.name}.png")
 
 
-def _suggested(found: Any) -> list[str]:
+def _suggested(run: Any) -> list[str]:
     """Options of ``kmc plot`` to go on with; measured curves beside a run are of lithium cells."""
-    of_lithium = found.metal == "Li"
-    return [text if of_lithium else text.removesuffix(" --paper") for text in found.system.next]
+    of_lithium = run.metal == "Li"
+    return [text if of_lithium else text.removesuffix(" --paper") for text in run.system.next]
 
 
-def finish(found: Any, *, quiet: bool, checked: int | None = None) -> None:
+def finish(run: Any, *, quiet: bool, checked: int | None = None) -> None:
     """Draw the picture beside a run, print its summary, and suggest commands.
 
     Exits with `INTERRUPTED` after an interruption.
     """
-    path = found.path
+    path = run.path
     try:
-        picture = draw(lambda: found.plot("summary"), picture_of(path))
+        picture = draw(lambda: run.plot("summary"), picture_of(path))
     except KeyboardInterrupt:
         click.echo(f"\nThe run is safe; kmc plot {quoted(path)} draws its picture.", err=True)
         raise
-    interrupted = found.stop_reason == "interrupted"
+    interrupted = run.stop_reason == "interrupted"
     if not quiet:
-        print_panel(found, found.summary(), console())
+        print_panel(run, run.summary(), console())
         if checked:
             click.echo(f"\nSelf-check  every {checked} events and at the end: no difference")
         click.echo(f"\nFile        {path}")
@@ -373,7 +373,7 @@ def finish(found: Any, *, quiet: bool, checked: int | None = None) -> None:
         print_next(
             *[f"kmc resume {quoted(path)}"] * interrupted,
             f"kmc info {quoted(path)} --all",
-            *(f"kmc plot {quoted(path)} {options}" for options in _suggested(found)),
+            *(f"kmc plot {quoted(path)} {options}" for options in _suggested(run)),
             f'python: import kmc; t = kmc.load("{path.as_posix()}"); t',
         )
     if interrupted:

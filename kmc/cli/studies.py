@@ -148,16 +148,16 @@ def calibrate(
         return
     options: dict[str, Any] = {"make_workers": workers_of(workers, **cluster), "waves": waves}
     try:
-        found = run(file, folder, **options, progress=not quiet, report=ui.reporter(quiet))
+        result = run(file, folder, **options, progress=not quiet, report=ui.reporter(quiet))
     except KeyboardInterrupt:
         ui.interrupted()
     # Where no input is left there is no posterior to draw; that is a result.
-    if found.plausible:
-        ui.draw(lambda: found.plot("corner"), folder / "corner.png")
-    if found.content["predictions"]:
-        ui.draw(lambda: found.plot("predictions"), folder / "predictions.png")
+    if result.plausible:
+        ui.draw(lambda: result.plot("corner"), folder / "corner.png")
+    if result.content["predictions"]:
+        ui.draw(lambda: result.plot("predictions"), folder / "predictions.png")
     if not quiet:
-        click.echo("\n".join(["", *found.lines()]))
+        click.echo("\n".join(["", *result.lines()]))
         click.echo(f"\nResult  {folder / 'calibration.json'}")
         ui.print_next(f"kmc report {ui.quoted(folder)}")
 
@@ -166,9 +166,9 @@ def _print_costs(problem: Any, folder: Path, workers: int | None) -> None:
     """Print how many runs are planned and done, and how long the rest takes."""
     from kmc.campaign.calibration.design import runs_left
 
-    left, total_s = runs_left(problem, folder), 0.0
-    width = max(map(len, left))
-    for place, (done, runs, seconds) in left.items():
+    places, total_s = runs_left(problem, folder), 0.0
+    width = max(map(len, places))
+    for place, (done, runs, seconds) in places.items():
         total_s += (todo_s := (runs - done) * seconds)
         took = f"{duration(todo_s, 2)} of processor time left"
         click.echo(f"{place:{width}} {done:4} of {runs:4} runs done, {took}")
@@ -185,8 +185,8 @@ def study() -> None:
 def _add(name: str, short: str, text: str) -> None:
     """Add the command of a paper."""
 
-    def run(full: bool, plan: str | None, **given: Any) -> None:
-        _run(name, "full" if full else plan, **given)
+    def run(full: bool, plan: str | None, **options: Any) -> None:
+        _run(name, "full" if full else plan, **options)
 
     run.__doc__ = f"Run a study, and print the claims of the {name} paper.\n\n{text}"
     more = _PLANS if name == "operando" else ""
@@ -271,7 +271,7 @@ def print_claims(claims: list[dict[str, Any]]) -> None:
         table = Table.grid(padding=(0, 2))
         for name, text in (
             ("paper", claim["statement"]),
-            ("runs", "; ".join(figure_text(one) for one in claim["figures"])),
+            ("runs", "; ".join(figure_text(row) for row in claim["figures"])),
             ("changed by", ", ".join(changed)),
             ("calibrated", calibrated_text(claim)),
         ):

@@ -224,16 +224,16 @@ def workers_of(
 
     Raises `InputError`: options that exclude or need each other.
     """
-    job, one = "--dask-jobqueue", "Give one."
+    job, remedy = "--dask-jobqueue", "Give one."
     own, name = f"{job} makes certificates of its own.", "Name the queueing system."
     ui.refuse(
-        (address and queue, f"--dask and {job} exclude each other", one),
+        (address and queue, f"--dask and {job} exclude each other", remedy),
         (options and not queue, f"--cluster-option needs {job} or --job-array", name),
         (queue and not workers, f"{job} needs --workers", "Give the number of jobs to submit."),
         (tls and not address, "--dask-tls needs --dask", own),
-        (tls and trusted_network, "--dask-tls and --trusted-network exclude each other", one),
+        (tls and trusted_network, "--dask-tls and --trusted-network exclude each other", remedy),
     )
-    given = _job_options(options)
+    job_options = _job_options(options)
 
     def for_folder(folder: Path) -> Callable[[int], Any]:
         def start(points: int) -> Any:
@@ -253,7 +253,7 @@ def workers_of(
             # A job without a point would wait in the queue for nothing.
             count = min(points, workers)
             places: dict[str, Any] = {"shared": folder / "running", "logs": folder / "logs"}
-            asked = (_QUEUES[queue], count, given)
+            asked = (_QUEUES[queue], count, job_options)
             jobs = cluster.queue_cluster(*asked, **places, trusted_network=trusted_network)
             return cluster.DaskWorkers(jobs.get_client(), cluster=jobs, jobs=count)
 
@@ -295,14 +295,14 @@ def print_costs(plan: Any, existing: Any, path: Path, workers: int | None) -> No
     if not todo:
         click.echo("Nothing to run.")
         return
-    found = estimate(plan, todo, existing)
+    cost = estimate(plan, todo, existing)
     count = min(len(todo), workers or cores())
-    if found.compute_s == found.compute_s:
-        left = f"about {duration(found.compute_s / count)} with {plural(count, 'worker')}"
-        click.echo(f"\nTime    {left} ({found.basis})")
+    if cost.compute_s == cost.compute_s:
+        span = f"about {duration(cost.compute_s / count)} with {plural(count, 'worker')}"
+        click.echo(f"\nTime    {span} ({cost.basis})")
     else:
         click.echo("\nTime    unknown: no stop of the sweep gives the number of events")
-    click.echo(f"Disk    about {found.disk_bytes / 1e6:.3g} MB in {path}")
+    click.echo(f"Disk    about {cost.disk_bytes / 1e6:.3g} MB in {path}")
 
 
 def print_failures(tally: Any, path: Path) -> None:
@@ -318,6 +318,6 @@ def print_failures(tally: Any, path: Path) -> None:
         if len(tally.failures) > _SHOWN:
             click.echo(f"  … and more, see {path / 'failures'}", err=True)
     if tally.interrupted:
-        left = tally.total - tally.done
-        click.echo(f"Interrupted with {left} of {tally.total} points to go.", err=True)
+        more = tally.total - tally.done
+        click.echo(f"Interrupted with {more} of {tally.total} points to go.", err=True)
         click.echo("Repeat the command to continue.", err=True)

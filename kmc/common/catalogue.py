@@ -41,12 +41,12 @@ def _folder(kind: str) -> Path:
 
 def names(kind: str) -> list[str]:
     """Names of the shipped files of a kind, sorted."""
-    found = sorted(path.stem for path in _folder(kind).glob("*.toml"))
+    stems = sorted(path.stem for path in _folder(kind).glob("*.toml"))
     if kind in _PREFIXES:
-        return [name for name in found if name.startswith(_PREFIXES[kind])]
+        return [name for name in stems if name.startswith(_PREFIXES[kind])]
     if kind == "runs":
-        return [name for name in found if not name.startswith(tuple(_PREFIXES.values()))]
-    return found
+        return [name for name in stems if not name.startswith(tuple(_PREFIXES.values()))]
+    return stems
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:

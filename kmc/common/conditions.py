@@ -34,7 +34,7 @@ def temperatures(run: Mapping[str, Any]) -> str:
         for step in block["steps"]
     }
     *others, last = [kelvin, *sorted(own - {None, kelvin})]
-    return ", ".join([*(figure(one, digits=5) for one in others), figure(last, "K", 5)])
+    return ", ".join([*(figure(other, digits=5) for other in others), figure(last, "K", 5)])
 
 
 def driven_by(conditions: Mapping[str, Any]) -> str:
@@ -67,8 +67,8 @@ def unsourced(resolved: Mapping[str, Any]) -> list[tuple[str, str]]:
     memory = [key for key, value in acting.items() if value.get("from_memory")]
     assumed = [k for k, v in acting.items() if v.get("assumed") and k not in memory]
     pairs = (("from memory, not looked up", memory), ("assumed", assumed))
-    found = "; ".join(f"{name}: {listed(keys)}" for name, keys in pairs if keys)
-    return [("Inputs", f"{found} (kmc params show)")] if found else []
+    texts = "; ".join(f"{name}: {listed(keys)}" for name, keys in pairs if keys)
+    return [("Inputs", f"{texts} (kmc params show)")] if texts else []
 
 
 def ending(reason: str) -> str:

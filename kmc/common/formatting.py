@@ -113,12 +113,12 @@ def html_table(
     rows: Iterable[Sequence[object]], header: Sequence[str] = (), caption: str = ""
 ) -> str:
     """A table for a notebook; every text is escaped, the first cell of a row is its head."""
-    left = "style='text-align:left'"
-    head = "".join(f"<th {left}>{escape(name)}</th>" for name in header)
+    style = "style='text-align:left'"
+    head = "".join(f"<th {style}>{escape(name)}</th>" for name in header)
     body = "".join(
         "<tr>"
-        + f"<th {left}>{escape(str(first))}</th>"
-        + "".join(f"<td {left}>{escape(str(cell))}</td>" for cell in cells)
+        + f"<th {style}>{escape(str(first))}</th>"
+        + "".join(f"<td {style}>{escape(str(cell))}</td>" for cell in cells)
         + "</tr>"
         for first, *cells in rows
     )

@@ -81,9 +81,9 @@ def json_lines(text: str) -> list[Any]:
     lines = text.splitlines()
     values: list[Any] = []
     with contextlib.suppress(ValueError, RecursionError):  # all at once takes half the time
-        found = json.loads(f"[{','.join(lines)}]")
-        if len(found) == len(lines):
-            return found
+        whole = json.loads(f"[{','.join(lines)}]")
+        if len(whole) == len(lines):
+            return whole
     for line in lines:
         values.append(None)
         with contextlib.suppress(ValueError, RecursionError):

@@ -29,8 +29,8 @@ def check_ending(path: Path, endings: Sequence[str], what: str = "output") -> No
     if endings and not path.name.lower().endswith(tuple(endings)):
         # In words, as for a person who reads it: .png, .svg or .pdf.
         allowed = ", ".join(endings[:-1]) + (" or " if endings[:-1] else "") + endings[-1]
-        found = f"ends in {path.suffix}" if path.suffix else "has no ending"
-        raise InputError(f"{what} {path} {found}", advice=f"Use a name that ends in {allowed}.")
+        ending = f"ends in {path.suffix}" if path.suffix else "has no ending"
+        raise InputError(f"{what} {path} {ending}", advice=f"Use a name that ends in {allowed}.")
 
 
 # Endings of files that are no HDF5: a trajectory with such a name would mislead.
@@ -174,13 +174,13 @@ def remove_drafts(folder: Path, of: str = "") -> None:
     """
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):
-            found = _DRAFT.fullmatch(name)
-            if not found or (of and found[1] not in (of, Path(of).stem)):
+            draft = _DRAFT.fullmatch(name)
+            if not draft or (of and draft[1] not in (of, Path(of).stem)):
                 continue
             if os.name == "nt":  # where signal 0, which asks whether a process runs, is Ctrl-C
                 continue
             try:
-                os.kill(int(found[2]), 0)
+                os.kill(int(draft[2]), 0)
             except (ProcessLookupError, OverflowError):
                 with contextlib.suppress(OSError):
                     os.unlink(Path(folder) / name)

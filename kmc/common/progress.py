@@ -121,7 +121,7 @@ class Live(Silent):
 
     def _left(self, task: Any, fraction: float) -> str:
         """Time left at the pace since the work began; empty while too little is done to know it."""
-        elapsed = next(one.elapsed for one in self._bars.tasks if one.id == task)
+        elapsed = next(bar.elapsed for bar in self._bars.tasks if bar.id == task)
         # Neither at its beginning, where there is no pace, nor at its end.
         if not elapsed or not 0 < fraction < 1:
             return ""

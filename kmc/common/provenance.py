@@ -19,13 +19,13 @@ def collect() -> dict[str, str]:
     No user, host or path: a trajectory may be passed on. Versions are read from the metadata of the
     installed packages, so nothing is imported for them.
     """
-    found = {"kmc": __version__, "python": platform.python_version()}
+    about = {"kmc": __version__, "python": platform.python_version()}
     # Of all packages whose version can change a number or a byte of a file.
-    found |= {package: _installed(package) for package in PACKAGES}
-    found["platform"] = f"{platform.system()} {platform.release()}"
-    found["machine"] = platform.machine()
-    found["created"] = datetime.now(UTC).isoformat(timespec="seconds")
-    return found
+    about |= {package: _installed(package) for package in PACKAGES}
+    about["platform"] = f"{platform.system()} {platform.release()}"
+    about["machine"] = platform.machine()
+    about["created"] = datetime.now(UTC).isoformat(timespec="seconds")
+    return about
 
 
 @functools.cache  # a sweep asks for each of its points

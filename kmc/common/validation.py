@@ -134,8 +134,8 @@ def _to_finite(value: Any) -> float:
 def _to_int(value: Any) -> int:
     if isinstance(value, Integral) and not isinstance(value, bool):
         return int(value)
-    found = "a number with a decimal point or exponent" if type(value) is float else kind(value)
-    raise refuse(f"must be a whole number, not {found}", _unquote(value))
+    noun = "a number with a decimal point or exponent" if type(value) is float else kind(value)
+    raise refuse(f"must be a whole number, not {noun}", _unquote(value))
 
 
 def _to_count(value: Any) -> int:
@@ -175,8 +175,8 @@ def allowed_range(field: Any) -> str:
 def _allowed(field: Any) -> str:
     types = (field.annotation, *get_args(field.annotation))
     # A range may belong to the type itself, or to that of an optional key.
-    given = [*field.metadata, *(mark for of in types for mark in getattr(of, "__metadata__", ()))]
-    marks = [one for mark in given for one in getattr(mark, "metadata", [mark])]
+    notes = [*field.metadata, *(mark for of in types for mark in getattr(of, "__metadata__", ()))]
+    marks = [part for mark in notes for part in getattr(mark, "metadata", [mark])]
     if bool in types:
         return "true or false"
     choices = [toml_value(c) for of in types if get_origin(of) is Literal for c in get_args(of)]
@@ -227,7 +227,7 @@ def problems_of(
     For a location (a tuple of keys), `where` gives "in section [stop] of my.toml" and `shown` the
     value with it; for that of a table, `fields` gives its fields and `group` "section [stop]".
     """
-    found = []
+    problems = []
     for item in error.errors(include_url=False):
         # Numbers in a location count entries of a list, which messages name by their values.
         location = tuple(part for part in item["loc"] if isinstance(part, str))
@@ -235,11 +235,11 @@ def problems_of(
         table = group(location[:-1])
         if item["type"] == "missing":
             message = f"{table} of {source} has no {location[-1]!r}"
-            found.append(Problem(message, f"Keys of {table}: {', '.join(siblings)}."))
+            problems.append(Problem(message, f"Keys of {table}: {', '.join(siblings)}."))
         else:
             place = where(location), shown(location, item["input"])
-            found.append(_problem(item, location, place, siblings, table))
-    return found
+            problems.append(_problem(item, location, place, siblings, table))
+    return problems
 
 
 def _problem(
@@ -248,14 +248,14 @@ def _problem(
     name = location[-1] if location else ""
     at, shown = place
     value, category, context = item["input"], item["type"], item.get("ctx", {})
-    field, known = siblings.get(name), " ".join(filter(None, (repr(name), at)))
+    field, named = siblings.get(name), " ".join(filter(None, (repr(name), at)))
     if category == "extra_forbidden":
         return Problem(
-            f"{known} is not a known key",
+            f"{named} is not a known key",
             f"{nearest(name, siblings)}Keys of {group}: {', '.join(siblings)}.",
         )
     if category in ("model_type", "dict_type"):
-        return Problem(f"{known} must be a table, not {kind(value)}", f"Write it as [{name}].")
+        return Problem(f"{named} must be a table, not {kind(value)}", f"Write it as [{name}].")
     if category in ("tuple_type", "too_short"):
         wrong = "must be a list" if category == "tuple_type" else "is too short"
         return Problem(f"{shown} {wrong}")
@@ -290,9 +290,9 @@ def entries_of(adapter: TypeAdapter, value: Any, tables: Mapping[str, type[Check
     try:
         return adapter.validate_python(tuple(value))
     except ValidationError as error:
-        found = error.errors(include_url=False)
+        errors = error.errors(include_url=False)
         # A misspelt key explains what is missing, and not the other way round.
-        item = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
+        item = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
         numbers = [part + 1 for part in item["loc"] if isinstance(part, int)]
         names = [part for part in item["loc"] if isinstance(part, str)]
         at = "".join(f"{word} {n}: " for word, n in zip(("entry", "step"), numbers, strict=False))

@@ -134,29 +134,29 @@ class Claim:
 
     def evidence(self, runs: Runs | Sample, variant: str | None = None) -> Evidence:
         """What the runs say, with an input changed where one is named."""
-        found: dict[str, Figure] = {}
-        for given in self.figures:
-            readings = runs.of(given["in"], given.get("row", ()), variant)
-            measured = mean(readings, given["number"])
-            if measured is None and given.get("optional"):
+        figures: dict[str, Figure] = {}
+        for entry in self.figures:
+            readings = runs.of(entry["in"], entry.get("row", ()), variant)
+            measured = mean(readings, entry["number"])
+            if measured is None and entry.get("optional"):
                 continue  # such as a slope beyond nine tenths, which a run may never lose
-            unit, paper = given.get("unit", "1"), range_of(given.get("paper"))
-            found[given["label"]] = Figure(given["label"], unit, measured, paper)
-        orders = [Order(order["text"], holds(order, found)) for order in self.orders]
-        return Evidence(list(found.values()), orders, self.follows)
+            unit, paper = entry.get("unit", "1"), range_of(entry.get("paper"))
+            figures[entry["label"]] = Figure(entry["label"], unit, measured, paper)
+        orders = [Order(order["text"], holds(order, figures)) for order in self.orders]
+        return Evidence(list(figures.values()), orders, self.follows)
 
     def over(self, samples: Sequence[Sample]) -> Evidence:
         """What runs at samples of a posterior say; a figure that no sample has is not run."""
         every = [self.evidence(sample) for sample in samples]
         figures = []
-        for given in self.figures:
-            label, unit = given["label"], given.get("unit", "1")
-            seen = [one for found in every for one in found.figures if one.label == label]
+        for entry in self.figures:
+            label, unit = entry["label"], entry.get("unit", "1")
+            seen = [figure for e in every for figure in e.figures if figure.label == label]
             # A sample whose run failed has no figure, and takes no part in the median.
             measured = RunMean.over([f.measured.value for f in seen if f.measured is not None])
-            if measured is not None or not given.get("optional"):
-                figures.append(Figure(label, unit, measured, range_of(given.get("paper"))))
-        shares = np.mean([[o.holds for o in one.orders] for one in every], axis=0)
+            if measured is not None or not entry.get("optional"):
+                figures.append(Figure(label, unit, measured, range_of(entry.get("paper"))))
+        shares = np.mean([[o.holds for o in figure.orders] for figure in every], axis=0)
         pairs = zip(self.orders, shares, strict=True)
         orders = [Order(o["text"], bool(share >= MIN_SHARE)) for o, share in pairs]
         return Evidence(figures, orders, BY_FIT if self.fitted else self.follows)
@@ -178,17 +178,17 @@ class Claim:
         return {**self.texts(base.verdict), **base.plain(), "inputs": inputs}
 
 
-def holds(order: Mapping[str, Any], found: Mapping[str, Figure]) -> bool:
+def holds(order: Mapping[str, Any], figures: Mapping[str, Figure]) -> bool:
     """Whether an order holds: ``less``, ``not_less``, ``same`` of two labels or numbers."""
 
-    def value(one: Any) -> RunMean | None:
-        if isinstance(one, str):
-            return found[one].measured if one in found else None
-        return RunMean.exact(float(one))
+    def value(side: Any) -> RunMean | None:
+        if isinstance(side, str):
+            return figures[side].measured if side in figures else None
+        return RunMean.exact(float(side))
 
-    (rule, given), *_ = ((key, order[key]) for key in ("less", "not_less", "same") if key in order)
+    (rule, sides), *_ = ((key, order[key]) for key in ("less", "not_less", "same") if key in order)
     # A bare number stands for what the paper states without an error.
-    low, high = map(value, given)
+    low, high = map(value, sides)
     if low is None or high is None:
         return False  # what was not run shows nothing
     if rule == "same":

@@ -92,14 +92,14 @@ class Paper:
                 for parts in step["inputs"]
                 if self.applies(name, family, parts)
             ]
-            known = [
+            unchanged = [
                 row
                 for other in self.steps
                 if other["name"] in self.families[family] and "inputs" not in other
                 for row in self.rows_of(other)
             ]
             # An input that is a condition of another step, such as the pressure, is run there.
-            rows = [row for row in rows if not any(self.same(row, one) for one in known)]
+            rows = [row for row in rows if not any(self.same(row, r) for r in unchanged)]
         grid = step.get("grid", {})
         rows = [
             {**row, **dict(zip(grid, values, strict=True))}
@@ -128,6 +128,6 @@ NAMES = tuple(sorted((path.stem for path in Path(__file__).parent.glob("*.toml")
 def paper(name: str) -> Paper:
     """The paper of a name in `NAMES`."""
     with (Path(__file__).parent / f"{name}.toml").open("rb") as file:
-        found = tomllib.load(file)
-    claims = [Claim(**claim) for claim in found.pop("claims")]
-    return Paper(name=name, claims=claims, **found)
+        tables = tomllib.load(file)
+    claims = [Claim(**claim) for claim in tables.pop("claims")]
+    return Paper(name=name, claims=claims, **tables)

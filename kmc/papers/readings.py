@@ -46,26 +46,26 @@ class RunMean:
     @classmethod
     def of(cls, values: Sequence[float]) -> RunMean | None:
         """The mean over runs; None without any. One that never came makes the mean infinite."""
-        known = np.array([value for value in values if not math.isnan(value)], dtype=float)
-        if not len(known):
+        numbers = np.array([value for value in values if not math.isnan(value)], dtype=float)
+        if not len(numbers):
             return None
-        mean = float(known.mean())
+        mean = float(numbers.mean())
         # A run that ended before it got there has no value, only a bound: the mean has no upper
         # end, and no interval that a t of the others could give.
-        if len(known) < 2 or not math.isfinite(mean):
-            return cls(mean, float(known.min()), mean, len(known))
-        half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(known) - 1) * stats.sem(known))
-        return cls(mean, mean - half, mean + half, len(known))
+        if len(numbers) < 2 or not math.isfinite(mean):
+            return cls(mean, float(numbers.min()), mean, len(numbers))
+        half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(numbers) - 1) * stats.sem(numbers))
+        return cls(mean, mean - half, mean + half, len(numbers))
 
     @classmethod
     def over(cls, values: Sequence[float]) -> RunMean | None:
         """Median and 90 % interval over samples of a calibration; None without any."""
-        known = [value for value in values if not math.isnan(value)]
-        if not known:
+        numbers = [value for value in values if not math.isnan(value)]
+        if not numbers:
             return None
         # No interpolation: between a number and "never" there is nothing.
-        low, middle, high = np.quantile(known, LEVELS, method="inverted_cdf")
-        return cls(float(middle), float(low), float(high), len(known))
+        low, middle, high = np.quantile(numbers, LEVELS, method="inverted_cdf")
+        return cls(float(middle), float(low), float(high), len(numbers))
 
     @classmethod
     def exact(cls, value: float) -> RunMean:
@@ -121,17 +121,17 @@ class Sample:
         self, family: str, parts: Sequence[Any] = (), variant: str | None = None
     ) -> list[Reading]:
         """As `Runs.of`: the reading that stands for a row, if there is one."""
-        found = self.readings.get(", ".join(parts) if parts else family)
-        return [] if found is None else [found]
+        reading = self.readings.get(", ".join(parts) if parts else family)
+        return [] if reading is None else [reading]
 
 
 def mean(readings: Sequence[Reading], name: str) -> RunMean | None:
     """Mean of a number over runs; None without any run that has it."""
     # NaN is a number that a run cannot have, such as the loss of one that did not end.
-    known = [r for r in readings if not math.isnan(r.numbers.get(name, math.nan))]
-    if known and known[0].exact:
-        return RunMean.exact(known[0].numbers[name])
-    return RunMean.of([r.numbers[name] for r in known])
+    defined = [r for r in readings if not math.isnan(r.numbers.get(name, math.nan))]
+    if defined and defined[0].exact:
+        return RunMean.exact(defined[0].numbers[name])
+    return RunMean.of([r.numbers[name] for r in defined])
 
 
 def read_study(study: Any, folder: Path, progress: bool = False) -> Runs:
@@ -172,22 +172,22 @@ def read_samples(study: Any, calibration: Calibration) -> list[Sample]:
             advice=f"It knows {', '.join(study.calibrated.values())}; set calibrate.posterior_runs "
             "to 8 or more, and repeat kmc calibrate.",
         )
-    found: list[dict[str, Reading]] = []
+    samples: list[dict[str, Reading]] = []
     for name, opened in sweeps.items():
         done = opened.done()
         for number, point in enumerate(opened.plan.points):  # one of each sample, in their order
-            if number == len(found):
+            if number == len(samples):
                 values = {
                     key.partition(".")[2]: float(value)
                     for key, value in point.settings.items()
                     if key.startswith("parameters.")
                 }
                 checked = check_values(study.checked, values)
-                found.append({"checks": Reading("checks", {}, checked)})
+                samples.append({"checks": Reading("checks", {}, checked)})
             if point.name in done:
                 rows = [row for row, of in study.calibrated.items() if of == name]
-                found[number] |= dict.fromkeys(rows, _reading(name, opened, point))
-    return [Sample(readings) for readings in found]
+                samples[number] |= dict.fromkeys(rows, _reading(name, opened, point))
+    return [Sample(readings) for readings in samples]
 
 
 def _reading(step: str, opened: SweepFolder, point: Point) -> Reading:
@@ -329,15 +329,15 @@ def deposition_of(run: TableRun) -> dict[str, float]:
     def lost(efficiency: float | None) -> float:
         return math.nan if efficiency is None else 100 * (1 - efficiency)
 
-    found = aurbach_of(run) if "protocol" in run.run else None
+    efficiency_of = aurbach_of(run) if "protocol" in run.run else None
     out = {
         "coverage_1": at(1.0, "coverage"),
         "coverage_3": at(3.0, "coverage"),
         "roughness_3": at(3.0, "roughness_layers"),
         "highest_3": at(3.0, "max_height_layers"),
         "dead_percent": 100 * float(s["dead_per_plated"][-1]),
-        "lost_percent": lost(found and found.efficiency),
-        "formation_lost_percent": lost(found and found.formation),
+        "lost_percent": lost(efficiency_of and efficiency_of.efficiency),
+        "formation_lost_percent": lost(efficiency_of and efficiency_of.formation),
     }
     islands = run.constants["substrate"] == 1
     if islands.any():

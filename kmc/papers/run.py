@@ -105,9 +105,9 @@ def _step(study: Paper, step: Mapping[str, Any]) -> StudyStep:
     command = f"kmc sweep {name}.toml"
     if converges:
         # So that a reader can repeat the step by hand: kmc converge has no file for its settings.
-        given = " ".join(f'--set {key}="{value}"' for key, value in step["set"].items())
+        settings = " ".join(f'--set {key}="{value}"' for key, value in step["set"].items())
         command = f"kmc converge {base} --ratios {','.join(map(ratio_text, values))}"
-        command += f" --replicas {replicas} {given} -o {name}"
+        command += f" --replicas {replicas} {settings} -o {name}"
     points, seconds = len(values) * replicas, step.get("seconds", 1.0)
     return StudyStep(name, step["what"], command, plan, points, seconds)
 
@@ -138,8 +138,8 @@ def _chosen(study: str, plan: str) -> Paper:
         raise InputError(f"there is no study {study!r}", advice=f"Choose {', '.join(NAMES)}.")
     chosen = paper(study)
     if plan not in ("default", *chosen.plans):
-        known = ", ".join(("default", *chosen.plans))
-        raise InputError(f"there is no plan {plan!r} of {study}", advice=f"Choose {known}.")
+        plans = ", ".join(("default", *chosen.plans))
+        raise InputError(f"there is no plan {plan!r} of {study}", advice=f"Choose {plans}.")
     return chosen
 
 
@@ -174,11 +174,11 @@ def run_study(
     if calibration is not None:
         load_calibration(calibration)  # refused before the first run
     if claim_folder(path, STUDY_FILE):
-        known = _read_head(path)
+        old = _read_head(path)
         # Runs of two plans would not be one study: the claims compare all of them.
-        if (known["study"], known["plan"]) != (study, plan):
+        if (old["study"], old["plan"]) != (study, plan):
             raise InputError(
-                f"{path} holds the study {known['study']!r} with the plan {known['plan']!r}, not "
+                f"{path} holds the study {old['study']!r} with the plan {old['plan']!r}, not "
                 f"{study!r} with {plan!r}",
                 advice="Use another folder with -o, or the plan it holds.",
             )
@@ -202,12 +202,12 @@ def _read_head(path: Path) -> dict[str, str]:
     """Study, plan and version of kmc of a study folder, the layout of study.json checked."""
     file = path / STUDY_FILE
     try:
-        found = read_json(file)
-        names = [str(step["name"]) for step in found.get("steps", [])]
+        head = read_json(file)
+        names = [str(step["name"]) for step in head.get("steps", [])]
         # Names become paths below the folder, and a folder may come from a stranger.
         if not all(re.fullmatch(r"\w{1,100}", name) for name in names):
             raise ValueError("a step has an impossible name")
-        return {key: str(found[key]) for key in ("study", "plan", "kmc")}
+        return {key: str(head[key]) for key in ("study", "plan", "kmc")}
     except (InputError, ValueError, KeyError, TypeError, AttributeError):
         raise InputError(
             f"{file} cannot be read, or is damaged", advice="Use another folder with -o."
@@ -232,18 +232,18 @@ def judge(
     study = _chosen(head["study"], head["plan"]).planned(head["plan"])
     steps = steps_of(study, "default")  # `study` has its plan already
     runs = read_study(study, path, progress)
-    found = [{"paper": study.name, **claim.judged(runs)} for claim in study.claims]
+    claims = [{"paper": study.name, **claim.judged(runs)} for claim in study.claims]
     about = None
     if calibration is not None:
-        given = load_calibration(calibration)
-        samples = read_samples(study, given)
-        for entry, claim in zip(found, study.claims, strict=True):
+        posterior = load_calibration(calibration)
+        samples = read_samples(study, posterior)
+        for entry, claim in zip(claims, study.claims, strict=True):
             evidence = claim.over(samples) if claim.figures else None
             # What no experiment stands for, such as a box of atoms, is not in this column.
             if evidence is not None and evidence.verdict != NOT_RUN:
                 entry["calibrated"] = {"verdict": evidence.verdict, **evidence.plain()}
         kept = ("title", "file", "kmc", "posterior", "waves", "worst")
-        plain = json_safe(dict(given.content), "never")
+        plain = json_safe(dict(posterior.content), "never")
         about = {"samples": len(samples), **{key: plain[key] for key in kept}}
     content = {
         "format": "kmc claims",
@@ -252,14 +252,14 @@ def judge(
         "papers": {study.name: study.paper},
         "runs": {step.name: [step.done(path), step.points] for step in steps},
         "calibration": about,
-        "claims": found,
+        "claims": claims,
         "pictures": study.pictures,
         "conditions": {table["title"]: _means(runs, table) for table in study.tables},
     }
     # JSON has no NaN: what was not run is null, what never came is "never".
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     write_text(path / CLAIMS_FILE, text + "\n")
-    return found
+    return claims
 
 
 def missing(folder: str | Path) -> list[str]:

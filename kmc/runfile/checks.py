@@ -368,15 +368,15 @@ def _composition(run: RunFile, origin: Origin) -> list[Problem]:
         advice = (
             f"Use a set with Mg: params = {' or '.join(sets) or 'the path of a parameter file'}."
         )
-        given = {key: getattr(system, key) for key in ("mg_fraction", "mg_coverage_L1")}
-        given["mg_supply"] = system.mg_supply != "metal"
+        of_mg = {key: getattr(system, key) for key in ("mg_fraction", "mg_coverage_L1")}
+        of_mg["mg_supply"] = system.mg_supply != "metal"
         return [
             Problem(
                 f"{origin.of(run, f'system.{key}')}, but parameter set {parameters.name!r} has no "
                 "Mg",
                 advice,
             )
-            for key, value in given.items()
+            for key, value in of_mg.items()
             if value
         ]
     if system.mg_coverage_L1 == "equilibrium" and not system.mg_fraction:
@@ -406,7 +406,7 @@ def load_all(
     run: RunFile, origin: Origin, needs: Mapping[str, Sequence[str]], noun: str, such_as: str
 ) -> dict[str, ParameterSet] | Problem:
     """The sets that some keys name, each with the quantities that it needs; or what is wrong."""
-    found = {}
+    sets = {}
     for place, needed in needs.items():
         section, key = place.split(".")
         # An optional key that names no set needs nothing.
@@ -418,5 +418,5 @@ def load_all(
         if missing := [quantity for quantity in needed if not parameters.has(quantity)]:
             stated = origin.shown(section, key, name)
             return Problem(f"{stated}: {noun} needs {', '.join(missing)}", f"Use a set {such_as}.")
-        found[place] = parameters
-    return found
+        sets[place] = parameters
+    return sets

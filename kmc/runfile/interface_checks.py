@@ -25,21 +25,21 @@ _GROUPS = (
 def interface_keys(run: RunFile, origin: Origin) -> list[Problem]:
     """Keys that need another key, or an interface; no file is read."""
     section, entries = run.interface, run.interface.chemistry or ()
-    given = [key for key in Interface.model_fields if getattr(section, key) not in (None, 0.0)]
-    shown = {key: origin.of(run, f"interface.{key}") for key in given}
-    if given and run.system.boundary == "periodic":
-        text = f'{shown[given[0]]} needs an interface, and boundary is "periodic"'
+    stated = [key for key in Interface.model_fields if getattr(section, key) not in (None, 0.0)]
+    shown = {key: origin.of(run, f"interface.{key}") for key in stated}
+    if stated and run.system.boundary == "periodic":
+        text = f'{shown[stated[0]]} needs an interface, and boundary is "periodic"'
         return [Problem(text, "Remove it.")]
     problems = []
     for keys in _GROUPS:
         # A density without a size, or the other way round, makes no flaw.
-        missing = [key for key in keys if key not in given]
+        missing = [key for key in keys if key not in stated]
         if 0 < len(missing) < len(keys):
-            there = next(key for key in keys if key in given)
+            there = next(key for key in keys if key in stated)
             advice = f"Give all of {', '.join(keys)}, or none."
             problems.append(Problem(f"{shown[there]} needs {' and '.join(missing)}", advice))
     # Keys that say where chemistries are, which need some.
-    chosen = [key for key in ("mask", "correlation_length_nm") if key in given]
+    chosen = [key for key in ("mask", "correlation_length_nm") if key in stated]
     at, total = origin.where("interface", "chemistry"), sum(e.fraction or 0.0 for e in entries)
     if not entries:
         advice = 'Add chemistry = [{ params = "li_philic_015", fraction = 0.2 }].'

@@ -22,8 +22,8 @@ CREEP = ("creep_reference_rate_per_s", "creep_reference_stress_MPa", "strain_rat
 
 def unused_keys(run: RunFile, origin: Origin) -> list[Problem]:
     """Sections of two kinds of run, or keys that a run file gives and its kind does not use."""
-    given, kind = run.model_fields_set, kinds.KINDS[run.kind]
-    if len(several := [f"[{name}]" for name in kinds.sections() if name in given]) > 1:
+    sections, kind = run.model_fields_set, kinds.KINDS[run.kind]
+    if len(several := [f"[{name}]" for name in kinds.sections() if name in sections]) > 1:
         text = f"{' and '.join(several)} in {origin.source} exclude each other"
         return [Problem(text, "Keep one of them.")]
     if kind.uses is None:
@@ -33,7 +33,7 @@ def unused_keys(run: RunFile, origin: Origin) -> list[Problem]:
             f"{origin.of(run, f'{section}.{key}')} has no meaning in a run with [{kind.section}]",
             f"Remove it; of [{section}] it uses {', '.join(used) or 'nothing'}.",
         )
-        for section in sorted(given - {kind.section, "parameters"})
+        for section in sorted(sections - {kind.section, "parameters"})
         for used in [kind.uses.get(section, ())]
         for key in sorted(getattr(run, section).model_fields_set - set(used))
         if getattr(getattr(run, section), key) is not None
@@ -63,12 +63,12 @@ def deposition_checks(run: RunFile, origin: Origin) -> list[Problem]:
     # Substrate and islands have the energies of adatoms, on the same metal.
     needs = dict.fromkeys(("system.params", "deposition.island_params"), NEEDED_OF_SUBSTRATE)
     such_as = "of a substrate, such as li_zno_002, li_lizn or li_carbon"
-    found = load_all(run, origin, needs, "a substrate", such_as)
-    if isinstance(found, Problem):
-        problems.insert(0, found)
+    sets = load_all(run, origin, needs, "a substrate", such_as)
+    if isinstance(sets, Problem):
+        problems.insert(0, sets)
     else:
         try:
-            check_same_metal(list(found.values()))
+            check_same_metal(list(sets.values()))
         except InputError as error:
             problems.insert(0, Problem(error.message, error.advice or ""))
     if not run.has_protocol:
@@ -110,14 +110,14 @@ def _materials(run: RunFile, origin: Origin) -> list[Problem]:
     others = ("cathode.lithiated_params", "cathode.frame_params")
     needs = {"system.params": NEEDED_OF_ACTIVE, **dict.fromkeys(others, NEEDED)}
     noun, such_as = "a material of a cathode", "such as se, li2se, fes, licoo2 or mo6se8"
-    found = load_all(run, origin, needs, noun, such_as)
-    if isinstance(found, Problem):
-        return [found]
+    sets = load_all(run, origin, needs, noun, such_as)
+    if isinstance(sets, Problem):
+        return [sets]
     # A law of creep is whole or absent.
-    creep = [place for place, of in found.items() if any(of.has(quantity) for quantity in CREEP)]
-    found = load_all(run, origin, dict.fromkeys(creep, CREEP), noun, such_as)
-    if isinstance(found, Problem):
-        return [found]
+    creep = [place for place, of in sets.items() if any(of.has(quantity) for quantity in CREEP)]
+    sets = load_all(run, origin, dict.fromkeys(creep, CREEP), noun, such_as)
+    if isinstance(sets, Problem):
+        return [sets]
     stated = "cathode.lithiated_params"
     if run.cathode.lithiated_params and (stated in creep) != ("system.params" in creep):
         return [

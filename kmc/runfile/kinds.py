@@ -86,8 +86,8 @@ def kind_of(sections: Mapping[str, Any] | set[str]) -> RunKind:
     """The kind of a run that has these sections."""
     find_more()  # a sweep whose numbers are kept is opened without loading one of its runs
     # Several such sections are refused later, where the file can be named.
-    found = (kind for kind in KINDS.values() if kind.section and kind.section in sections)
-    return next(found, KINDS[BOX])
+    named = (kind for kind in KINDS.values() if kind.section and kind.section in sections)
+    return next(named, KINDS[BOX])
 
 
 def sections() -> tuple[str, ...]:

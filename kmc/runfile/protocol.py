@@ -76,24 +76,24 @@ class Step(Checked):
         if not isinstance(item, Mapping):
             return item
         # A stored step lists all keys, those without a value as None.
-        given = {key: value for key, value in item.items() if value is not None}
-        if "step" in given:
-            text = given.pop("step")
+        keys = {key: value for key, value in item.items() if value is not None}
+        if "step" in keys:
+            text = keys.pop("step")
             if not isinstance(text, str):
                 raise refuse(f"step = {show(text)} must be a text", f"Such as {_EXAMPLE}")
-            for key in given:
+            for key in keys:
                 if key not in _CONDITIONS:
                     raise refuse(
                         f"{key!r} cannot stand beside step = {show(text)}",
                         f"{nearest(key, _CONDITIONS)}Keys beside a step: {', '.join(_CONDITIONS)}",
                     )
-            return _of_text(text) | given
-        if "do" not in given and not given.keys() - cls.model_fields.keys():
+            return _of_text(text) | keys
+        if "do" not in keys and not keys.keys() - cls.model_fields.keys():
             raise refuse(
                 "there is no step, nor steps, nor do",
                 f"Write step = {_EXAMPLE}, or do = one of {', '.join(map(repr, KINDS))}",
             )
-        return given
+        return keys
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -154,16 +154,16 @@ class Block(Checked):
             return {"steps": (item,)}
         if not isinstance(item, Mapping):
             return item
-        given = dict(item)
-        if "steps" not in given:
-            repeat = {"repeat": given.pop("repeat")} if "repeat" in given else {}
-            return {"steps": (given,), **repeat}
-        if beside := given.keys() - cls.model_fields.keys():
+        table = dict(item)
+        if "steps" not in table:
+            repeat = {"repeat": table.pop("repeat")} if "repeat" in table else {}
+            return {"steps": (table,), **repeat}
+        if beside := table.keys() - cls.model_fields.keys():
             keys = "Keys of a block: steps, repeat"
             raise refuse(f"{min(beside)!r} stands beside steps", keys)
-        if isinstance(given["steps"], list):
-            given["steps"] = tuple(given["steps"])
-        return given
+        if isinstance(table["steps"], list):
+            table["steps"] = tuple(table["steps"])
+        return table
 
 
 class Planned(NamedTuple):
@@ -189,14 +189,14 @@ def blocks_of(value: Any) -> tuple[Block, ...] | None:
         raise refuse(f"must be a list of tables, not {kind(value)}", "Write [[protocol]]")
     if not value:
         raise refuse("is empty")
-    found = entries_of(_BLOCKS, value, {"": Block, "steps": Step, "until": Until})
-    number = sum(block.repeat * len(block.steps) for block in found)
+    blocks = entries_of(_BLOCKS, value, {"": Block, "steps": Step, "until": Until})
+    number = sum(block.repeat * len(block.steps) for block in blocks)
     if number > MAX_STEPS:
         raise refuse(
             f"has {number} steps with all repeats; at most {MAX_STEPS} are possible",
             "Repeat less often",
         )
-    return found
+    return blocks
 
 
 _VOLTS = {"V": 1.0, "mV": 1e-3}
@@ -239,17 +239,17 @@ def _of_text(text: str) -> dict[str, Any]:
         names = [name.capitalize() for name in KINDS]
         close = nearest(match["do"], names)
         raise refuse(f"{at}{match['do']!r} is no step", f"{close}Steps: {', '.join(names)}")
-    given: dict[str, Any] = {"do": match["do"].lower()}
+    step: dict[str, Any] = {"do": match["do"].lower()}
     if match["drive"]:
         key, value = _quantity(match["drive"], _DRIVES, at)
-        given[key] = value
+        step[key] = value
     until: dict[str, float] = {}
     for part in _NEXT_END.split(f" {match['ends'].strip()}")[1:]:
         key, value = _quantity(part, _ENDS, at)
         if key in until:
             raise refuse(f"{at}has two ends by {key}", "Keep one of them")
         until[key] = value
-    return {**given, "until": until}
+    return {**step, "until": until}
 
 
 def _quantity(text: str, units: Mapping[str, tuple[str, float]], at: str) -> tuple[str, float]:

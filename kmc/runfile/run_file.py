@@ -37,13 +37,13 @@ class Origin:
 
     def where(self, section: str, key: str = "") -> str:
         """ "in section [stop] of my.toml", or "in --set stop.events=5"."""
-        given = self.overrides.get(f"{section}.{key}")
-        return f"in {given}" if given else f"in section [{section}] of {self.source}"
+        typed = self.overrides.get(f"{section}.{key}")
+        return f"in {typed}" if typed else f"in section [{section}] of {self.source}"
 
     def shown(self, section: str, key: str, value: Any) -> str:
         """ "temperature_K = -5 in section [conditions] of my.toml", or the option as typed."""
-        given = self.overrides.get(f"{section}.{key}")
-        return given or f"{key} = {show(value)} {self.where(section, key)}"
+        typed = self.overrides.get(f"{section}.{key}")
+        return typed or f"{key} = {show(value)} {self.where(section, key)}"
 
     def of(self, run: RunFile, place: str) -> str:
         """A key of a run, ``"section.key"``, as `shown`."""
@@ -187,7 +187,7 @@ class RunFile(Checked):
                 (s.overpotential_V, s.until.time_s, s.temperature_K or c.temperature_K)
                 for s in self._holds
             ]
-        found = []
+        intervals_s = []
         for volts, time_s, kelvin in ends:
             electrode = Electrode(
                 Lattice(self.system.lattice, *_PROBE, "interface", a_A),
@@ -200,11 +200,11 @@ class RunFile(Checked):
             assert volts is not None
             if time_s is not None:
                 # 50 rows or 5 frames: layers is 0.02 or 0.2 here.
-                found.append(time_s * layers)
+                intervals_s.append(time_s * layers)
             # Voltages and temperatures without a rate in numbers: refused, or idle, later on.
             with suppress(OverflowError, ZeroDivisionError):
-                found.append(layers / abs(electrode.steady_rate_per_site_Hz(volts)))
-        return min(filter(math.isfinite, found), default=None)
+                intervals_s.append(layers / abs(electrode.steady_rate_per_site_Hz(volts)))
+        return min(filter(math.isfinite, intervals_s), default=None)
 
     @property
     def has_protocol(self) -> bool:
@@ -313,13 +313,13 @@ def _by_charge(run: RunFile) -> str:
     parameters = run.parameter_set()
     edge_A, valence = parameters.value("lattice_parameter_A"), parameters.valence
     area_A2 = Lattice(run.system.lattice, *_PROBE, "interface", edge_A).site_area_A2
-    found = [layers] if layers else []
+    charges = [layers] if layers else []
     if charge:
         # Both ends in the same unit, as the nearer one stops the run.
-        found.append(atoms_of_capacity(charge, area_A2, valence))
-    if not found:
+        charges.append(atoms_of_capacity(charge, area_A2, valence))
+    if not charges:
         return ""
-    nearest = min(found)
+    nearest = min(charges)
     charge = capacity_mAh_cm2(nearest, area_A2, valence)
     text = f"at {monolayers(nearest)} ({figure(charge, 'mAh/cm²')})"
     return text if charge < _OF_A_CELL_mAh_cm2 else f"{text}; kmc run cell_li follows such charges"

@@ -173,13 +173,13 @@ def _places(*names: str) -> BeforeValidator:
         for n, item in enumerate(value, 1):
             if not isinstance(item, list | tuple) or len(item) != len(names):
                 raise refuse(f"entry {n}: {show(item)} is not a list {wanted}")
-            for name, given in zip(names, item, strict=True):
-                number, problem = number_of(given)
+            for name, length in zip(names, item, strict=True):
+                number, problem = number_of(length)
                 if not problem and number <= 0 and not name.startswith(("x", "y")):
                     # Places may be anywhere; sizes are lengths.
                     problem = "is not above 0"
                 if problem:
-                    raise refuse(f"entry {n}: {name} = {show(given)} {problem}")
+                    raise refuse(f"entry {n}: {name} = {show(length)} {problem}")
         return tuple(tuple(map(float, item)) for item in value)
 
     return BeforeValidator(checked)

@@ -70,3 +70,9 @@ def test_a_contact_of_90_is_no_share():
         PopulationRun.charge_at_contact(None, 90)
     run = type("Run", (), {"samples": {"contact_fraction": np.ones(2)}})()
     assert np.isnan(PopulationRun.charge_at_contact(run, 0.9))
+
+
+def test_a_set_without_a_melting_point_is_refused_in_words():
+    """A material of a cathode has none: what it lacks is named, and no traceback is printed."""
+    with pytest.raises(InputError, match="'se' has no 'lattice_parameter_A'"):
+        load_run("upscale_pressure", {"system.params": "se"})

@@ -65,7 +65,7 @@ class Criterion:
 
 def _advice(name: str, names: Sequence[str]) -> str:
     # The usual names beside the nearest one: there are ninety.
-    usual = ", ".join(one for one in _USUAL if one in names)
+    usual = ", ".join(column for column in _USUAL if column in names)
     return f"{nearest(name, names)}Usual are {usual}; docs/trajectory.md has every column."
 
 
@@ -75,10 +75,10 @@ def parse_criterion(text: str) -> Criterion:
     >>> print(parse_criterion("contact_fraction<0.80"))
     contact_fraction < 0.8
     """
-    found = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*(<=|>=|<|>)\s*(\S+)\s*", text)
-    if not found:
+    match = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*(<=|>=|<|>)\s*(\S+)\s*", text)
+    if not match:
         raise InputError(f"the criterion {text!r} is not a comparison", advice=_EXAMPLE)
-    name, sign, number = found.groups()
+    name, sign, number = match.groups()
     names = dict.fromkeys(n for system in SYSTEMS.values() for n in system.measured)
     if name not in names:
         raise InputError(
@@ -223,27 +223,27 @@ class Critical:
     @property
     def side(self) -> tuple[float, bool] | None:
         """Where only one side is known: a bound, and whether the threshold is above it."""
-        found, scale = self.search.fit, self.search.fit.scale
-        if found.bracketed or found.rising is None:
+        fit, scale = self.search.fit, self.search.fit.scale
+        if fit.bracketed or fit.rising is None:
             return None
-        if found.low >= scale.low:
-            return found.low, True
-        return (found.high, False) if found.high <= scale.high else None
+        if fit.low >= scale.low:
+            return fit.low, True
+        return (fit.high, False) if fit.high <= scale.high else None
 
     @property
     def sentence(self) -> str:
         """The result in one line."""
         name, unit = quantity(self.vary)
-        found, scale, side = self.search.fit, self.search.fit.scale, self.side
-        sure = f"{found.confidence:.0%}".replace("%", " %")
+        fit, scale, side = self.search.fit, self.search.fit.scale, self.side
+        sure = f"{fit.confidence:.0%}".replace("%", " %")
         between = f"between {figure(scale.low)} and {figure(scale.high, unit)}"
-        if found.bracketed:
-            ends = f"{figure(found.low)} to {figure(found.high)}"
-            return f"critical {name}: {figure(found.value, unit)} ({sure} interval {ends})"
+        if fit.bracketed:
+            ends = f"{figure(fit.low)} to {figure(fit.high)}"
+            return f"critical {name}: {figure(fit.value, unit)} ({sure} interval {ends})"
         if side is None:
             return f"critical {name}: not bracketed {between}"
-        known, open_ = ("above", "upper") if side[1] else ("below", "lower")
-        bound = f"{known} {figure(side[0], unit)} ({sure})"
+        bounded, open_ = ("above", "upper") if side[1] else ("below", "lower")
+        bound = f"{bounded} {figure(side[0], unit)} ({sure})"
         return f"critical {name}: {bound}; no {open_} end {between}"
 
     @property
@@ -256,14 +256,14 @@ class Critical:
 
     def lines(self) -> list[str]:
         """The result and its uncertainty, for the terminal."""
-        found, question, tried = self.search.fit, self.question, self.search
+        fit, question, tried = self.search.fit, self.question, self.search
         samples = question.samples
         n, hits = sum(tried.runs), sum(tried.hits)
         sentence = self.sentence
         lines = [sentence[0].upper() + sentence[1:]]
         moment = question.moment
-        if found.rising is not None:
-            often = "above" if found.rising else "below"
+        if fit.rising is not None:
+            often = "above" if fit.rising else "below"
             lines.append(
                 f"There half of the runs have {self.criterion} {moment}; more do {often} it."
             )
@@ -271,8 +271,8 @@ class Critical:
             lines.append(f"{hits} of {n} runs have {self.criterion} {moment}.")
             lines.append(self._why_none(hits, n))
         lines.append(f"{plural(n, 'run')} at {plural(len(tried.values), 'value')} of {self.vary}.")
-        if samples and found.rising is not None:
-            share, side = f"{SAFE:.0%}".replace("%", " %"), "up" if found.rising else "down"
+        if samples and fit.rising is not None:
+            share, side = f"{SAFE:.0%}".replace("%", " %"), "up" if fit.rising else "down"
             text = (
                 f"With {share} probability, given the calibration, runs do not have "
                 f"{self.criterion} {side} to {figure(self.safe, quantity(self.vary)[1])} (logistic "
@@ -281,9 +281,9 @@ class Critical:
             if math.isnan(self.safe):
                 text = f"Where {share} of them do not have {self.criterion} is outside the range."
             lines.append(text)
-        if found.bracketed:
-            kind = "of the value" if found.scale.log else "of the range"
-            reach = figure(100 * found.precision, "%", 2)
+        if fit.bracketed:
+            kind = "of the value" if fit.scale.log else "of the range"
+            reach = figure(100 * fit.precision, "%", 2)
             wanted = figure(100 * question.tolerance, "%", 2)
             lines.append(f"The interval is ±{reach} {kind}.")
             if not tried.reached:
@@ -298,11 +298,11 @@ class Critical:
                         "larger one: the runs so far are kept."
                     )
                 asked = f"±{wanted} was asked for"
-                if found.precision <= question.tolerance:
+                if fit.precision <= question.tolerance:
                     asked += ", with more runs on both sides of the value"
                 lines.append(f"{asked}: {why}")
-        elif found.rising is not None:
-            inside = found.scale.low < found.value < found.scale.high
+        elif fit.rising is not None:
+            inside = fit.scale.low < fit.value < fit.scale.high
             more = "more --replicas and --max-runs narrow it, or " if inside else ""
             lines.append(f"The interval leaves the range searched: {more}widen --between.")
         if self.early:
@@ -353,17 +353,17 @@ class Critical:
 
         rows = {self.vary: self.search.values, "hits": self.search.hits, "runs": self.search.runs}
         fitted = self.search.fit
-        known = fitted.rising is not None
+        determined = fitted.rising is not None
         return pd.DataFrame(rows).assign(
-            probability=fitted.probability(self.search.values) if known else math.nan
+            probability=fitted.probability(self.search.values) if determined else math.nan
         )
 
 
-def map_table(found: Sequence[Critical], key: str, values: Sequence[float]) -> pd.DataFrame:
+def map_table(results: Sequence[Critical], key: str, values: Sequence[float]) -> pd.DataFrame:
     """One row for each value of the second key: threshold, interval, whether it is bracketed."""
     import pandas as pd
 
-    fits = [one.search.fit for one in found]
+    fits = [result.search.fit for result in results]
     return pd.DataFrame(
         {
             key: list(values),
@@ -371,6 +371,6 @@ def map_table(found: Sequence[Critical], key: str, values: Sequence[float]) -> p
             "low": [fit.low for fit in fits],
             "high": [fit.high for fit in fits],
             "bracketed": [fit.bracketed for fit in fits],
-            "runs": [sum(one.search.runs) for one in found],
+            "runs": [sum(result.search.runs) for result in results],
         }
     )

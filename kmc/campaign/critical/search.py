@@ -107,15 +107,15 @@ def posterior_samples(
                 advice="Give --calibration, the folder of kmc calibrate.",
             )
         return []
-    found = load_calibration(calibration)
-    known = found.content["experiments"]
-    if not found.plausible:
+    posterior = load_calibration(calibration)
+    names = posterior.content["experiments"]
+    if not posterior.plausible:
         raise InputError(f"{calibration} left no input plausible", advice="There is no posterior.")
-    if experiment is not None and experiment not in known:
+    if experiment is not None and experiment not in names:
         raise InputError(
-            f"{calibration} has no experiment {experiment!r}", advice=f"It has {', '.join(known)}."
+            f"{calibration} has no experiment {experiment!r}", advice=f"It has {', '.join(names)}."
         )
-    return found.settings(count, experiment or known[0])
+    return posterior.settings(count, experiment or names[0])
 
 
 def find(
@@ -136,7 +136,7 @@ def find(
     try:
         # Runs outside the range of today stay in the folder, and out of the fit.
         earlier = [value for value in runs.earlier() if scale.low <= value <= scale.high]
-        found = search(
+        result = search(
             runs.at,
             scale,
             replicas=question.replicas,
@@ -148,7 +148,7 @@ def find(
     finally:
         if runs.made is not None:
             runs.made.close()
-    return Critical(question, found, runs.early, tuple(runs.ends), runs.failed, runs.path)
+    return Critical(question, result, runs.early, tuple(runs.ends), runs.failed, runs.path)
 
 
 @dataclass
@@ -274,12 +274,12 @@ def find_against(
     questions = [
         replace(question, settings={**(question.settings or {}), key: value}) for value in values
     ]
-    for one in questions:
-        one.check()
+    for asked in questions:
+        asked.check()
     Path(folder).mkdir(exist_ok=True)
-    found = []
-    for value, one in zip(values, questions, strict=True):
+    results = []
+    for value, asked in zip(values, questions, strict=True):
         report(f"\n{key} = {value:g}")
         place = Path(folder) / f"{key.rpartition('.')[2]}={value:g}"
-        found.append(find(one, place, report=report, **options))
-    return found
+        results.append(find(asked, place, report=report, **options))
+    return results

@@ -259,32 +259,32 @@ def search(
             outcomes[value] = (int(outcome[0]), int(outcome[1]))
         values = tuple(sorted(outcomes))
         hits, runs = zip(*(outcomes[value] for value in values), strict=True)
-        found = fit(values, hits, runs, scale, confidence)
+        estimate = fit(values, hits, runs, scale, confidence)
         done = False
-        if found.precision <= tolerance:
+        if estimate.precision <= tolerance:
             # Bisection by single runs always ends in a narrow gap, also where P is broad: enough
             # runs beside the threshold, on both sides, distinguish the two.
             low, centre, high = (
-                float(scale.place(v)) for v in (found.low, found.value, found.high)
+                float(scale.place(v)) for v in (estimate.low, estimate.value, estimate.high)
             )
             near = [(float(scale.place(v)), n) for v, (_, n) in outcomes.items()]
             below = sum(n for u, n in near if low - (high - low) <= u <= centre)
             above = sum(n for u, n in near if centre <= u <= high + (high - low))
             done = min(below, above) >= _NEAR
-        wanted = _next(outcomes, found, scale, tolerance)
+        wanted = _next(outcomes, estimate, scale, tolerance)
         fresh = [value for value in wanted if value not in outcomes]
         more = 0 if done else replicas * len(fresh)
         if done or not fresh or sum(runs) + more > max_runs:
-            return Search(found, values, hits, runs, done, more)
+            return Search(estimate, values, hits, runs, done, more)
 
 
-def _next(outcomes: dict, found: Fit, scale: Scale, tolerance: float) -> list[float]:
+def _next(outcomes: dict, estimate: Fit, scale: Scale, tolerance: float) -> list[float]:
     missing = [value for value in (scale.low, scale.high) if value not in outcomes]
     if missing:
         return missing
     # A value without a run says nothing.
     shares = {value: hits / runs for value, (hits, runs) in outcomes.items() if runs}
-    if found.rising is None:
+    if estimate.rising is None:
         middle = scale.rounded(0.5)
         if middle not in outcomes:
             return [middle]
@@ -292,12 +292,12 @@ def _next(outcomes: dict, found: Fit, scale: Scale, tolerance: float) -> list[fl
             return []
         # Both outcomes, but too few runs for the direction: the quarters add to both sides.
         return [scale.rounded(0.25), scale.rounded(0.75)]
-    place = float(scale.place(found.value))
+    place = float(scale.place(estimate.value))
     low, high = (
         float(scale.place(end)) if math.isfinite(end) else edge
-        for end, edge in ((found.low, 0.0), (found.high, 1.0))
+        for end, edge in ((estimate.low, 0.0), (estimate.high, 1.0))
     )
-    if found.width == 0 and found.precision > tolerance:
+    if estimate.width == 0 and estimate.precision > tolerance:
         return [_untried(place, outcomes, scale, 0.05 * (high - low))]
     # A logistic curve is found most precisely from values on its slopes, not at its middle.
     reach = 0.25 * (high - low)
