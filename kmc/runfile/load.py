@@ -117,7 +117,7 @@ def restored_run(
         conditions.pop("current_density_mA_cm2", None)
     if "protocol" in given:
         conditions.pop("overpotential_V", None)
-    # Files before 0.3.1 lack the key: their flaws began once, and so they go on.
+    # Files of 0.2 lack the key: their flaws began once, and so they go on.
     if given.get("upscale", {}).get("nucleation", "homogeneous") != "homogeneous":
         given["upscale"].setdefault("flaws_reopen", False)
     overrides = dotted(overrides)
