@@ -39,6 +39,8 @@ extensions = [
     "myst_nb",
 ]
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["kmc.css"]
 html_title = f"kmc {__version__}"
 html_copy_source = False
 

@@ -202,54 +202,34 @@ def converge(
 
 
 def _print_table(found: Any) -> None:
-    """A line for each level, and one for the physical ratio where a number has converged."""
+    """A row for each number: its levels, the physical ratio where it has converged, the verdict."""
     from kmc.campaign.convergence.findings import ratio_text, short
 
-    findings = list(found.findings.values())
+    findings, axis = list(found.findings.values()), found.axis
+    words = {"converged": "holds", "changing": "changes", "unclear": "not decided"}
     runs = [max(one.all_levels[i].n for one in findings) for i in range(len(found.ratios))]
-    # Where all levels have as many runs, a column of them would say the same in every line.
-    alike = len(set(runs)) == 1 and runs[0] > 0
-    each = f", {plural(runs[0], 'run')} a level" if alike else ""
-    click.echo(f"Means with 95 % intervals (Student's t){each}")
-    if not found.axis.slows:
-        words = {"converged": "holds", "changing": "changes", "unclear": "not decided"}
-        heads = ["", *map(found.axis.text, found.ratios), f"with the {found.axis.noun}"]
-        rows = []
-        for one in findings:
-            unit = "%" if one.observable.percent else one.observable.unit
-            cells = [_cell(level, one.observable.scale) for level in one.all_levels]
-            label = f"{one.observable.label}{', ' * bool(unit)}{unit}"
-            rows.append([label, *cells, words.get(one.verdict, "not known")])
-        ui.console().print(ui.table(heads, rows))
-        return
-    heads = [found.axis.noun + ("" if found.axis.slows else "\nµm"), *["runs"] * (not alike)]
-    for one in findings:
-        unit = "%" if one.observable.percent else one.observable.unit
-        heads.append(f"{one.observable.label}\n{unit}")
+    heads = [
+        f"{axis.text(level)}\n{plural(n, 'run')}"
+        for level, n in zip(found.ratios, runs, strict=True)
+    ]
+    physical = [f"{ratio_text(found.physical_ratio)}\nphysical"] * axis.slows
     rows = []
-    for i, ratio in enumerate(found.ratios):
-        cells = [_cell(one.all_levels[i], one.observable.scale) for one in findings]
-        rows.append([found.axis.values([ratio]), *[str(runs[i])] * (not alike), *cells])
-    if physical := any(one.physical for one in findings):
-        ends = []
-        for one in findings:
-            scale, end = one.observable.scale, one.physical
-            if end is None:
-                ends.append("open")
-                continue
-            low, high = short(scale * end.widest_low), short(scale * end.widest_high)
-            ends.append(f"{short(scale * end.value)}\n{low} – {high}")
-        rows.append([f"{ratio_text(found.physical_ratio)}\nphysical", *["–"] * (not alike), *ends])
-    levels = [level for one in findings for level in one.levels]
-    marks = {
-        "✓ converged": any(level.converged for level in levels),
-        "≥ some runs ended before the onset": any(level.censored for level in levels),
-        "physical: of the levels that agree, with the tolerance for every decade": physical,
-    }
-    slowed = "the ratio slows hops at the interface and at voids, lone vacancies in the metal less"
-    caption = "; ".join(
-        [*(text for text, shown in marks.items() if shown)] + [slowed] * found.axis.slows
-    )
+    for one in findings:
+        scale, end = one.observable.scale, one.physical
+        unit = "%" if one.observable.percent else one.observable.unit
+        cells = [_cell(level, scale) for level in one.all_levels]
+        ends = (
+            [f"{short(scale * x)}" for x in (end.value, end.widest_low, end.widest_high)]
+            if end
+            else []
+        )
+        cells += ["\n".join([ends[0], " – ".join(ends[1:])]) if end else "open"] * axis.slows
+        label = one.observable.label + f", {unit}" * bool(unit)
+        rows.append([label, *cells, words.get(one.verdict, "not known")])
+    caption = "means with 95 % intervals (Student's t); ✓ converged; ≥ some runs ended before it"
+    if axis.slows:
+        caption += "; physical: of the levels that agree, with the tolerance for every decade"
+    heads = ["", *heads, *physical, f"with the {axis.noun}"]
     ui.console().print(ui.table(heads, rows, caption=caption))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from kmc.campaign.convergence.findings import AXES, CELLS, RATIOS, Axis, ratio_text
+from kmc.campaign.convergence.findings import AXES, CELLS, RATIOS, SQUARES, Axis, ratio_text
 from kmc.campaign.convergence.outcome import (
     RATIO,
     TOLERANCE,
@@ -28,13 +28,14 @@ from kmc.campaign.plan import MAX_POINTS, Plan, plan_of
 from kmc.campaign.points import without_removed
 from kmc.campaign.scalars import check_reading
 from kmc.errors import InputError
-from kmc.runfile.kinds import KINDS
+from kmc.runfile.kinds import BOX, KINDS
 from kmc.runfile.load import RunFile, load_run
 from kmc.systems.slowing import FACTOR, FLOOR, small_model
 
 _INSTEAD = (FLOOR, FACTOR)  # keys that state the lowest barrier without a ratio
 LEVELS, REPLICAS = 5, 4
 _MAX_LEVELS = 20
+_AXES = {BOX: (RATIOS,), "population": (CELLS, SQUARES)}
 
 
 @dataclass(frozen=True)
@@ -65,21 +66,15 @@ class Levels:
             )
         settings = dict(self.settings or {})
         run = load_run(self.base, settings, origins=_origins(settings))
-        section, axis = KINDS[run.kind].section, self.axis_of(run)
-        if section and (run.kind != "population" or axis is RATIOS):
-            # Only boxes of atoms slow hops by this ratio, only populations have a grid.
+        axis, noun = self.axis_of(run), KINDS[run.kind].noun
+        # Only boxes of atoms slow hops by a ratio, only populations have a grid.
+        if axis not in _AXES.get(run.kind, ()):
+            options = " or ".join(one.option for one in _AXES.get(run.kind, ()))
             raise InputError(
-                f"{run.name} is {KINDS[run.kind].noun}: it has no ratio of hops to strips to vary",
-                advice="Give --cells or --squares."
-                if run.kind == "population"
-                else f"Vary a key of [{section}] or random.seed: kmc sweep --help, kmc compare.",
+                f"{run.name} is {noun}: it has no {axis.noun} to vary",
+                advice=f"Give {options or 'other values in a sweep (kmc sweep --help)'}.",
             )
-        if not section and axis is not RATIOS:
-            raise InputError(
-                f"{run.name} is a box of atoms: it has no {axis.noun} to vary",
-                advice="Give --ratios, or --set system.size.",
-            )
-        if section:
+        if axis is not RATIOS:
             return run, self._of_squares(run, axis)
         physical = physical_ratio_of(run)
         own = run.acceleration.max_hops_per_strip_per_site
@@ -107,13 +102,10 @@ class Levels:
     def _of_squares(self, run: RunFile, axis: Axis) -> tuple[float, ...]:
         """Levels of a population: as given, or halved cells or doubled squares from its own."""
         own, ratios = getattr(run.upscale, axis.key.partition(".")[2]), self.ratios
-        if ratios is None and own is None:
-            raise InputError(
-                f"{run.name} has no {axis.key}: the levels are not given",
-                advice=f"Give them with {axis.option}, such as {axis.option} "
-                f"{'0.4,0.2' if axis is CELLS else '20,40'}.",
-            )
         if ratios is None:
+            if own is None:
+                advice = f"Give them with {axis.option}."
+                raise InputError(f"{run.name} has no {axis.key}: no levels follow", advice=advice)
             # One level better than the run: only that shows whether its own is enough.
             better = (axis.step ** (2 - i) * own for i in range(1, min(self.levels, 3) + 1))
             ratios = tuple(float(f"{value:.4g}") for value in better)

@@ -25,8 +25,6 @@ _VERDICTS = {
     "off": "Not in equilibrium, raised barriers delay their net transport (see kmc converge)",
     "unknown": "Too few to resolve a net flux",
 }
-_LATE = 0.2  # share of a run's charge over which its end is averaged
-_RESOLVED = 0.05  # expected vacancies below which no activity of a void-free metal is seen
 _ONE_S = 0.2  # difference of S across a box in equilibrium that counts as none
 _BY_MORE_THAN = 1.001  # factors closer to 1 come from rounding to whole µeV
 
@@ -279,26 +277,22 @@ def _cycles(trajectory: Trajectory) -> Rows:
 def _rests(trajectory: Trajectory) -> Rows:
     """How long no current flowed, and what contact and voltage did meanwhile."""
     samples = trajectory.samples
-    rows: Rows = []
     flows = samples["phase"] == 0 if "phase" in samples else np.ones(len(samples), dtype=bool)
-    if not flows.any():
+    if flows.all() or not flows.any():
         return []
-    if not flows.all():
-        if "step" in samples and samples["step"].any():
-            # A row at a change belongs to the step that ends, so that its interval does.
-            rested_s = np.diff(samples["time_s"])[~flows[1:]].sum()
-            rests = len(np.unique(samples["step"][~flows]))
-            return [*rows, ("Rest", f"{plural(rests, 'rest')}, {duration(rested_s)} in all")]
-        rested_s = samples["time_s"][-1] - samples["time_s"][flows][-1]
-        contact = samples["contact_fraction"]
-        text = f"{duration(rested_s)} without current; contact {_percent(contact[flows][-1])} "
-        text += f"→ {_percent(contact[-1])}"
-        volts = samples["overpotential_V"]
-        if volts[-1] != 0.0:  # files of earlier versions have no voltage at rest
-            text += f"; overpotential, kT/e ln S, {scaled(volts[~flows][0], 'V')} → "
-            text += scaled(volts[-1], "V")
-        rows.append(("Rest", text))
-    return rows
+    if "step" in samples and samples["step"].any():
+        # A row at a change belongs to the step that ends, so that its interval does.
+        rested_s = np.diff(samples["time_s"])[~flows[1:]].sum()
+        rests = len(np.unique(samples["step"][~flows]))
+        return [("Rest", f"{plural(rests, 'rest')}, {duration(rested_s)} in all")]
+    rested_s = samples["time_s"][-1] - samples["time_s"][flows][-1]
+    contact, volts = samples["contact_fraction"], samples["overpotential_V"]
+    text = f"{duration(rested_s)} without current; contact {_percent(contact[flows][-1])} "
+    text += f"→ {_percent(contact[-1])}"
+    if volts[-1] != 0.0:  # files of earlier versions have no voltage at rest
+        text += f"; overpotential, kT/e ln S, {scaled(volts[~flows][0], 'V')} → "
+        text += scaled(volts[-1], "V")
+    return [("Rest", text)]
 
 
 def _acceleration(trajectory: Trajectory) -> Rows:
@@ -332,24 +326,12 @@ def _acceleration(trajectory: Trajectory) -> Rows:
         text = f"{name}: true barrier {figure(entry['barrier_eV'], 'eV')}, slowed "
         text += f"{figure(entry['slowed_by'])} times"
         rows.append(("", text))
-    # Lone vacancies, and the supersaturation that they leave at a flat interface.
     if table.get("lone_floor_eV", math.nan) < table.get("saddle_floor_eV", math.nan):
         times, share = table.get("lone_slowed_by", 1.0), table.get("box_resistance_share", 0.0)
-        text = "lone vacancies above L2: slowed not at all"
+        how = "not at all"
         if times > _BY_MORE_THAN:
-            text = f"lone vacancies above L2: floor {figure(table['lone_floor_eV'], 'eV')}, slowed "
-            text += f"{figure(times)} times; crossing the box is {_percent(share)} of their way "
-            text += "to the sink, and the reservoir is faster by as much"
-        rows.append(("", text))
-    if (own_eV := table.get("interface_floor_eV", math.nan)) < lowest_eV:
-        rows.append(("", f"lone vacancies between L1 and L2: floor {figure(own_eV, 'eV')}"))
-    if "supersaturation_L1" in table:
-        true, first = table["supersaturation"], table["supersaturation_L1"]
-        text = f"without voids the current holds {figure(true)} times the equilibrium vacancies in "
-        text += f"the metal at the interface (here {figure(table['supersaturation_L3'])})"
-        if first > 1.01 * true:
-            text += f" and, as the exchange of L1 with L2 is slowed, {figure(first)} times in L1"
-        rows.append(("", text))
+            how = f"{figure(times)} times; the box is {_percent(share)} of their way to the sink"
+        rows.append(("", f"lone vacancies above L2: slowed {how}"))
     for entry in trajectory.resolved.get("temperatures", []):
         floor = figure(entry["saddle_floor_eV"], "eV")
         rows.append(("", f"steps at {figure(entry['temperature_K'], 'K', 5)}: at least {floor}"))

@@ -162,23 +162,11 @@ class PopulationRun(TableRun):
         rows.append(("Square", ", ".join(square)))
         if not len(s["time_s"]):
             return rows
-        if s["plated_um"][-1] > 0:
-            plated = ("filled_um", "pushed_back_um", "dead_um")
-            filled, pushed, dead = (figure(s[name][-1], "µm") for name in plated)
-            text = f"{figure(s['plated_um'][-1], 'µm')} of height: {filled} into voids, {pushed}"
-            rows.append(("Plated", f"{text} pushed the metal back; {dead} of voids were cut off"))
         if self.is_complete:
             names = ("coalescences", "splits", "collapses")
             counts = [plural(int(s[name][-1]), name[:-1]) for name in names]
             cell = figure(self.facts["cell_um"], "µm") if "cell_um" in self.facts else "the grid"
             rows.append(("Events", f"{', '.join(counts)}, as cells of {cell} see them"))
-            parts = ("voids", "settled", "sink", "storage")
-            # Flaws bring volume of their own, so that the shares add up to 100 %.
-            made = max(s["stripped_um"][-1] + s["initial_um"][-1], 1e-300)
-            percents = {part: 100 * s[f"{part}_um"][-1] / made for part in parts}
-            # What is below a ten thousandth is the rounding of the others.
-            shares = ", ".join(f"{figure(x, '%')} {p}" for p, x in percents.items() if x > 0.01)
-            rows.append(("Volume", f"{figure(s['stripped_um'][-1], 'µm')} of height: {shares}"))
         return rows
 
     def charge_at_contact(self, fraction: float) -> float:

@@ -406,7 +406,7 @@ def test_a_kind_without_a_ratio_is_refused_as_such(name, noun):
         (("cell_li", "--squares", "-2"), "--squares -2"),
         (("upscale_li", "--replicas", "2"), "has no upscale.grid_um"),
         (("strip_li", "--cells", "0.4"), "a box of atoms: it has no cells"),
-        (("cathode_se", "--squares", "20"), "a cathode: it has no ratio"),
+        (("cathode_se", "--squares", "20"), "a cathode: it has no square"),
     ],
 )
 def test_levels_that_a_run_cannot_have(tmp_path, options, said):

@@ -318,7 +318,6 @@ def test_cycles_of_a_population(cycled):
     told = {label: text.replace("\u00a0", " ") for label, text in rows}
     assert rows[: len(found.summary())] == found.summary()
     assert "after the last strip; 100 % at the end" in told["Contact"]
-    assert "pushed the metal back" in told["Plated"]
     assert "0.0002 mAh/cm² (" in told["Stripped"]
     assert "; -0.0002 mAh/cm² net at the end" in told["Stripped"]
 

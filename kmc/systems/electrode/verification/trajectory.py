@@ -91,7 +91,9 @@ class Audit:
         """The lattice is built from its name and its cells: what the file states must agree."""
         for name in ("positions_A", "layer"):
             path, expected = f"lattice/{name}", getattr(self.lattice, name)
-            shape = tuple(self.run.datasets[path][1])
+            # Files of schema 1 are whole arrays.
+            arrays, datasets = self.run.arrays, self.run.datasets
+            shape = arrays[path].shape if path in arrays else tuple(datasets[path][1])
             if shape != expected.shape:
                 shapes = (f"of shape {shape}", f"of shape {expected.shape}")
                 yield Breach("lattice", f"/{path}", None, *shapes)
