@@ -66,7 +66,7 @@ def measure_plan(void: np.ndarray, um_per_pixel: float, *, min_size: int = 4) ->
     import pandas as pd
     from scipy.spatial import cKDTree
 
-    if not 0 < um_per_pixel < float("inf"):
+    if not 1e-9 < um_per_pixel < 1e9:  # areas and their sums stay finite
         raise InputError(
             f"{um_per_pixel} µm is no width of a pixel", advice="Give --scale, the width in nm."
         )

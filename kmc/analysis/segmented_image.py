@@ -117,7 +117,7 @@ def measure_image(
 
     if metal not in METAL_SIDES:
         raise InputError(f"metal = {metal!r} is not known", advice='Choose "above" or "below".')
-    if not (0 < nm_per_pixel < float("inf")):
+    if not 1e-6 < nm_per_pixel < 1e12:  # squares and sums of lengths stay finite
         raise InputError(
             f"nm_per_pixel = {nm_per_pixel} is no length", advice="Give the width of a pixel in nm."
         )

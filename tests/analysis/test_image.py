@@ -227,6 +227,7 @@ def _axes(page):
         (["a.png", "--scale", 1, "--capacity", -1], "negative"),
         (["a.png", "--scale", 1, "--voids", "x.txt"], "ends in .txt"),
         (["a.png", "--scale", -1], "is no length"),
+        (["a.png", "--scale", 1e308], "is no length"),
         (["a.png"], "--scale"),
         (["a.png", "--scale", 1], "none of the"),
         (["a.png", "--scale", 1, "--electrolyte", 128, "--bright"], "belongs to --threshold"),

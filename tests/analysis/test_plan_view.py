@@ -135,6 +135,7 @@ def test_voids_that_the_edge_cuts_have_no_diameter(tmp_path, monkeypatch):
     [
         (["--plan", "a.png"], "states no scale"),
         (["--plan", "a.png", "--scale", 0], "no width of a pixel"),
+        (["--plan", "a.png", "--scale", 1e308], "no width of a pixel"),
         (["--plan", "a.png", "--scale", 1, "--picture", "x.png"], "--capacity was given 0 times"),
         (["--plan", "a.png", "--scale", 1, "--electrolyte", 1], "no meaning"),
         (["a.png", "--scale", 1, "--picture", "x.png"], "belongs to --plan"),
