@@ -50,6 +50,8 @@ class SavedWhole:
         at the first time: a file that was there is what it was.
         """
         try:
+            if self._identity is None and self.target.is_file():
+                self.hold()  # another run with this output has saved first, and goes on
             # Two runs with one output would replace each other's file at each save.
             if self._identity and not os.path.samestat(os.stat(self.target), self._identity):
                 raise KmcError(

@@ -214,7 +214,7 @@ class TableWriter:
         self._place = SavedWhole(path)
         if self.path.is_file():
             self._place.hold()
-        self._flushed = False
+        self._tried = False  # to save a state: without space for it nothing is saved
         self._last_s: float | None = None  # time of the last row, for messages
         self._rows: list[dict[str, Pieces]] = [self._empty()]
         # Numbers of the frames as lists, arrays packed as they come.
@@ -245,6 +245,7 @@ class TableWriter:
 
     def go_on_after(self, run: Any, state: Mapping[str, Any]) -> None:
         """Take up the rows and frames of a `kmc.files.table_run.TableRun` up to its checkpoint."""
+        self._tried = True  # the file has a state already
         # Rows that were written only because the run paused there are not of a longer run.
         last = len(run.replicas) - 1
         n_frames = state.get("n_frames", len(run.frames))
@@ -303,8 +304,8 @@ class TableWriter:
 
     def flush(self, checkpoint: bytes | None = None) -> None:
         """Write the file, unfinished."""
+        self._tried = True
         self._write(False, "", checkpoint)
-        self._flushed = True
 
     def close(self, *, finished: bool, stop_reason: str, checkpoint: bytes | None = None) -> None:
         """Write the file for the last time, with the state of a run that may go on.
@@ -313,7 +314,7 @@ class TableWriter:
         """
         # After an error the file stays as it was saved last, with the state to go on from.
         try:
-            if stop_reason or (self.n_samples and not self._flushed):
+            if stop_reason or (self.n_samples and not self._tried):
                 self._write(finished, stop_reason, checkpoint)
         finally:
             self.release()

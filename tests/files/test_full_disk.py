@@ -10,6 +10,7 @@ from pathlib import Path
 import fake
 import pytest
 
+import kmc
 from kmc import load, verify
 from kmc.errors import InputError
 from kmc.runfile.load import load_run
@@ -98,6 +99,19 @@ def test_resume_and_extend(tmp_path):
     assert len(load(path).samples) >= rows - 1
     assert verify(path).passed
     assert os.listdir(tmp_path) == ["run.h5"]
+
+
+@pytest.mark.slow
+def test_a_resumed_run_keeps_its_state_where_the_disk_is_full(tmp_path):
+    """Its file is much larger with a state than without one, which would find room."""
+    path = tmp_path / "run.h5"
+    settings = {"cathode.edge_sites": 16, "cathode.grain_sites": 6, "cathode.cycles": 1}
+    kmc.run("cathode_se", settings, output=path, progress=False, callback=lambda row: row.cycle)
+    content = path.read_bytes()
+    done = kmc_with(len(content) // 2, "resume", path, "-q")
+    assert_told(done, 2, "cannot be written", "is what it was before")
+    assert path.read_bytes() == content
+    assert kmc.resume(path, progress=False).finished
 
 
 @pytest.mark.slow

@@ -339,3 +339,14 @@ def test_killed_several_times(tmp_path, kills):
     assert not load(path).finished
     resume.resume(path, progress=False)
     assert_same(path, expected)
+
+
+def test_the_second_of_two_runs_into_a_new_file_ends_at_its_first_save(tmp_path):
+    """No file was there when they began: the one that saves later would compute for nothing."""
+    first, second = SavedWhole(tmp_path / "run.h5"), SavedWhole(tmp_path / "run.h5")
+    first.save(memoryview(b"first"))
+    with pytest.raises(InputError, match="being written by another process"):
+        second.save(memoryview(b"second"))
+    first.save(memoryview(b"more"))
+    first.release()
+    assert (tmp_path / "run.h5").read_bytes() == b"more"
