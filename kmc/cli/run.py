@@ -207,10 +207,10 @@ def extend(
 def verify(files: tuple[Path, ...], quiet: bool) -> None:
     """Check that the trajectories FILE..., finished or still being written, are consistent.
 
-    Recomputes from every frame, without the event loop, the energy to the last µeV, vacancies,
-    contact and Mg, and compares them with the sample of the same time; sums events, hops, vacancies
-    and charge; checks the order of the rows, every checksum and the position of every site. Prints
-    the first inconsistency.
+    Recomputes from every frame (of more than 4096 the last ones), without the event loop, the
+    energy to the last µeV, vacancies, contact and Mg, and compares them with the sample of the same
+    time; sums events, hops, vacancies and charge; checks the order of the rows, every checksum and
+    the position of every site. Prints the first inconsistency.
     """
     from kmc.systems.run import verify as check
 

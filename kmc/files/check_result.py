@@ -13,6 +13,8 @@ import numpy as np
 from kmc.common.formatting import html_table
 from kmc.files.integrity import H5PY_ERRORS, reason_of
 
+_MAX_RECOMPUTED = 4096  # frames; of small ones this takes some seconds
+
 
 @dataclass(frozen=True)
 class Breach:
@@ -68,6 +70,11 @@ def falls(check: str, dataset: str, values: np.ndarray) -> Iterator[Breach]:
     for row in np.flatnonzero(~(values[1:] >= values[:-1]))[:1] + 1:
         expected = f"{values[row - 1]} or more, as in the row before"
         yield Breach(check, dataset, row, values[row], expected)
+
+
+def recomputed(n_frames: int) -> range:
+    """Frames that `kmc verify` recomputes: all, or of very many the last ones."""
+    return range(max(0, n_frames - _MAX_RECOMPUTED), n_frames)
 
 
 def _first(found: Iterable[Any], progress: Callable[[int, int], None] | None) -> Breach | None:

@@ -32,9 +32,13 @@ _PIECE_NUMBERS = 2**22  # that a checksum is of, unless a row is longer
 _STATE_BYTES, _STATE_BYTES_A_BYTE = 2**28, 64  # that a state unpacks to, at most
 
 
+class _Quantity(BaseModel, strict=True, allow_inf_nan=False):
+    value: float
+
+
 class _Resolved(BaseModel, strict=True):
     run: dict[str, Any]
-    parameters: dict[str, Any]
+    parameters: dict[str, _Quantity]
 
 
 class _Record(BaseModel, strict=True):
@@ -61,6 +65,7 @@ class FrameArrays:
         self._run, self._path = run, path
         self.dtype, self.shape = np.dtype(run.datasets[path][0]), tuple(run.datasets[path][1])
         self.ndim = len(self.shape)
+        self._first, self._block = -1, np.empty((0, *self.shape[1:]))  # frames that were read ahead
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -68,7 +73,14 @@ class FrameArrays:
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, int | np.integer):
             index = range(len(self))[key]
-            return self._run.read(self._path, slice(index, index + 1))[0]
+            if not 0 <= index - self._first < len(self._block):
+                # Each reading opens the file: who goes forward gets many frames at once.
+                forward = index > self._first >= 0
+                n = max(1, _PIECE_NUMBERS // max(1, math.prod(self.shape[1:]))) if forward else 1
+                frames = self._run.read(self._path, slice(index, index + n))
+                self._first, self._block = index, frames if forward else frames[:0]
+                return frames[0].copy()
+            return self._block[index - self._first].copy()
         return np.asarray(self)[key]
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -117,6 +129,7 @@ class TableRun(Result):
         self.params = self.resolved["parameters"]
         self.facts: dict[str, Any] = self.resolved.get("facts", {})
         self.arrays, self.datasets = arrays, record["datasets"]
+        self._late: dict[str, FrameArrays] = {}
         fixed = system.layout.group
         groups: dict[str, dict[str, np.ndarray]] = {"samples": {}, "frames": {}, fixed: {}}
         for place, values in arrays.items():
@@ -159,7 +172,9 @@ class TableRun(Result):
         """An array of one frame, read and compared with its checksum if it was not yet."""
         if name in self.frame_columns:
             return self.frame_columns[name][index]
-        return self.read(f"frames/{name}", slice(index, index + 1))[0]
+        if name not in self._late:
+            self._late[name] = FrameArrays(self, f"frames/{name}")
+        return self._late[name][index]
 
     def read(self, path: str, rows: slice | None = None) -> np.ndarray:
         """A dataset, or some rows of it; what was not read yet is compared with its checksums."""
@@ -197,10 +212,9 @@ class TableRun(Result):
             "run": self.run,
             "facts": self.facts,
         }
-        # The run and its facts are JSON already.
         samples = {name: values.astype(float) for name, values in self.samples.items()}
         final = {name: values[-1] for name, values in samples.items() if len(values)}
-        return {**record, "final": json_safe(final), "samples": json_safe(samples)}
+        return dict(json_safe({**record, "final": final, "samples": samples}))
 
     def __repr__(self) -> str:
         names = [".samples", ".frames", *(f".{name}" for name in self.lists), ".facts", ".plot()"]

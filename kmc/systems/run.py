@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kmc.common.formatting import duration
 from kmc.common.outputs import check_output, check_trajectory_name
 from kmc.common.progress import Progress
 from kmc.errors import FileFormatError, InputError, KmcError, KmcWarning
 from kmc.files import integrity, table_run
 from kmc.files.check_result import Verification
 from kmc.runfile.kinds import find_more
-from kmc.runfile.load import dotted, load_run
-from kmc.runfile.run_file import RunFile
+from kmc.runfile.load import dotted, load_run, restored_run
+from kmc.runfile.run_file import RunFile, from_resolved
 from kmc.systems import SYSTEMS
 from kmc.systems.electrode.cost import exact_kinetics
 from kmc.systems.slowing import warn_of_another_drive
 from kmc.systems.system import System
+
+_LONG_s = 30 * 86400.0  # a run that takes longer has an end that nobody waits for
 
 
 def run(
@@ -114,7 +118,12 @@ def run_to_file(
 ) -> Any:
     """Run a checked run file of any kind, or of this one alone; see `run` and `System.run`."""
     _refuse_another(run, kind)
-    if note := exact_kinetics(run):
+    cost_s = SYSTEMS[run.kind].seconds(from_resolved(run.resolved()))
+    cost_s = min(cost_s, run.stop.wall_time_s or math.inf)  # of NaN the cost is not known
+    note = exact_kinetics(run)
+    if not note and cost_s > _LONG_s:
+        note = f"this run takes about {duration(cost_s, 2)} of processor: give it an earlier end"
+    if note:
         warnings.warn(note, KmcWarning, stacklevel=2)
     return SYSTEMS[run.kind].run(run, output, progress=progress, **options)
 
@@ -226,19 +235,23 @@ def verify(path: str | Path, *, progress: Callable[[int, int], None] | None = No
 
 
 def damage_in(words: Sequence[str]) -> KmcError | None:
-    """What `verify` finds in the files of runs among the words of a command, or in its folders.
+    """What is wrong with the files of runs among the words of a command, or in its folders.
 
     For a command that failed over values that make no sense: whoever writes right checksums over
-    them gets past `load`.
+    them, or over settings of no run, gets past `load`.
     """
     for word in words:
         # By name, so that the same file is named each time.
         paths = sorted(Path(word).rglob("*.h5")) if os.path.isdir(word) else [Path(word)]
         for path in filter(integrity.is_hdf5, paths):
             try:
-                found = verify(path)
+                found, run = verify(path), load(path)
+                restored_run(run.run, path, run.run_file)
+                run.summary(full=True)
             except KmcError as refused:
                 return refused
+            except integrity.H5PY_ERRORS as problem:
+                return FileFormatError(f"{path} is damaged: {integrity.reason_of(problem)}")
             if not found.passed:
                 advice = "`kmc verify` checks a file; run it again, or use an earlier copy."
                 return FileFormatError(f"{path} is damaged: {found.breach}", advice=advice)

@@ -17,7 +17,7 @@ from kmc.common.formatting import plural
 from kmc.common.outputs import check_output
 from kmc.common.progress import Progress, progress_for
 from kmc.errors import FileFormatError, InputError, KmcError
-from kmc.files.check_result import Verification
+from kmc.files.check_result import Verification, recomputed
 from kmc.files.integrity import H5PY_ERRORS, reason_of
 from kmc.files.saving import WriteLock
 from kmc.files.table_file import Table, Tables, TableWriter
@@ -317,10 +317,12 @@ class System:
             for start in range(0, n, step):
                 run.read(name, slice(start, start + step))
         parts = f"{plural(n_rows, 'sample')} and {plural(made.n_frames, 'frame')}"
+        if len(last := recomputed(made.n_frames)) < made.n_frames:
+            parts += f" (the last {len(last)} recomputed below)"
         made.checks.append(f"record, {parts}: checksums of all datasets")
         # A file of an earlier kmc may lack what the checks need; its checksums were compared.
-        recomputed = self.checks if run.is_complete else ()
-        return made.after([(claim, partial(check, run)) for claim, check in recomputed], progress)
+        checks = self.checks if run.is_complete else ()
+        return made.after([(claim, partial(check, run)) for claim, check in checks], progress)
 
     def refuse_check(self, check_every: int | None) -> None:
         """Refuse a self-check of the event loop of a kind that has none."""

@@ -8,6 +8,7 @@ left out: they were written in turn into two places, and one of both may be unfi
 
 from __future__ import annotations
 
+import functools
 import gzip
 import json
 import os
@@ -367,6 +368,40 @@ def test_records_of_something_else(files, read, tmp_path, name):
     for record in [*wrong, *({"system": kind} for kind in KINDS if kind != name)]:
         rewrite(files[name], path, lambda arrays: None, **record)
         assert not read(path).startswith("passed"), record
+
+
+HOSTILE = (None, "x", "", -1, 0, 1e308, float("inf"), float("nan"), 2**63, True, [], {}, [[1e308]])
+READING = (["info", "--all"], ["info", "--json"], ["verify"], ["compare", ""], ["plot", "--force"])
+
+
+def leaves(value, path=()):
+    """Where in nested settings each value and each table is."""
+    yield path
+    if isinstance(value, list):
+        value = dict(enumerate(value[:2]))
+    for key in value if isinstance(value, dict) else ():
+        yield from leaves(value[key], (*path, key))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_hostile_settings_under_right_checksums(files, tmp_path, name):
+    """Whatever the settings, parameters and facts of a file are, no command ends in a traceback."""
+    path, chance = tmp_path / "bad.h5", random.Random(name)
+    places = [*leaves(kmc.load(files[name]).resolved)][1:]
+    refusals = 0
+    for _ in range(200 if TIMES > 1 else 15):
+        resolved = json.loads(json.dumps(kmc.load(files[name]).resolved))
+        *way, last = place = chance.choice(places)
+        value = chance.choice(HOSTILE)
+        functools.reduce(lambda table, key: table[key], way, resolved)[last] = value
+        rewrite(files[name], path, lambda arrays: None, resolved=resolved)
+        for command, *options in chance.sample(READING, 2):
+            options = [str(files[name]) if option == "" else option for option in options]
+            done = CliRunner().invoke(main, [command, str(path), *options])
+            tame = isinstance(done.exception, SystemExit) or done.exception is None
+            assert tame, (command, place, value, done.exception)
+            refusals += done.exit_code > 0
+    assert refusals
 
 
 @pytest.mark.parametrize("name", KINDS[1:])

@@ -6,6 +6,8 @@ are in the same proportion as in a run of hundreds of megabytes.
 
 from __future__ import annotations
 
+import dataclasses
+
 import fake
 import fake_results
 import h5py
@@ -15,7 +17,8 @@ from table_files import rewrite
 
 import kmc
 from kmc.errors import FileFormatError
-from kmc.files import integrity, table_run
+from kmc.files import check_result, integrity, table_run
+from kmc.systems.run import system_of
 
 SMALLER = 2**12
 N_FRAMES = 300
@@ -106,6 +109,22 @@ def test_a_changed_frame_is_noticed_when_it_is_read(source, tmp_path, monkeypatc
         run.frame_array(name, 7)
     with pytest.raises(FileFormatError, match="fails its checksum"):
         kmc.verify(path)
+
+
+def test_of_very_many_frames_the_last_ones_are_recomputed(source, tmp_path, monkeypatch):
+    """The time of `kmc verify` is bounded; every checksum is compared."""
+    path = tmp_path / "run.h5"
+    of_many_frames(source, path, False)
+    monkeypatch.setattr(check_result, "_MAX_RECOMPUTED", 7)
+    looked_at = []
+
+    def check(run):
+        looked_at.extend(check_result.recomputed(len(run.frame_columns["sample"])))
+        return iter(())
+
+    system = dataclasses.replace(system_of(path), checks=(("frames", check),))
+    assert "frames (the last 7 recomputed below)" in system.verify(path).checks[0]
+    assert looked_at == [*range(N_FRAMES - 7, N_FRAMES)]
 
 
 def test_frames_of_another_number_are_refused(source, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from kmc.common.metals import VALENCES
-from kmc.files.check_result import Breach, differences, first_breach
+from kmc.files.check_result import Breach, differences, first_breach, recomputed
 from kmc.files.table_file import mean_of
 from kmc.files.table_run import Columns
 from kmc.model.electrochemistry import capacity_mAh_cm2
@@ -119,7 +119,7 @@ def _mean(run: PopulationRun) -> Iterator[Breach]:
 
 def _frames(run: PopulationRun) -> Iterator[Breach]:
     n = len(run.frames["time_s"])
-    for frame in range(n):
+    for frame in recomputed(n):
         samples = run.replicas[int(run.frames["replica"][frame])]
         row = int(run.frames["sample"][frame])
         for name in ("time_s", "capacity_mAh_cm2"):

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from kmc.common.units import MICRO_eV
-from kmc.files.check_result import Breach, differences, falls, first_breach
+from kmc.files.check_result import Breach, differences, falls, first_breach, recomputed
 from kmc.files.reader import Trajectory
 from kmc.files.schema import FRAME_COLUMNS, HOP_CLASSES, HOPS_BY_WAY
 from kmc.model import processes
@@ -204,7 +204,8 @@ class Audit:
 
     def frames(self) -> Iterator[Any]:
         n, mg_at_start = len(self.run.frames), None
-        for index, row in enumerate(self.run.frame_columns["sample"]):
+        for index in recomputed(n):
+            row = self.run.frame_columns["sample"][index]
             yield index, n
             occupancy = self.run.read_occupancy(index)
             # Without Mg among the species of the run a 2 is no atom of it.
