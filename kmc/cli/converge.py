@@ -22,16 +22,10 @@ Examples:
   kmc converge cell_li                        a cell: its numbers with cells of twice, once, half
   kmc converge cell_li --squares 20,40        and with squares of its interface
 
-A number has converged when the 90 % interval of the difference between the last two levels lies
-within the tolerance (two one-sided tests). Otherwise it is still changing, or the scatter is too
-wide, with the levels or replicas that would decide. Power laws are fitted to the highest levels
-that follow one; intervals are those of the likelihood, by Student's t of the replicas. No law is
-continued to the true rates: kmc nucleation and kmc upscale work there. The ratio slows hops with
-an end in L1 or beside another vacancy; other codes slow every hop, so that equal ratios are no
-equal conditions.
-
-The folder is that of a sweep: a second call runs only what is missing, levels and replicas of
-earlier calls remain part of the study, and kmc.load_sweep reads it.
+A number holds when the 90 % interval of the difference between the last two levels lies within
+the tolerance (two one-sided tests). Otherwise it still changes, or the scatter is too wide, with
+the levels or replicas that would decide (docs/acceleration.md). A second call runs only what is
+missing: levels and replicas of earlier calls remain part of the study.
 
 \b
 In Python:

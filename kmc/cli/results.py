@@ -261,6 +261,7 @@ def critical(
     from kmc.campaign.critical import search as study
     from kmc.campaign.critical.question import Question, map_table, parse_criterion
     from kmc.campaign.critical.threshold import Scale
+    from kmc.common.conditions import unsourced
     from kmc.plotting.campaign_pages import threshold_map_picture, threshold_picture
 
     # Runs at a value are samples of the posterior: four would not span it.
@@ -274,7 +275,8 @@ def critical(
         **search,
         samples=study.posterior_samples(calibration, experiment, replicas),
     )
-    name = question.check().name
+    run = question.check()
+    name, inputs = run.name, {"run": run.resolved(), "parameters": run.parameter_set().resolved()}
     # A ratio of hops to strips follows the current: it may hide what is searched for.
     question.warn_of_hidden_effects()
     folder = output or Path(f"{name}_critical")
@@ -292,6 +294,8 @@ def critical(
             report(f"{key} = {value:g}: {answer.sentence}")
         make = partial(threshold_map_picture, several, key, values)
         table = map_table(several, key, values)
+    for label, text in unsourced(inputs):
+        report(f"{label}: {text}")
     file = folder / "critical.csv"
     ui.write(table, file)
     picture = ui.draw(make, folder / "critical.png")

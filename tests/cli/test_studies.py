@@ -108,6 +108,7 @@ def test_critical_as_a_process(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "in 0 of 2 runs" in done.stdout
+    assert "Inputs: from memory, not looked up: exchange_current_density" in done.stdout
     assert "ritical current density" in done.stdout
     folder = tmp_path / "strip_li_critical"
     assert (folder / "critical.png").read_bytes().startswith(b"\x89PNG")
