@@ -160,13 +160,10 @@ class PopulationRun(TableRun):
         if len(self.replicas) > 1:
             square.append(plural(len(self.replicas), "replica"))
         rows.append(("Square", ", ".join(square)))
-        if not len(s["time_s"]):
-            return rows
-        if self.is_complete:
+        if self.is_complete and len(s["time_s"]):
             names = ("coalescences", "splits", "collapses")
-            counts = [plural(int(s[name][-1]), name[:-1]) for name in names]
-            cell = figure(self.facts["cell_um"], "µm") if "cell_um" in self.facts else "the grid"
-            rows.append(("Events", f"{', '.join(counts)}, as cells of {cell} see them"))
+            counts = ", ".join(plural(int(s[name][-1]), name[:-1]) for name in names)
+            rows.append(("Events", f"{counts}; other cells of the grid see other numbers"))
         return rows
 
     def charge_at_contact(self, fraction: float) -> float:
