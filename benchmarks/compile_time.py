@@ -53,9 +53,9 @@ def main() -> None:
     given = arguments(__doc__)
     rows = []
     names = (
-        ("strip_li",)
+        ("strip_li_hops",)
         if given.quick
-        else ("strip_li", "strip_limg", "cycle_li", "pressure_1", "bulk")
+        else ("strip_li_hops", "strip_limg", "cycle_li", "pressure_1", "bulk")
     )
     with tempfile.TemporaryDirectory() as folder:
         for name in names:

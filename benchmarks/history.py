@@ -176,6 +176,7 @@ def sweep_case(folder: Path, repeats: int) -> dict[str, Any]:
     path.write_text(
         f'run = "strip_li"\nreplicas = {n}\n[set]\n"system.size" = [8, 8, 12]\n'
         '"stop.capacity_monolayers" = "none"\n"stop.events" = 1\n'
+        '"acceleration.max_hops_per_strip_per_site" = 1e6\n'
     )
 
     def sweep() -> int:

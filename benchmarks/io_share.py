@@ -50,7 +50,7 @@ class Stopwatch:
 
 def measure(name: str, overrides: dict[str, Any], folder: str) -> dict[str, Any]:
     """Run to the end and say where the time went."""
-    run = load_run("strip_li", overrides)
+    run = load_run("strip_li_hops", overrides)
     simulation = ElectrodeJob(run)
     simulation.engine.advance(events=1)  # compiles
     simulation.engine.sample()

@@ -72,7 +72,7 @@ def main() -> None:
     given = arguments(__doc__)
     events = EVENTS[given.quick]
     run = load_run(
-        "strip_li",
+        "strip_li_hops",
         {
             "conditions.current_density_mA_cm2": 0.0,
             "acceleration.max_hops_per_strip_per_site": None,

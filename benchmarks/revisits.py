@@ -3,7 +3,7 @@
 A superbasin method replaces hops among known states by the exact time and place of leaving them
 (an absorbing Markov chain). It has to work out the rates of each state once, which costs about what
 an event of the plain loop costs. So it cannot win more than the number of hops per new state. That
-number is counted here in logs of the shipped run strip_li at several ratios, if a state is
+number is counted here in logs of the shipped run strip_li_hops at several ratios, if a state is
 
 pair         where an atom is that crosses one bond to and fro
 walk         where one vacancy, or one atom, is, however far it walks (the longer walk counts)
@@ -122,7 +122,7 @@ def lone_share(events: list[Event], lattice: Lattice, occupancy: np.ndarray) -> 
 def study(ratio: float, cells: int, n_events: int) -> dict[str, float]:
     """One ratio: the run up to MONOLAYERS, then a log of some more events."""
     run = benchmark.strip_engine(
-        "strip_li",
+        "strip_li_hops",
         system__size=[cells, cells, 24],
         acceleration__max_hops_per_strip_per_site=ratio,
     )

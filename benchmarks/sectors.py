@@ -33,7 +33,7 @@ RATIOS = (1e6, 1e7)  # hops per strip and site
 
 def bulk(cells: int) -> Engine:
     """1 % vacancies in 64 layers of the metal of strip_li, at its barriers."""
-    like = benchmark.strip_engine("strip_li").model
+    like = benchmark.strip_engine("strip_li_hops").model
     parameters = load_parameters("li_li2s")
     a = parameters.value("lattice_parameter_A")
     model = Model(
@@ -54,7 +54,7 @@ def stripped(cells: int, ratio: float) -> Engine:
     """strip_li in a larger box after a part of the first monolayer."""
     changes = {"system__size": [cells, cells, 24]}
     changes["acceleration__max_hops_per_strip_per_site"] = ratio
-    engine = benchmark.strip_engine("strip_li", **changes)
+    engine = benchmark.strip_engine("strip_li_hops", **changes)
     engine.advance(strips=int(MONOLAYERS_BEFORE * engine.model.lattice.sites_per_layer))
     return engine
 

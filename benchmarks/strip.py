@@ -1,4 +1,4 @@
-"""What an event costs in the shipped runs strip_li and strip_limg, and in larger boxes of them.
+"""What an event costs in the runs strip_li_hops and strip_limg, and in larger boxes of them.
 
 Each starts from its own beginning; only the in-plane size changes.
 """
@@ -18,7 +18,7 @@ TIMES = (1, 2, 4, 8)  # the shipped size in either in-plane direction
 def main() -> None:
     given = arguments(__doc__)
     rows, curves = [], {}
-    for name in ("strip_li", "strip_limg"):
+    for name in ("strip_li_hops", "strip_limg"):
         x, y = [], []
         nx, ny, layers = load_run(name).system.size
         for times in TIMES[:2] if given.quick else TIMES:

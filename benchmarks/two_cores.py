@@ -24,7 +24,7 @@ CASES = {
     "yardstick": None,
     "bulk_1pct": lambda seed: benchmark.CASES["bulk_1pct"][1](seed),
     "bulk_1pct_1M": lambda seed: benchmark.CASES["bulk_1pct_1M"][1](seed),
-    "strip_li": lambda seed: benchmark.strip_engine("strip_li", seed),
+    "strip_li_hops": lambda seed: benchmark.strip_engine("strip_li_hops", seed),
 }
 STEPS_PER_EVENT = 20  # of the yardstick, so that it takes about as long
 

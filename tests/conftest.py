@@ -59,7 +59,7 @@ def compiled_once(tmp_path_factory):
         patch.setattr(Dispatcher, "compile", compile_once)
         patch.setattr(IndexDataCacheFile, "save", save_alone)
         if os.environ.get("KMC_TESTS_COMPILE_FIRST"):
-            kinds = ("strip_li", "strip_limg", "lithiophilic_exact")
+            kinds = ("strip_li_hops", "strip_limg", "lithiophilic_exact")
             _compile(kinds[int(re.sub(r"\D", "", worker)) % len(kinds)])
         yield
 

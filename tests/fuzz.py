@@ -103,7 +103,7 @@ def examine_run(text: str) -> str:
 def examine_override(text: str) -> str:
     with refusals():
         key, value = parse_override(text)
-        run = load_run("strip_li", {"system.size": [4, 4, 8], key: value})
+        run = load_run("strip_li_hops", {"system.size": [4, 4, 8], key: value})
         return _set_up(run)
     return "refused"
 

@@ -125,7 +125,7 @@ def test_a_file_too_large_to_be_a_run_file(tmp_path):
 def test_names_no_file_can_have(name):
     for key in ("system.params", "system.lattice"):
         with pytest.raises(InputError) as caught:
-            load_run("strip_li", {key: name})
+            load_run("strip_li_hops", {key: name})
         fuzz.check_refusal(caught.value)
     with pytest.raises(InputError) as caught:
         load_run(name)
@@ -168,12 +168,12 @@ def test_strip_weights_beyond_the_bins_are_refused_not_drawn_for_ever():
     setting = "parameters.formation_energy_bulk_eV=4"
     assert fuzz.examine_override(setting) == "refused"
     key, value = parse_override(setting)
-    run = load_run("strip_li", {key: value, "system.size": [4, 4, 8]})
+    run = load_run("strip_li_hops", {key: value, "system.size": [4, 4, 8]})
     with pytest.raises(InputError, match=r"strip_weight_lambda = 0\.5") as caught:
         ElectrodeJob(run)
     lowest_K = int(caught.value.advice.split()[3])
     warm = {key: value, "system.size": [4, 4, 8], "conditions.temperature_K": float(lowest_K)}
-    assert fuzz._set_up(load_run("strip_li", warm)) == "ran"
+    assert fuzz._set_up(load_run("strip_li_hops", warm)) == "ran"
 
 
 def test_an_electrode_thinner_than_numbers_reach():

@@ -46,7 +46,7 @@ Examples:
   kmc sweep study.toml                many runs from one file; kmc sweep --help shows one
   kmc sweep study_temperature         one of the studies of `kmc runs list` ...
   kmc sweep-plot study_temperature    ... and its picture
-  kmc converge strip_li               convergence with the ratio of hops to strips
+  kmc converge strip_li_hops          convergence with the ratio of hops to strips
   kmc nucleation li_li2s              how voids nucleate at the true rates
   kmc run cell_li                     a cell in micrometres and mAh/cm²: when contact is lost
   kmc run plate_zno_002               lithium plated on a substrate: islands, films

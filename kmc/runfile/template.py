@@ -1,5 +1,6 @@
 """The commented run file of `kmc init`, generated from the sections."""
 
+import math
 import textwrap
 from collections.abc import Collection, Mapping
 from typing import Any, cast
@@ -46,7 +47,7 @@ _WIDTH = 98
 # are set, so that the template runs unchanged and within minutes.
 SCALES = {
     "atoms": (
-        "A box of atoms: nanometres of interface, every hop an event.",
+        "A box of atoms: nanometres of interface, in equilibrium between strips or hop by hop.",
         "kmc init --scale cell writes one in micrometres and mAh/cm².",
         kinds.BOX,
         "",
@@ -59,7 +60,7 @@ SCALES = {
     ),
 }
 _SET_OF_ATOMS = {
-    "acceleration": {"max_hops_per_strip_per_site": 1e6, "lateral_supersaturation": 1.0},
+    "acceleration": {"max_hops_per_strip_per_site": math.inf},
     "stop": {"capacity_monolayers": 2.0},
 }
 

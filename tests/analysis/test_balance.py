@@ -75,8 +75,8 @@ def test_summary_says_what_is_harmless(tmp_path):
     t = counted(tmp_path / "a.h5", hops_Li_L1_up=4_990_000, hops_Li_L1_down=5_010_000)
     text = words(t)
     assert "Net flux: of the hops of Li 0.2 % at L1" in text
-    assert "do not change the composition of the layers: Li (at L1)" in text
-    assert "number and size of the voids depend on the ratio even where it is near 0" in text
+    assert "do not change the composition of the layers (number" in text
+    assert "number and size of the voids depend on the ratio even so" in text
 
 
 def test_summary_says_what_is_not(tmp_path):
@@ -109,7 +109,7 @@ def test_only_what_happened_while_current_flowed(tmp_path):
     """A rest after it has fluxes of its own, back to equilibrium."""
     overrides = {**SMALL, "stop.capacity_monolayers": 0.5, "rest.events": 5000}
     path = tmp_path / "a.h5"
-    t = kmc.run("strip_li", overrides, output=path, progress=False)
+    t = kmc.run("strip_li_hops", overrides, output=path, progress=False)
     last = int((t.samples.phase == 0).nonzero()[0][-1])
     assert 0 < last < len(t.samples) - 1
     (at_L1,) = [e for e in exchanges(t) if e.stage == "L1"]
@@ -140,7 +140,7 @@ ALLOY = {"system.mg_coverage_L1": None, "system.mg_fraction": 0.2}
 @pytest.mark.parametrize("lattice", ["bcc_100", "bcc_110", "bcc_111"])
 @pytest.mark.parametrize(
     ("name", "boundary"),
-    [("strip_li", "interface"), ("strip_li", "periodic"), ("strip_limg", "periodic")],
+    [("strip_li_hops", "interface"), ("strip_li_hops", "periodic"), ("strip_limg", "periodic")],
 )
 def test_a_closed_box_has_no_net_flux(tmp_path, name, boundary, lattice):
     """Each class by itself; at an interface net is what L1 has lost, whatever the traffic."""

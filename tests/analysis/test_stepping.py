@@ -18,7 +18,7 @@ SMALL = {
 
 def test_steps_make_the_run_that_a_file_would_have(tmp_path):
     """Same seed: the samples of the file are among those of the steps, to the last bit."""
-    sim = kmc.Simulation("strip_li", SMALL)
+    sim = kmc.Simulation("strip_li_hops", SMALL)
     before = sim.occupancy
     assert len(sim.samples) == 0
     steps = 0
@@ -27,7 +27,7 @@ def test_steps_make_the_run_that_a_file_would_have(tmp_path):
         assert len(sim.samples)
     assert steps == 6  # the seventh asks for 31.4 of 64 atoms, and the run ends at 32
     assert sim.stop_reason == "capacity_monolayers reached 0.5" == sim.step(events=3)
-    t = kmc.run("strip_li", SMALL, output=tmp_path / "run.h5", progress=False)
+    t = kmc.run("strip_li_hops", SMALL, output=tmp_path / "run.h5", progress=False)
     for name in ("time_s", "vacancies", "capacity_monolayers", "contact_fraction", "hops"):
         assert set(t.samples[name].tolist()) <= set(sim.samples[name].tolist()), name
     assert np.array_equal(sim.occupancy, t.frames[-1].occupancy)
@@ -38,7 +38,7 @@ def test_steps_make_the_run_that_a_file_would_have(tmp_path):
 
 
 def test_steps_of_each_kind_end_where_they_say():
-    sim = kmc.Simulation("strip_li", SMALL)
+    sim = kmc.Simulation("strip_li_hops", SMALL)
     assert sim.step(events=500) == ""
     assert sim.samples.events[-1] == 500
     assert sim.step(time_s=1e-3) == ""
@@ -71,7 +71,7 @@ def test_steps_of_charge_go_on_where_the_current_turns():
 )
 def test_steps_that_cannot_be_taken(step, says):
     with pytest.raises(InputError) as caught:
-        kmc.Simulation("strip_li", SMALL).step(**step)
+        kmc.Simulation("strip_li_hops", SMALL).step(**step)
     assert says in caught.value.advice
 
 
@@ -84,7 +84,7 @@ def test_no_monolayers_without_a_current():
         "output.sample_every_monolayers": None,
         "acceleration.max_hops_per_strip_per_site": None,
     }
-    sim = kmc.Simulation("strip_li", {**SMALL, **rest})
+    sim = kmc.Simulation("strip_li_hops", {**SMALL, **rest})
     with pytest.raises(InputError, match="without a current"):
         sim.step(monolayers=1)
     assert sim.step(events=2000) == "events reached 1000"
@@ -100,12 +100,12 @@ def test_a_callback_sees_every_sample_and_stops_the_run(tmp_path):
         return sample.capacity_monolayers >= 0.3 - 1e-9
 
     path = tmp_path / "run.h5"
-    t = kmc.run("strip_li", SMALL, output=path, progress=False, callback=watch)
+    t = kmc.run("strip_li_hops", SMALL, output=path, progress=False, callback=watch)
     assert t.finished
     assert t.stop_reason == "stopped by the callback"
     assert [row[0] for row in seen] == t.samples.capacity_monolayers.tolist()
     assert seen[-1][0] == pytest.approx(0.3, abs=1 / 64)
-    whole = kmc.run("strip_li", SMALL, output=tmp_path / "whole.h5", progress=False)
+    whole = kmc.run("strip_li_hops", SMALL, output=tmp_path / "whole.h5", progress=False)
     again = kmc.resume(path, progress=False)
     assert again.stop_reason == whole.stop_reason
     for name in whole.samples:
@@ -114,11 +114,15 @@ def test_a_callback_sees_every_sample_and_stops_the_run(tmp_path):
 
 def test_a_callback_that_stops_at_once_or_answers_nonsense(tmp_path):
     t = kmc.run(
-        "strip_li", SMALL, output=tmp_path / "a.h5", progress=False, callback=lambda sample: True
+        "strip_li_hops",
+        SMALL,
+        output=tmp_path / "a.h5",
+        progress=False,
+        callback=lambda sample: True,
     )
     assert len(t.samples) == 1
     with pytest.raises(InputError, match="the callback returned 'stop'"):
-        kmc.run("strip_li", SMALL, output=tmp_path / "b.h5", progress=False,
+        kmc.run("strip_li_hops", SMALL, output=tmp_path / "b.h5", progress=False,
                 callback=lambda sample: "stop")  # fmt: skip
 
 

@@ -20,10 +20,10 @@ SMALL = {
     "output.frame_every_monolayers": 0.1,
 }
 KINDS = {
-    "li": ("strip_li", SMALL),
+    "li": ("strip_li_hops", SMALL),
     "limg": ("strip_limg", {**SMALL, "system.lattice": "bcc_110"}),
-    "closed": ("strip_li", {**SMALL, "conditions.electrode_thickness_um": float("inf")}),
-    "rest": ("strip_li", {**SMALL, "stop.capacity_monolayers": 0.5, "rest.time_s": 0.01}),
+    "closed": ("strip_li_hops", {**SMALL, "conditions.electrode_thickness_um": float("inf")}),
+    "rest": ("strip_li_hops", {**SMALL, "stop.capacity_monolayers": 0.5, "rest.time_s": 0.01}),
     "population": ("cell_li", {"upscale.domain_um": 10.0, "upscale.capacity_mAh_cm2": 0.05}),
     "deposition": ("plate_carbon", {**SMALL, "output.frame_every_monolayers": 0.5}),
     "cathode": ("cathode_se", {"cathode.cycles": 2}),

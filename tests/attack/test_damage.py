@@ -87,7 +87,7 @@ def test_files_of_a_run(run_file, tmp_path, use):
 
 def test_folders_of_sweeps(tmp_path):
     file = tmp_path / "study.toml"
-    file.write_text('run = "strip_li"\n[grid]\n"conditions.temperature_K" = [300, 310]\n')
+    file.write_text('run = "strip_li_hops"\n[grid]\n"conditions.temperature_K" = [300, 310]\n')
     folder = make_folder(tmp_path / "whole", read_plan(file))
     folder.record_done(folder.plan.points[0], 1.0)
     folder.record_failure(folder.plan.points[1], "no", "nothing", 1.0)

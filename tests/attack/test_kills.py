@@ -73,7 +73,7 @@ def test_extended_runs(tmp_path):
 
 
 SWEEP = """
-run = "strip_li"
+run = "strip_li_hops"
 replicas = 2
 [grid]
 "conditions.temperature_K" = [298.15, 333.15]

@@ -136,7 +136,7 @@ def files(tmp_path_factory):
     box = {"system.size": [8, 8, 10], "stop.capacity_monolayers": 0.08}
     box["output.frame_every_monolayers"] = 0.02
     found["electrode"] = folder / "electrode.h5"
-    kmc.run("strip_li", box, output=found["electrode"], progress=False)
+    kmc.run("strip_li_hops", box, output=found["electrode"], progress=False)
     return found
 
 

@@ -274,7 +274,10 @@ def test_more_values_and_replicas_extend_it(folder, plan_of):
     ("text", "message"),
     [
         (TWO.replace("300, ", ""), "1 points that are not in this one"),
-        (TWO.replace("strip_li", "strip_limg"), "system.mg_coverage_L1 is not given there|params"),
+        (
+            TWO.replace("strip_li", "strip_limg"),
+            "system.mg_coverage_L1 is not given there|params|max_hops",
+        ),
         ("seed = 5\n" + TWO, "seed = 1, here seed = 5"),
         (TWO + '[set]\n"stop.capacity_monolayers" = 1\n', "capacity_monolayers is 2 there and 1"),
         (TWO + '"stop.events" = [5]\n', "there conditions.temperature_K vary"),

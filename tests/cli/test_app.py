@@ -504,7 +504,7 @@ def test_a_shipped_name_where_a_file_is_wanted(folder):
 @pytest.mark.parametrize(
     ("command", "typed", "found"),
     [
-        (("run",), "strip_l", ["strip_li", "strip_li_equilibrium", "strip_limg"]),
+        (("run",), "strip_l", ["strip_li", "strip_li_equilibrium", "strip_li_hops", "strip_limg"]),
         (("run",), "my", ["my_own.toml"]),
         (("params", "show"), "limg", ["limg_li2s", "limg_measured"]),
         (("sweep",), "study_cell_p", ["study_cell_pressure"]),

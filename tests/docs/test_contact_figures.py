@@ -32,8 +32,8 @@ def run(folder: Path, name: str, **settings):
 
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory):
-    """`strip_li` as it comes, at 1e6."""
-    return run(tmp_path_factory.mktemp("shipped"), "strip_li")
+    """`strip_li_hops` as it comes, at 1e6."""
+    return run(tmp_path_factory.mktemp("shipped"), "strip_li_hops")
 
 
 def contact(trajectory) -> float:
@@ -46,7 +46,7 @@ def printed(value: float, text: str) -> bool:
 
 
 def family(folder: Path) -> list[float]:
-    return [contact(run(folder, "strip_li", system__params=name)) for name in FAMILY]
+    return [contact(run(folder, "strip_li_hops", system__params=name)) for name in FAMILY]
 
 
 def series(folder: Path) -> list[float]:
@@ -66,7 +66,7 @@ def seeds(folder: Path, ratio: float) -> np.ndarray:
     for seed in range(1, 13):
         t = run(
             folder,
-            "strip_li",
+            "strip_li_hops",
             acceleration__max_hops_per_strip_per_site=ratio,
             random__seed=seed,
         )
@@ -92,7 +92,7 @@ def test_temperatures(tmp_path):
 @pytest.mark.parametrize("ratio", ["1e4", "1e5", "1e6"])
 def test_exchange_between_layers(ratio, shipped, tmp_path):
     at_ratio = {"acceleration__max_hops_per_strip_per_site": float(ratio)}
-    t = shipped if ratio == "1e6" else run(tmp_path, "strip_li", **at_ratio)
+    t = shipped if ratio == "1e6" else run(tmp_path, "strip_li_hops", **at_ratio)
     assert t.acceleration["max_hops_per_strip_per_site"] == float(ratio)
     text = page("docs/model/events.md")
     row = re.search(
@@ -107,7 +107,7 @@ def test_exchange_between_layers(ratio, shipped, tmp_path):
 def test_twelve_seeds(ratio, tmp_path):
     """Of the README; the number of voids is rounded to a whole one there."""
     row = re.search(
-        rf"\| {ratio}(?: \(as shipped\))? \| (\d+) \| (\d+) \| (\S+) \|", page("README.md")
+        rf"\| {ratio}(?: \(`strip_li_hops`\))? \| (\d+) \| (\d+) \| (\S+) \|", page("README.md")
     )
     for found, number in zip(seeds(tmp_path, float(ratio)).mean(axis=0), row.groups(), strict=True):
         assert printed(found, number)
@@ -151,15 +151,17 @@ def by_lambda(folder: Path, changes: dict) -> list[float]:
     for seed in (1, 2):
         settings = {"system__size": [20, 20, 24], "random__seed": seed, **changes}
         ratio = {"acceleration__max_hops_per_strip_per_site": 1e5}
-        means.append(last_fifth(run(folder, "strip_li", **settings, **ratio).samples, *columns))
+        means.append(
+            last_fifth(run(folder, "strip_li_hops", **settings, **ratio).samples, *columns)
+        )
     return list(np.mean(means, axis=0) * [1, 1e3, 1e3, 1e3, 1])
 
 
 def test_terms_of_the_overpotential(shipped):
     text = page("docs/model/electrochemistry.md")
     numbers = re.search(
-        r"in `strip_li` it is (\d+) mV after ([\d.]+) monolayers \(S = (\d+).*?and (\d+) mV after "
-        r"two.*?`strip_li` it is (\d+) mV where the area has (\d+) \(means",
+        r"in `strip_li_hops` it is (\d+) mV after ([\d.]+) monolayers \(S = (\d+).*?"
+        r"and (\d+) mV after two.*?`strip_li_hops` it is (\d+) mV where the area has (\d+) \(means",
         text,
     )
     for found, number in zip(terms(shipped.samples), numbers.groups(), strict=True):

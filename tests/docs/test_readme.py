@@ -67,19 +67,19 @@ def table_row(label: str) -> list[str]:
 @pytest.mark.slow
 def test_everything_in_it_runs(folder):
     written = {path.name for path in folder.iterdir()}
-    for name in ("strip_li", "cell_li", "my_run", "warm", "strip_limg", "second"):
+    for name in ("strip_li", "strip_li_hops", "cell_li", "my_run", "warm", "strip_limg", "second"):
         assert f"{name}.h5" in written
     assert {"my_run.toml", "strip_li.png", "warm.png"} <= written
 
 
 @pytest.mark.slow
 def test_numbers_of_the_shipped_ratio(folder):
-    """Voids and contact of strip_li.
+    """Voids and contact of strip_li_hops.
 
     The README has means of 12 seeds; single runs scatter around them by 1.2 and 0.6 voids, 0.034 of
     contact and 1.4 mV (standard deviations).
     """
-    t = kmc.load(folder / "strip_li.h5")
+    t = kmc.load(folder / "strip_li_hops.h5")
     early, late, contact = table_row("1e6")
     assert t.acceleration["max_hops_per_strip_per_site"] == 1e6
     assert t.frames[1].capacity_monolayers == pytest.approx(0.2, abs=0.01)
@@ -92,7 +92,7 @@ def test_numbers_of_the_shipped_ratio(folder):
 @pytest.mark.slow
 def test_numbers_of_the_limit(folder):
     """One void, and the contact and S of it; facets make the contact uncertain by 0.03."""
-    t = kmc.load(folder / "strip_li_equilibrium.h5")
+    t = kmc.load(folder / "strip_li.h5")
     early, late, contact = table_row("inf")
     assert [len(voids.find(t.frames[i].occupancy, t.lattice)) for i in (1, -1)] == [
         int(early),

@@ -65,7 +65,7 @@ SETTINGS = [part for key, value in SMALL.items() for part in ("--set", f"{key}={
     ],
 )
 def test_at_creation(tmp_path, limit):
-    done = kmc_with(limit, "run", "strip_li", *SETTINGS, "-o", tmp_path / "run.h5", "-q")
+    done = kmc_with(limit, "run", "strip_li_hops", *SETTINGS, "-o", tmp_path / "run.h5", "-q")
     assert_told(done, 2, "cannot be written", "MB are free")
     assert os.listdir(tmp_path) == []
 
@@ -74,7 +74,7 @@ def test_at_creation(tmp_path, limit):
 def test_what_was_there_stays_when_it_should_be_replaced(tmp_path):
     path = tmp_path / "run.h5"
     path.write_bytes(b"precious" * 10)
-    done = kmc_with(3000, "run", "strip_li", *SETTINGS, "-o", path, "-q", "--force")
+    done = kmc_with(3000, "run", "strip_li_hops", *SETTINGS, "-o", path, "-q", "--force")
     assert_told(done, 2, "is what it was before")
     assert path.read_bytes() == b"precious" * 10
     assert os.listdir(tmp_path) == ["run.h5"]
@@ -85,7 +85,7 @@ def test_resume_and_extend(tmp_path):
     """Too little for the copy, then enough for the copy and not for what follows."""
     path = tmp_path / "run.h5"
     often = {"output.sample_every_monolayers": 0.01, "output.frame_every_monolayers": 0.01}
-    run_to_file(load_run("strip_li", {**SMALL, **often}), path, progress=False)
+    run_to_file(load_run("strip_li_hops", {**SMALL, **often}), path, progress=False)
     whole, rows = path.read_bytes(), len(load(path).samples)
     arguments = ("extend", path, "--set", "stop.capacity_monolayers=3", "-q")
     done = kmc_with(len(whole) // 2, *arguments)
@@ -131,7 +131,7 @@ def test_a_writer_that_goes_on_knows_what_is_safe(tmp_path, monkeypatch):
     from kmc.errors import KmcError
 
     path = tmp_path / "run.h5"
-    run_to_file(load_run("strip_li", SMALL), path, progress=False)
+    run_to_file(load_run("strip_li_hops", SMALL), path, progress=False)
     t = load(path)
     writer = fake.writer_of(path, t.lattice, t.resolved)
     writer.go_on_after(t, {})

@@ -40,7 +40,9 @@ def assert_complete(disk, name: str) -> None:
 
 def test_run_resume_and_extend(disk, tmp_path):
     path = tmp_path / "run.h5"
-    run_to_file(load_run("strip_li", {**SMALL, "stop.wall_time_s": 1e-9}), path, progress=False)
+    run_to_file(
+        load_run("strip_li_hops", {**SMALL, "stop.wall_time_s": 1e-9}), path, progress=False
+    )
     assert_complete(disk, "run.h5")
     before = load(path)
     resume.extend(path, {"stop.wall_time_s": None}, progress=False)
@@ -59,7 +61,7 @@ def test_every_other_file_that_is_replaced(disk, tmp_path):
     assert_complete(disk, "table.csv")
     assert disk.replaced[-1][2] == b"1,2\n"
     file = tmp_path / "study.toml"
-    file.write_text('run = "strip_li"\n[grid]\n"conditions.temperature_K" = [300, 310]\n')
+    file.write_text('run = "strip_li_hops"\n[grid]\n"conditions.temperature_K" = [300, 310]\n')
     folder = make_folder(tmp_path / "out", read_plan(file))
     assert_complete(disk, "index.json")
     assert_complete(disk, "sweep.toml")
@@ -72,7 +74,9 @@ def test_a_point_gets_its_name_when_it_is_on_the_disk(disk, tmp_path):
 
     file = tmp_path / "study.toml"
     text = "".join(f'"{key}" = {value}\n' for key, value in SMALL.items())
-    file.write_text(f'run = "strip_li"\n[grid]\n"conditions.temperature_K" = [300]\n[set]\n{text}')
+    file.write_text(
+        f'run = "strip_li_hops"\n[grid]\n"conditions.temperature_K" = [300]\n[set]\n{text}'
+    )
     folder = make_folder(tmp_path / "out", read_plan(file))
     (point,) = folder.plan.points
     with folder.owned() as owner:

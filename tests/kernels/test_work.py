@@ -125,9 +125,9 @@ def resident():
         return int(file.read().split()[1]) * resource.getpagesize()
 
 benchmark.bulk_engine(6, 12, 4).advance(events=1000)
-benchmark.strip_engine("strip_li", system__size=[8, 8, 12]).advance(events=1000)
+benchmark.strip_engine("strip_li_hops", system__size=[8, 8, 12]).advance(events=1000)
 makers = {
-    "strip_li": lambda: benchmark.strip_engine("strip_li"),
+    "strip_li_hops": lambda: benchmark.strip_engine("strip_li_hops"),
     "bulk, 1 M sites": lambda: benchmark.bulk_engine(79, 158, 9861),
 }
 engines, grown = [], {}
@@ -159,7 +159,7 @@ def in_process(code: str, *arguments: str, **options):
 def test_memory_of_the_process():
     """Resident memory that a running box adds, with all that making it left behind."""
     grown = in_process(_GROWTH, cwd=ROOT)
-    assert grown["strip_li"] <= 200
+    assert grown["strip_li_hops"] <= 200
     assert grown["bulk, 1 M sites"] <= 40  # [19]
 
 
@@ -188,7 +188,7 @@ def with_everything(parts):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["strip_li", "strip_limg", "pressure_1"])
+@pytest.mark.parametrize("name", ["strip_li_hops", "strip_limg", "pressure_1"])
 def test_a_loop_without_parts_makes_the_same_events(name, monkeypatch):
     """What is left out of its code is what such a run never does."""
     ends = []
@@ -225,7 +225,7 @@ print(json.dumps([reports[0], reports[-1], extra]))
 def test_a_run_compiles_what_it_uses_and_reports_the_end(tmp_path):
     """`loop.left_out` is what such a loop does not compile, no more and no less."""
     totals = []
-    for name in ("strip_li_equilibrium", "strip_li", "pressure_1", "cycle_li"):
+    for name in ("strip_li_equilibrium", "strip_li_hops", "pressure_1", "cycle_li"):
         environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / name)}
         first, last, extra = in_process(_COMPILE, name, cwd=ROOT, env=environment)
         assert not extra

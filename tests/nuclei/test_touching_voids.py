@@ -119,7 +119,7 @@ def two_caps(radius_a: float, temperature_K: float, seed: int) -> Engine:
         "interface.voids": [[x, middle, radius, HEIGHT_OVER_RADIUS * radius] for x in places],
         "random.seed": seed,
     }
-    return ElectrodeJob(load_run("strip_li", changes)).engine
+    return ElectrodeJob(load_run("strip_li_hops", changes)).engine
 
 
 def two_spheres(radius_a: float, temperature_K: float, seed: int) -> Engine:

@@ -151,7 +151,7 @@ def test_shipped_runs(name):
     ],
 )
 def test_values_that_json_has_not(overrides):
-    assert_same(load_run("strip_li", overrides))
+    assert_same(load_run("strip_li_hops", overrides))
 
 
 def test_a_text_that_says_inf_is_no_number_in_a_run_file(tmp_path):

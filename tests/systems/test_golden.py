@@ -33,15 +33,15 @@ RATIO = {"acceleration.max_hops_per_strip_per_site": 1e3}
 SHORT = {"stop.capacity_monolayers": 0.3}
 PAUSED = {**BOX, "acceleration.max_hops_per_strip_per_site": 1e4, "stop.capacity_monolayers": 2.0}
 RUNS = {
-    "electrode_li": ("strip_li", BOX),
+    "electrode_li": ("strip_li_hops", BOX),
     "electrode_limg": ("strip_limg", BOX),
     "electrode_cycle": ("cycle_li", {k: v for k, v in BOX.items() if not k.startswith("stop")}),
     "electrode_plate": (
-        "strip_li",
+        "strip_li_hops",
         BOX | SHORT | {"conditions.current_density_mA_cm2": -0.5, "system.vacancy_fraction": 0.05},
     ),
     "electrode_voltage": (
-        "strip_li",
+        "strip_li_hops",
         BOX
         | SHORT
         | {"conditions.current_density_mA_cm2": None, "conditions.overpotential_V": 0.02},
@@ -162,7 +162,7 @@ def settings_and_state(path: Path) -> dict:
 def test_a_paused_run_of_an_earlier_version_goes_on_to_the_same_numbers(tmp_path):
     path = unpacked("136ba7f.electrode_paused", tmp_path)
     kmc.extend(path, {"stop.wall_time_s": None}, progress=False)
-    kmc.run("strip_li", PAUSED, output=tmp_path / "whole.h5", progress=False)
+    kmc.run("strip_li_hops", PAUSED, output=tmp_path / "whole.h5", progress=False)
     assert_same(numbers(path), numbers(tmp_path / "whole.h5"))
 
 

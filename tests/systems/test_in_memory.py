@@ -84,7 +84,7 @@ def test_options_of_boxes_are_refused():
         kmc.Simulation("plate_zno_002", PLATED, check_every=10)
 
 
-@pytest.mark.parametrize("name", ["strip_li", "plate_zno_002"])
+@pytest.mark.parametrize("name", ["strip_li_hops", "plate_zno_002"])
 @pytest.mark.parametrize("callback", [3, lambda: True, lambda sample, more: True])
 def test_a_callback_that_cannot_be_called_fails_before_anything_is_written(
     tmp_path, name, callback

@@ -72,7 +72,7 @@ def test_no_shipped_study_hides_what_it_varies():
 
 def test_a_search_warns(tmp_path):
     question = Question(
-        base="strip_li",
+        base="strip_li_hops",
         vary=CURRENT,
         scale=Scale.between(0.5, 5),
         criterion=parse_criterion("contact_fraction<0.8"),
@@ -84,9 +84,9 @@ def test_a_search_warns(tmp_path):
 def test_single_runs_at_another_current_are_warned_of_as_sweeps_are():
     """Whoever runs them one after the other compares them all the same."""
     with pytest.warns(KmcWarning, match=f"beside the run of the file, {CURRENT} varies"):
-        warn_of_another_drive("strip_li", {CURRENT: 5.0})
+        warn_of_another_drive("strip_li_hops", {CURRENT: 5.0})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warn_of_another_drive("strip_li", {CURRENT: 0.5, "random.seed": 2})
-        warn_of_another_drive("strip_li", {CURRENT: 5.0, RATIO: None, FACTOR: 8e5})
+        warn_of_another_drive("strip_li_hops", {CURRENT: 0.5, "random.seed": 2})
+        warn_of_another_drive("strip_li_hops", {CURRENT: 5.0, RATIO: None, FACTOR: 8e5})
         warn_of_another_drive("cell_li", {CURRENT: 5.0})

@@ -45,7 +45,7 @@ def test_lithium_loses_contact_and_its_voids_coalesce():
             first, last = (
                 (n_voids(engine), contact(engine))
                 for engine in strip(
-                    "strip_li",
+                    "strip_li_hops",
                     (0.25, 2.0),
                     random__seed=seed,
                     system__size=[32, 32, 24],
@@ -70,7 +70,7 @@ def test_an_open_reservoir_keeps_the_interface_flat():
     flat, pitted = (
         next(
             strip(
-                "strip_li",
+                "strip_li_hops",
                 (0.5,),
                 system__size=[16, 16, 24],
                 acceleration__max_hops_per_strip_per_site=1e7,

@@ -36,6 +36,7 @@ _INSTEAD = (FLOOR, FACTOR)  # keys that state the lowest barrier without a ratio
 LEVELS, REPLICAS = 5, 4
 _MAX_LEVELS = 20
 _AXES = {BOX: (RATIOS,), "population": (CELLS, SQUARES)}
+_BELOW_LIMIT = 1e7  # highest of the other levels of a run in equilibrium between strips
 
 
 @dataclass(frozen=True)
@@ -127,10 +128,12 @@ class Levels:
     def _levels(self, own: float | None, physical: float) -> tuple[float, ...]:
         if self.ratios is None:
             assert own is not None  # `check` has asked for it
+            limit = [own] if math.isinf(own) else []
             # Rounding to three digits must not exceed the physical ratio.
-            top = min(10.0 * own, float(f"{0.995 * physical:.3g}"))
+            top = min(_BELOW_LIMIT if limit else 10.0 * own, float(f"{0.995 * physical:.3g}"))
             # From ten times above the run: only a higher level shows whether its own is enough.
-            ratios = [float(f"{top / 10.0**i:.6g}") for i in range(self.levels)]
+            ratios = [float(f"{top / 10.0**i:.6g}") for i in range(self.levels - len(limit))]
+            ratios += limit
         else:
             numbers = (int, float, np.number)  # NaN, for anything else, is refused below
             ratios = [float(v) if isinstance(v, numbers) else math.nan for v in self.ratios]
@@ -148,7 +151,9 @@ class Levels:
                     advice="No barrier is raised from there on; leave it out.",
                 )
         if len(set(ratios)) < len(ratios) or not any(map(math.isfinite, ratios)):
-            raise InputError("--ratios needs different ratios", advice="Such as 1e4,1e5,1e6.")
+            raise InputError(
+                "--ratios needs different ratios, some finite", advice="Such as 1e4,1e5,1e6."
+            )
         return tuple(sorted(ratios))
 
     def plan(self, folder: str | Path) -> Plan:

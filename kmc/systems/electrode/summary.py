@@ -20,7 +20,7 @@ _NEGLIGIBLE = 0.01  # of the overpotential: a constriction that need not be name
 _STAGE_NAMES = {"L1": "at L1", "L2": "at L2", "deep": "above L2"}
 _VERDICTS = {
     "equilibrium": "In equilibrium from layer to layer, so that raised barriers do not change the "
-    "composition of the layers",
+    "composition of the layers (number and size of the voids depend on the ratio even so)",
     "near": "Near equilibrium, layers off by a fifth at most",
     "off": "Not in equilibrium, raised barriers delay their net transport (see kmc converge)",
     "unknown": "Too few to resolve a net flux",

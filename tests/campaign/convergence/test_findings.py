@@ -246,7 +246,7 @@ def answer(**changes):
         found(ONSET_CAPACITY, [[0.2, 0.3], [0.3, 1.0], [1.0, 1.0]], [[0, 0], [0, 1], [1, 1]]),
     ]
     given = {
-        "base": "strip_li",
+        "base": "strip_li_hops",
         "ratios": RATIOS[:3],
         "replicas": 2,
         "at": None,

@@ -40,34 +40,37 @@ def files(folder):
 def test_the_former_name_of_levels_is_deprecated(monkeypatch):
     monkeypatch.setattr(study, "check_reading", lambda at, tolerance: 1 / 0)
     with pytest.warns(DeprecationWarning, match="levels"), pytest.raises(ZeroDivisionError):
-        study.converge("strip_li", rungs=2)
-    text = output_of("converge", "strip_li", "--rungs", 0, code=2)
+        study.converge("strip_li_hops", rungs=2)
+    text = output_of("converge", "strip_li_hops", "--rungs", 0, code=2)
     assert "--levels 0 is out of range" in text
 
 
 def test_the_default_study_ends_ten_times_above_the_run():
-    asked = Levels("strip_li").check()
+    asked = Levels("strip_li_hops").check()
     assert asked[1] == (1e3, 1e4, 1e5, 1e6, 1e7)
     assert asked[0].acceleration.max_hops_per_strip_per_site == 1e7
-    assert Levels("strip_li", levels=2).check()[1] == (1e6, 1e7)
+    assert Levels("strip_li_hops", levels=2).check()[1] == (1e6, 1e7)
 
 
 def test_a_set_ratio_is_that_of_the_run():
-    assert Levels("strip_li", settings={RATIO: 2e4}, levels=2).check()[1] == (2e4, 2e5)
+    assert Levels("strip_li_hops", settings={RATIO: 2e4}, levels=2).check()[1] == (2e4, 2e5)
 
 
 def test_the_study_ends_at_the_physical_ratio():
-    assert Levels("strip_li", settings={RATIO: 5e11}, levels=2).check()[1] == (6.74e10, 6.74e11)
+    assert Levels("strip_li_hops", settings={RATIO: 5e11}, levels=2).check()[1] == (
+        6.74e10,
+        6.74e11,
+    )
 
 
 def test_the_physical_ratio_is_where_no_floor_is_left(tmp_path):
-    run = load_run("strip_li", TINY)
+    run = load_run("strip_li_hops", TINY)
     found = physical_ratio_of(run)
     assert found == pytest.approx(PHYSICAL, rel=1e-3)
-    t = kmc.run("strip_li", {**TINY, RATIO: found * 1.0001, "stop.events": 1000},
+    t = kmc.run("strip_li_hops", {**TINY, RATIO: found * 1.0001, "stop.events": 1000},
                 output=tmp_path / "a.h5", progress=False)  # fmt: skip
     assert t.acceleration["saddle_floor_eV"] == 0
-    held = load_run("strip_li", {
+    held = load_run("strip_li_hops", {
         **TINY, "conditions.current_density_mA_cm2": None, "conditions.overpotential_V": 0.02,
     })  # fmt: skip
     assert found / 10 < physical_ratio_of(held) < found
@@ -75,7 +78,7 @@ def test_the_physical_ratio_is_where_no_floor_is_left(tmp_path):
 
 def test_a_floor_gives_way_to_ratios(tmp_path):
     settings = {**TINY, RATIO: None, "acceleration.saddle_floor_eV": 0.4}
-    asked = Levels("strip_li", (1e4, 1e5), settings=settings)
+    asked = Levels("strip_li_hops", (1e4, 1e5), settings=settings)
     assert asked.check()[0].acceleration.saddle_floor_eV is None
     plan = asked.plan(tmp_path / "none")
     assert plan.run_tables(plan.points[0])["acceleration"] == {"max_hops_per_strip_per_site": 1e4}
@@ -123,14 +126,14 @@ def test_a_floor_gives_way_to_ratios(tmp_path):
 )  # fmt: skip
 def test_what_makes_no_study_is_refused(changes, message):
     with pytest.raises(InputError) as caught:
-        Levels(**{"base": "strip_li", **changes}).check()
+        Levels(**{"base": "strip_li_hops", **changes}).check()
     assert message in str(caught.value)
 
 
 def test_lowest_barrier_as_a_ratio():
     settings = {RATIO: None, "acceleration.saddle_floor_eV": 0.4}
     with pytest.raises(InputError) as caught:
-        Levels("strip_li", settings=settings).check()
+        Levels("strip_li_hops", settings=settings).check()
     ratio = PHYSICAL * math.exp(-0.4 / (8.617333e-5 * 298.15))
     assert f"are a ratio of {ratio:.1e}"[:-4] in caught.value.advice
 
@@ -147,7 +150,7 @@ def test_ratios_that_are_no_numbers(text):
 
 
 def made(folder, ratios=(1e4, 1e5, 1e6), replicas=2, **options):
-    made = make_folder(folder, Levels("strip_li", ratios, replicas=replicas).plan(folder))
+    made = make_folder(folder, Levels("strip_li_hops", ratios, replicas=replicas).plan(folder))
     settings = fake.resolved(fake.lattice())
     frequency = {"value": 2.6e12, "unit": "Hz", "source": [], "note": "", "assumed": False}
     settings["parameters"]["attempt_frequency_Hz"] = frequency
@@ -171,7 +174,7 @@ def test_reading_a_folder(tmp_path):
     density = found.findings["void_density_per_um2"]
     assert density.levels[0].mean == pytest.approx(float(ds.voids[0].mean()) / area_um2)
     assert found.physical_ratio > 1e10
-    assert (found.runs, found.missing, found.base) == (6, 0, "strip_li")
+    assert (found.runs, found.missing, found.base) == (6, 0, "strip_li_hops")
 
 
 def test_reading_at_a_capacity(tmp_path):
@@ -216,19 +219,19 @@ def test_folders_that_hold_no_study(tmp_path):
         read_study(tmp_path)
     folder = tmp_path / "sweep"
     file = tmp_path / "s.toml"
-    file.write_text('run = "strip_li"\n[grid]\n"conditions.temperature_K" = [290, 300]\n')
+    file.write_text('run = "strip_li_hops"\n[grid]\n"conditions.temperature_K" = [290, 300]\n')
     from kmc.campaign.plan import read_plan
 
     make_folder(folder, read_plan(file))
     with pytest.raises(InputError, match="holds another sweep"):
         read_study(folder)
     with pytest.raises(InputError, match="holds another sweep"):
-        Levels("strip_li").plan(folder)
+        Levels("strip_li_hops").plan(folder)
 
 
 def test_a_study_without_a_run_that_is_done(tmp_path):
     folder = tmp_path / "a"
-    opened = make_folder(folder, Levels("strip_li", (1e4, 1e5)).plan(folder))
+    opened = make_folder(folder, Levels("strip_li_hops", (1e4, 1e5)).plan(folder))
     with pytest.raises(KmcError, match="none of the runs"):
         read_study(folder)
     opened.record_failure(opened.plan.points[0], "the disk is full", "", 1.0)
@@ -252,7 +255,7 @@ def test_a_failed_run_is_left_out_and_output(tmp_path):
 def real(tmp_path_factory):
     folder = tmp_path_factory.mktemp("studies") / "tiny"
     options = ["--ratios", "1e2,1e3,1e4", "--replicas", 2, "-j", 2, "-o", folder]
-    output = output_of("converge", "strip_li", *SET, *options)
+    output = output_of("converge", "strip_li_hops", *SET, *options)
     return folder, output
 
 
@@ -294,7 +297,7 @@ def test_a_second_call_runs_nothing(real, tmp_path):
     before = files(folder)
     options = ["--ratios", "1e3", "--replicas", 2, "-o", folder, "--no-plot", "-q"]
     outputs = ["--json", tmp_path / "c.json", "--csv", tmp_path / "c.csv"]
-    assert output_of("converge", "strip_li", *SET, *options, *outputs) == ""
+    assert output_of("converge", "strip_li_hops", *SET, *options, *outputs) == ""
     assert files(folder) == before
     data = json.loads((tmp_path / "c.json").read_text(encoding="utf-8"))
     assert data["ratios"] == [1e2, 1e3, 1e4]
@@ -309,10 +312,12 @@ def test_a_second_call_runs_nothing(real, tmp_path):
 @pytest.mark.slow
 def test_a_dry_run_writes_nothing(real, tmp_path):
     folder, _ = real
-    output = output_of("converge", "strip_li", *SET, "--dry-run", "--replicas", 3, "-o", folder)
+    output = output_of(
+        "converge", "strip_li_hops", *SET, "--dry-run", "--replicas", 3, "-o", folder
+    )
     assert "Time" in output
     assert len(files(folder)) == 6
-    output_of("converge", "strip_li", "--dry-run", "-o", tmp_path / "none")
+    output_of("converge", "strip_li_hops", "--dry-run", "-o", tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
 
@@ -321,7 +326,7 @@ def test_added_levels_and_replicas_run_alone(real):
     folder, _ = real
     before = files(folder)
     found = kmc.converge(
-        "strip_li", ratios=[1e5], replicas=3, settings=TINY, output=folder, progress=False
+        "strip_li_hops", ratios=[1e5], replicas=3, settings=TINY, output=folder, progress=False
     )
     after = files(folder)
     assert {name: after[name] for name in before} == before
@@ -334,14 +339,14 @@ def test_added_levels_and_replicas_run_alone(real):
 @pytest.mark.slow
 def test_another_run_in_the_same_folder_is_refused(real):
     folder, _ = real
-    output = output_of("converge", "strip_li", "--ratios", "1e3", "-o", folder, code=2)
+    output = output_of("converge", "strip_li_hops", "--ratios", "1e3", "-o", folder, code=2)
     assert "holds another sweep" in output
 
 
 @pytest.mark.slow
 def test_as_a_process(real):
     folder, _ = real
-    words = ["converge", "strip_li", *SET, "--ratios", "1e2", "--at", "0.3", "-o", str(folder)]
+    words = ["converge", "strip_li_hops", *SET, "--ratios", "1e2", "--at", "0.3", "-o", str(folder)]
     words += ["--replicas", "2", "--plot", str(folder / "p.svg"), "--tolerance", "0.5"]
     done = subprocess.run(
         [sys.executable, "-c", "from kmc.cli.app import main; main()", *words],
@@ -368,7 +373,7 @@ def test_as_a_process(real):
 )
 def test_it_refuses(tmp_path, monkeypatch, options, message):
     monkeypatch.chdir(tmp_path)
-    assert message in output_of("converge", "strip_li", *options, code=2)
+    assert message in output_of("converge", "strip_li_hops", *options, code=2)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -376,12 +381,12 @@ def test_it_refuses(tmp_path, monkeypatch, options, message):
 def test_runs_that_fail_are_reported(tmp_path, monkeypatch):
     """The folder of one point cannot be written: the others count."""
     folder = tmp_path / "a"
-    plan = Levels("strip_li", (1e2, 1e3), replicas=2, settings=TINY).plan(folder)
+    plan = Levels("strip_li_hops", (1e2, 1e3), replicas=2, settings=TINY).plan(folder)
     opened = make_folder(folder, plan)
     broken = opened.trajectory_path(plan.points[0]).with_suffix(".part.h5")
     broken.mkdir()
     options = ["--ratios", "1e2,1e3", "--replicas", 2, "-o", folder, "--no-plot"]
-    output = output_of("converge", "strip_li", *SET, *options, code=1)
+    output = output_of("converge", "strip_li_hops", *SET, *options, code=1)
     assert "1 point failed" in output
     assert "1 run failed or has not been run" in output
 

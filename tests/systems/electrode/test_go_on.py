@@ -39,8 +39,10 @@ def assert_same(path, other) -> None:
 @pytest.mark.slow
 def test_a_closed_box_is_resumed_and_extended(tmp_path):
     whole, path = tmp_path / "whole.h5", tmp_path / "run.h5"
-    run_to_file(load_run("strip_li", CLOSED), whole, progress=False)
-    run_to_file(load_run("strip_li", {**CLOSED, "stop.wall_time_s": 1e-9}), path, progress=False)
+    run_to_file(load_run("strip_li_hops", CLOSED), whole, progress=False)
+    run_to_file(
+        load_run("strip_li_hops", {**CLOSED, "stop.wall_time_s": 1e-9}), path, progress=False
+    )
     resume.extend(path, {"stop.wall_time_s": None, "stop.capacity_monolayers": 0.3}, progress=False)
     resume.extend(path, {"stop.capacity_monolayers": 0.5}, progress=False)
     assert_same(path, whole)
@@ -78,7 +80,7 @@ def test_all_is_on_the_disk_before_a_check(tmp_path, monkeypatch):
     # As if each check took longer than the interval of saves.
     monkeypatch.setattr("kmc.systems.job._SAVE_EVERY_S", 0.0)
     monkeypatch.setattr("kmc.systems.job._SAVING_SHARE", 1e9)
-    run_to_file(load_run("strip_li", SMALL), path, progress=False, check_every=50)
+    run_to_file(load_run("strip_li_hops", SMALL), path, progress=False, check_every=50)
     assert len(behind) > 3
     assert all(behind)
 
@@ -109,7 +111,7 @@ def test_a_long_check_is_expected_after_the_first(tmp_path, monkeypatch):
     monkeypatch.setattr(snapshot, "differences", slow_check)
     monkeypatch.setattr(run, "_FIRST_CHUNK", 100)
     monkeypatch.setattr(run, "_next_chunk", lambda *_: 100)
-    run_to_file(load_run("strip_li", SMALL), tmp_path / "a.h5", progress=False, check_every=50)
+    run_to_file(load_run("strip_li_hops", SMALL), tmp_path / "a.h5", progress=False, check_every=50)
     assert len(lost) > 10
     assert max(lost) <= 5.0
 
@@ -119,7 +121,7 @@ def test_a_check_that_fails_says_up_to_where_the_run_is_sound(tmp_path, monkeypa
     monkeypatch.setattr(snapshot, "differences", lambda engine: next(found))
     with pytest.raises(KmcError, match=r"(?s)a word differs.*beyond [1-9]\d* events"):
         run_to_file(
-            load_run("strip_li", SMALL), tmp_path / "run.h5", progress=False, check_every=50
+            load_run("strip_li_hops", SMALL), tmp_path / "run.h5", progress=False, check_every=50
         )
 
 
@@ -133,7 +135,9 @@ def of_yesterday(tmp_path, monkeypatch):
     collect = provenance.collect
     for module in ("kmc.common.provenance", "kmc.systems.electrode.run"):
         monkeypatch.setattr(f"{module}.collect", lambda: collect() | {"numpy": "1.0.0"})
-    run_to_file(load_run("strip_li", {**SMALL, "stop.wall_time_s": 1e-9}), path, progress=False)
+    run_to_file(
+        load_run("strip_li_hops", {**SMALL, "stop.wall_time_s": 1e-9}), path, progress=False
+    )
     monkeypatch.undo()
     assert load(path).provenance["numpy"] == "1.0.0"
     return path
@@ -164,7 +168,9 @@ def test_the_command_says_so_on_standard_error(of_yesterday):
 
 def test_the_same_versions_are_no_news(tmp_path):
     path = tmp_path / "run.h5"
-    run_to_file(load_run("strip_li", {**SMALL, "stop.wall_time_s": 1e-9}), path, progress=False)
+    run_to_file(
+        load_run("strip_li_hops", {**SMALL, "stop.wall_time_s": 1e-9}), path, progress=False
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         resume.extend(path, {"stop.wall_time_s": None}, progress=False)

@@ -333,10 +333,10 @@ def test_stop_of_the_whole_run_and_extend(cycled, tmp_path):
 
 
 def test_a_run_without_protocol_has_no_steps():
-    run = load_run("strip_li")
+    run = load_run("strip_li_hops")
     assert not run.has_protocol
     assert "protocol" not in run.resolved()
-    row = ElectrodeJob(load_run("strip_li", {"system.size": [8, 8, 12]})).engine.sample()
+    row = ElectrodeJob(load_run("strip_li_hops", {"system.size": [8, 8, 12]})).engine.sample()
     assert (row["step"], row["cycle"]) == (0, 0)
 
 

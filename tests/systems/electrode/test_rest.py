@@ -29,7 +29,7 @@ SMALL = {
 @pytest.fixture(scope="module")
 def rested(tmp_path_factory):
     path = tmp_path_factory.mktemp("rest") / "rested.h5"
-    return run_to_file(load_run("strip_li", SMALL), path, progress=False)
+    return run_to_file(load_run("strip_li_hops", SMALL), path, progress=False)
 
 
 def test_current_is_off_and_everything_else_goes_on(rested):
@@ -67,14 +67,14 @@ def test_cadence_of_the_rest(rested):
 
 def test_the_stripping_before_it_is_that_of_a_run_without_rest(rested, tmp_path):
     alone = {**SMALL, "rest.time_s": None}
-    t = run_to_file(load_run("strip_li", alone), tmp_path / "t.h5", progress=False)
+    t = run_to_file(load_run("strip_li_hops", alone), tmp_path / "t.h5", progress=False)
     n = len(t.samples)
     for name in t.samples:
         assert np.array_equal(t.samples[name], rested.samples[name][:n]), name
 
 
 def test_rest_by_events(tmp_path):
-    run = load_run("strip_li", {**SMALL, "rest.time_s": None, "rest.events": 1000})
+    run = load_run("strip_li_hops", {**SMALL, "rest.time_s": None, "rest.events": 1000})
     t = run_to_file(run, tmp_path / "t.h5", progress=False)
     rest = t.samples["phase"] == 1
     assert t.samples["events"][-1] == t.samples["events"][~rest][-1] + 1000
@@ -83,14 +83,14 @@ def test_rest_by_events(tmp_path):
 
 
 def test_any_stop_leads_to_the_rest(tmp_path):
-    run = load_run("strip_li", {**SMALL, "stop.overpotential_V": 0.001})
+    run = load_run("strip_li_hops", {**SMALL, "stop.overpotential_V": 0.001})
     t = run_to_file(run, tmp_path / "t.h5", progress=False)
     assert t.stop_reason.startswith("overpotential_V reached 0.001; then rested for 0.05 s")
 
 
 def test_a_phase_follows_from_plain_numbers():
     """What a checkpoint must hold to put a run back into its rest."""
-    simulation = ElectrodeJob(load_run("strip_li", SMALL))
+    simulation = ElectrodeJob(load_run("strip_li_hops", SMALL))
     beginning = Beginning(1, 0.1, 5000, "capacity_monolayers reached 0.4")
     phase = Phase(simulation.run_file, simulation.model, beginning)
     assert phase.ends.limits == {"time_s": pytest.approx(0.15)}
@@ -112,7 +112,7 @@ def test_a_phase_follows_from_plain_numbers():
 )
 def test_impossible_rests_are_refused(overrides, said):
     with pytest.raises(InputError) as caught:
-        load_run("strip_li", {**SMALL, **overrides})
+        load_run("strip_li_hops", {**SMALL, **overrides})
     assert said.replace("time_s = -1", "rest.time_s").replace("events = 0", "rest.events") in str(
         caught.value
     )
@@ -159,7 +159,9 @@ def test_contact_does_not_get_worse_at_rest(tmp_path):
     for seed in range(8):
         settings = {**SMALL, "system.size": [20, 20, 12], "rest.time_s": 0.5, "random.seed": seed}
         settings["acceleration.max_hops_per_strip_per_site"] = 1e4
-        t = run_to_file(load_run("strip_li", settings), tmp_path / f"{seed}.h5", progress=False)
+        t = run_to_file(
+            load_run("strip_li_hops", settings), tmp_path / f"{seed}.h5", progress=False
+        )
         rest = t.samples["phase"] == 1
         contact = t.samples["contact_fraction"]
         changes.append(contact[rest][-25:].mean() - contact[~rest][-1])

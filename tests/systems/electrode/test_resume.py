@@ -46,7 +46,7 @@ CLOSED = {
     "system.vacancy_fraction": 0.02,
 }
 KINDS = {
-    "li": ("strip_li", BASE),
+    "li": ("strip_li_hops", BASE),
     "limg_110": ("strip_limg", {**BASE, "system.lattice": "bcc_110"}),
     "limg_111": ("strip_limg", {**BASE, "system.lattice": "bcc_111"}),
     "bulk": ("strip_limg", {**BASE, **CLOSED, "system.boundary": "periodic",
@@ -56,8 +56,8 @@ KINDS = {
         {**BASE, "conditions.current_density_mA_cm2": None, "conditions.overpotential_V": 0.02,
          "conditions.stack_pressure_MPa": 3.0, "stop.capacity_monolayers": 0.5},
     ),
-    "rest": ("strip_li", {**BASE, "stop.capacity_monolayers": 0.5, "rest.time_s": 0.1}),
-    "flaws": ("strip_li", {**BASE, "interface.patches": [[1.0, 1.0, 0.6]], "system.lattice":
+    "rest": ("strip_li_hops", {**BASE, "stop.capacity_monolayers": 0.5, "rest.time_s": 0.1}),
+    "flaws": ("strip_li_hops", {**BASE, "interface.patches": [[1.0, 1.0, 0.6]], "system.lattice":
                            "bcc_111", "interface.void_density_per_um2": 1e5,
                            "interface.void_radius_nm": 0.7, "interface.void_height_nm": 0.5}),
     "superbasins": ("lithiophilic_exact", {**BASE, "acceleration.max_hops_per_strip_per_site": None,
@@ -188,7 +188,7 @@ def test_two_processes_do_not_write_one_file(whole, tmp_path, monkeypatch):
 
 def test_another_parameter_set_is_not_mixed_in(tmp_path):
     own = tmp_path / "own.toml"
-    own.write_text(Path(load_run("strip_li").parameter_set().origin).read_text())
+    own.write_text(Path(load_run("strip_li_hops").parameter_set().origin).read_text())
     base, overrides = KINDS["li"]
     path = tmp_path / "own.h5"
     run_to_file(
@@ -310,7 +310,7 @@ def _run_and_die(path, kill_after: int, calls: int) -> None:
     if path.exists():
         resume.resume(path, progress=False)
     else:
-        run_to_file(load_run("strip_li", LONG), path, progress=False)
+        run_to_file(load_run("strip_li_hops", LONG), path, progress=False)
 
 
 def position(path) -> int:
@@ -329,7 +329,7 @@ def test_killed_several_times(tmp_path, kills):
     part.
     """
     expected, path = tmp_path / "expected.h5", tmp_path / "killed.h5"
-    run_to_file(load_run("strip_li", LONG), expected, progress=False)
+    run_to_file(load_run("strip_li_hops", LONG), expected, progress=False)
     chance, reached = random.Random(3), [0]
     while len(reached) <= kills:
         code = until_killed(path, chance.randint(1, 12), chance.randrange(3000))

@@ -49,13 +49,13 @@ RELAX = {
     "stop.events": 5000,
 }
 RUNS = {
-    "li": ("strip_li", SMALL),
+    "li": ("strip_li_hops", SMALL),
     "limg": ("strip_limg", SMALL),
     "limg_equilibrium": ("strip_limg", {**SMALL, "system.mg_coverage_L1": "equilibrium"}),
-    "li_110": ("strip_li", {**SMALL, "system.lattice": "bcc_110"}),
+    "li_110": ("strip_li_hops", {**SMALL, "system.lattice": "bcc_110"}),
     "limg_111": ("strip_limg", {**SMALL, "system.lattice": "bcc_111"}),
     "exact_rates": (
-        "strip_li",
+        "strip_li_hops",
         {**SMALL, "acceleration.max_hops_per_strip_per_site": None, "stop.events": 20_000},
     ),
     "relaxation": ("strip_limg", {**SMALL, **RELAX}),
@@ -64,7 +64,7 @@ RUNS = {
         {**SMALL, **RELAX, "system.boundary": "periodic", "system.mg_coverage_L1": None},
     ),
     "closed": (
-        "strip_li",
+        "strip_li_hops",
         {**SMALL, "conditions.electrode_thickness_um": float("inf")},
     ),
 }
@@ -175,7 +175,7 @@ def test_same_seed_same_bytes(tmp_path):
     ],
 )
 def test_stops(tmp_path, stop, reason):
-    run = load_run("strip_li", {**SMALL, **stop})
+    run = load_run("strip_li_hops", {**SMALL, **stop})
     t = run_to_file(run, tmp_path / "t.h5", progress=False)
     assert t.finished
     assert t.stop_reason == reason
@@ -197,7 +197,7 @@ def test_nothing_left_to_strip(tmp_path):
         "stop.capacity_monolayers": 20.0,
         "conditions.electrode_thickness_um": float("inf"),
     }
-    t = run_to_file(load_run("strip_li", overrides), tmp_path / "t.h5", progress=False)
+    t = run_to_file(load_run("strip_li_hops", overrides), tmp_path / "t.h5", progress=False)
     assert t.stop_reason == "no electroactive atom left at the interface"
     assert t.samples["contact_fraction_Li"][-1] == 0
     assert np.isinf(t.samples["overpotential_V"][-1])
@@ -211,7 +211,7 @@ def test_a_held_voltage_without_any_contact(layers, ends):
         "conditions.current_density_mA_cm2": None,
         "conditions.overpotential_V": 0.02,
     }
-    model = ElectrodeJob(load_run("strip_li", overrides)).model
+    model = ElectrodeJob(load_run("strip_li_hops", overrides)).model
     occupancy = np.ones(model.lattice.n_sites, dtype=np.uint8)
     occupancy[: layers * model.lattice.sites_per_layer] = 0
     engine = Engine(model, occupancy, np.random.default_rng(1))
@@ -232,7 +232,7 @@ def test_time_passes_where_next_to_nothing_happens(tmp_path):
         "conditions.electrode_thickness_um": float("inf"),
         "stop.time_s": 1.0,
     }
-    t = run_to_file(load_run("strip_li", overrides), tmp_path / "t.h5", progress=False)
+    t = run_to_file(load_run("strip_li_hops", overrides), tmp_path / "t.h5", progress=False)
     assert t.stop_reason == "time_s reached 1"
     assert t.samples["time_s"][-1] == 1.0
     assert t.samples["events"][-1] == 0
@@ -258,7 +258,7 @@ def test_samples_in_time_show_the_state_at_their_time(tmp_path):
     The mean over the rows agrees with the exact one, far below the one vacancy that a row right
     after a strip would show.
     """
-    t = run_to_file(load_run("strip_li", NEARLY_EMPTY), tmp_path / "t.h5", progress=False)
+    t = run_to_file(load_run("strip_li_hops", NEARLY_EMPTY), tmp_path / "t.h5", progress=False)
     assert t.samples.strips[-1] > 200
     np.testing.assert_allclose(t.samples.time_s, np.arange(3001) * 0.001, atol=1e-12)
     np.testing.assert_allclose(t.frames.time_s, np.arange(7) * 0.5, atol=1e-12)
@@ -275,7 +275,7 @@ def test_the_cadence_of_samples_changes_nothing(tmp_path):
     """Rows at other times, the same events: an attempt that a row comes before is put off."""
     ends = []
     for every in (0.001, 0.05):
-        run = load_run("strip_li", {**NEARLY_EMPTY, "output.sample_every_s": every})
+        run = load_run("strip_li_hops", {**NEARLY_EMPTY, "output.sample_every_s": every})
         t = run_to_file(run, tmp_path / f"{every}.h5", progress=False)
         ends.append({name: t.samples[name][-1] for name in t.samples})
     assert ends[0] == ends[1]
@@ -292,7 +292,7 @@ def test_samples_in_charge_do_not_sit_on_a_fresh_vacancy(tmp_path):
         "stop.time_s": None,
         "stop.capacity_monolayers": 8,
     }
-    t = run_to_file(load_run("strip_li", overrides), tmp_path / "t.h5", progress=False)
+    t = run_to_file(load_run("strip_li_hops", overrides), tmp_path / "t.h5", progress=False)
     np.testing.assert_array_equal(t.samples.strips, np.arange(289))
     blocks = t.samples.vacancies[1:].reshape(32, 9).mean(axis=1)
     exact = t.mean("vacancies")
@@ -302,7 +302,7 @@ def test_samples_in_charge_do_not_sit_on_a_fresh_vacancy(tmp_path):
 
 
 def test_an_average_needs_time(tmp_path):
-    run = load_run("strip_li", {**NEARLY_EMPTY, "stop.time_s": None, "stop.events": 1})
+    run = load_run("strip_li_hops", {**NEARLY_EMPTY, "stop.time_s": None, "stop.events": 1})
     t = run_to_file(run, tmp_path / "t.h5", progress=False)
     with pytest.raises(KeyError, match="vacancy"):
         t.mean("vacancy")
@@ -310,7 +310,7 @@ def test_an_average_needs_time(tmp_path):
 
 
 def test_too_cold_is_refused(tmp_path):
-    run = load_run("strip_li", {**SMALL, "conditions.temperature_K": 1.0})
+    run = load_run("strip_li_hops", {**SMALL, "conditions.temperature_K": 1.0})
     with pytest.raises(InputError, match="temperature_K = 1 is too low") as caught:
         run_to_file(run, tmp_path / "t.h5", progress=False)
     assert "Use at least" in caught.value.advice
@@ -326,10 +326,12 @@ def test_equilibrium_coverage_of_L1(trajectory):
 
 def test_run_from_python(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    t = kmc.run("strip_li", overrides={**SMALL, "stop.capacity_monolayers": 0.2}, progress=False)
-    assert (tmp_path / "strip_li.h5").exists()
+    t = kmc.run(
+        "strip_li_hops", overrides={**SMALL, "stop.capacity_monolayers": 0.2}, progress=False
+    )
+    assert (tmp_path / "strip_li_hops.h5").exists()
     assert t.samples.strips[-1] == 13
-    assert kmc.load("strip_li.h5").samples.strips[-1] == 13
+    assert kmc.load("strip_li_hops.h5").samples.strips[-1] == 13
 
 
 ENDLESS = ["-o", "t.h5", "--set", "system.size=[8, 8, 60]", "--set", "stop.capacity_monolayers=30"]
@@ -342,7 +344,7 @@ HANGS_S = 3600  # nothing waits for so long, however slow the machine
 @pytest.mark.parametrize("number", [signal.SIGTERM, slow(signal.SIGINT)])
 def test_an_interrupted_run_leaves_a_readable_file_that_says_so(tmp_path, number):
     process = subprocess.Popen(
-        [sys.executable, "-m", "kmc.cli", "run", "strip_li", *ENDLESS],
+        [sys.executable, "-m", "kmc.cli", "run", "strip_li_hops", *ENDLESS],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -378,7 +380,7 @@ def test_ctrl_c_while_the_run_is_being_prepared_is_not_lost(tmp_path, monkeypatc
         return original(self, *arguments, **options)
 
     monkeypatch.setattr(where, name, interrupted)
-    result = CliRunner().invoke(main, ["run", "strip_li", *ENDLESS])
+    result = CliRunner().invoke(main, ["run", "strip_li_hops", *ENDLESS])
     assert result.exit_code == 130, result.output
     assert "Traceback" not in result.output
     if where is not ElectrodeJob:

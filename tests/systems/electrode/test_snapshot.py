@@ -14,7 +14,7 @@ from kmc.systems.electrode.run import ElectrodeJob
 from kmc.systems.run import run_to_file
 
 RUNS = {
-    "li": ("strip_li", {}),
+    "li": ("strip_li_hops", {}),
     "limg_110": ("strip_limg", {"system.lattice": "bcc_110"}),
 }
 SMALL = {"system.size": [8, 8, 10], "acceleration.max_hops_per_strip_per_site": 3e3}
@@ -116,7 +116,7 @@ def test_a_state_of_another_run_is_refused(engine):
 
 def test_a_difference_stops_the_run(tmp_path, monkeypatch):
     """And the file does not look like that of a finished run."""
-    run = load_run("strip_li", {**SMALL, "stop.capacity_monolayers": 1.0})
+    run = load_run("strip_li_hops", {**SMALL, "stop.capacity_monolayers": 1.0})
     path = tmp_path / "run.h5"
     checks = []
 

@@ -47,9 +47,9 @@ BULK = {
     "output.frame_every_events": 1000,
 }
 RUNS = {
-    "li": ("strip_li", SMALL),
+    "li": ("strip_li_hops", SMALL),
     "limg": ("strip_limg", SMALL),
-    "li_110": ("strip_li", {**SMALL, "system.lattice": "bcc_110"}),
+    "li_110": ("strip_li_hops", {**SMALL, "system.lattice": "bcc_110"}),
     "limg_111": ("strip_limg", {**SMALL, "system.lattice": "bcc_111"}),
     "bulk": ("strip_limg", BULK),
 }
@@ -433,7 +433,7 @@ def test_a_lattice_file_that_has_gone(tmp_path):
     lattice.write_text(source.read_text())
     path = tmp_path / "run.h5"
     overrides = {**SMALL, "system.lattice": str(lattice), "stop.capacity_monolayers": 0.1}
-    run_to_file(load_run("strip_li", overrides), path, progress=False)
+    run_to_file(load_run("strip_li_hops", overrides), path, progress=False)
     assert kmc.verify(path).passed
     os.unlink(lattice)
     with pytest.raises(InputError, match=r"mine\.toml"):
