@@ -25,7 +25,9 @@ Examples:
 A number holds when the 90 % interval of the difference between the last two levels lies within
 the tolerance (two one-sided tests). Otherwise it still changes, or the scatter is too wide, with
 the levels or replicas that would decide (docs/acceleration.md). A second call runs only what is
-missing: levels and replicas of earlier calls remain part of the study.
+missing: levels and replicas of earlier calls remain part of the study. The ratio slows hops with
+an end in L1 or beside another vacancy; other codes slow every hop, so that equal ratios are no
+equal conditions.
 
 \b
 In Python:
