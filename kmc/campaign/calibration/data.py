@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # What happens at a charge: the word of the column `event`, and when a run has it.
 EVENTS = {
-    "rise": "overpotential half above its lowest value since 1 s",
+    "rise": "overpotential 50 mV above its lowest value since 1 s",
     "coalescence": "fewer than nine tenths of the most voids per length of line",
     "split": "a part has come off a void",
     "gap": "no contact is left",
@@ -135,7 +135,7 @@ _SAMPLE = {  # column of the data → column of the samples
 }
 _OF_EVENT = {"rise": "overpotential_V", "coalescence": "voids_per_100um", "split": "splits"}
 FIRST_S = 1.0  # a cycler records no sooner
-_RISEN = 1.5  # overpotential over its lowest value
+_RISEN_V = 0.05  # a share of the lowest value would judge the constant terms, such as the pellet
 _FEWER = 0.9  # of the most voids
 _NO_CONTACT = "contact"  # in the reason why a run ended
 
@@ -191,7 +191,7 @@ def event_charge(
         begun = np.flatnonzero(np.asarray(samples["time_s"]) >= FIRST_S)
         if len(begun):
             lowest = begun[np.argmin(volts[begun])]
-            found = crossing(charge[lowest:], volts[lowest:], _RISEN * volts[lowest])
+            found = crossing(charge[lowest:], volts[lowest:], volts[lowest] + _RISEN_V)
     elif event == "coalescence":
         cuts = np.asarray(samples["voids_per_100um"], dtype=float)
         if image_mAh_cm2:

@@ -42,8 +42,8 @@ def test_beyond_the_end_numbers_hold_where_no_contact_is_left_and_are_unknown_el
 
 
 def test_charges_of_events():
-    # 1.5 times the lowest since 1 s, 20 mV, between 22 mV at 0.25 and 40 mV at 0.375.
-    assert charge("rise") == (pytest.approx(0.25 + 0.125 * 8 / 18), False)
+    # 50 mV above the lowest since 1 s, 20 mV, between 40 mV at 0.375 and 400 mV at 0.5.
+    assert charge("rise") == (pytest.approx(0.375 + 0.125 * 30 / 360), False)
     assert charge("coalescence") == (0.375, False)
     assert charge("split") == (0.375, False)
     assert charge("contact_loss_percent=90") == (pytest.approx(0.25 + 0.125 * 50 / 52 * 0.6 / 0.6,
