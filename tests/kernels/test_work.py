@@ -229,7 +229,7 @@ def test_a_run_compiles_what_it_uses_and_reports_the_end(tmp_path):
         environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / name)}
         first, last, extra = in_process(_COMPILE, name, cwd=ROOT, env=environment)
         assert not extra
-        assert first[0] < first[1] / 2
+        assert first[0] <= first[1] / 2
         assert last[0] == last[1]
         totals.append(last[1])
     assert totals == sorted(set(totals))

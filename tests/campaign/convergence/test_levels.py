@@ -262,7 +262,7 @@ def real(tmp_path_factory):
 @pytest.mark.slow
 def test_a_real_study(real):
     folder, output = real
-    assert "strip_li: contact and voids at the end of the runs" in output
+    assert "strip_li_hops: contact and voids at the end of the runs" in output
     assert "contact loss" in output
     assert "6.8e11" in output
     assert (folder / "converge.png").read_bytes().startswith(b"\x89PNG")

@@ -51,8 +51,32 @@ def test_the_page_prints_what_a_line_scan_of_mg_sees(tmp_path, current):
         "conditions.current_density_mA_cm2": current,
     }
     run = kmc.upscale("operando_limg", changes, output=tmp_path / "limg.h5", progress=False)
-    line = next(t for t in TEXT.splitlines() if t.startswith(f"| at {current:g} mA/cm² |"))
-    printed = [float(cell) for cell in line.strip("|").split("|")[1:]]
-    assert run.magnesium().line_scan(np.array([0.5, 1.5, 2.5, 4.5])) == pytest.approx(
-        printed, rel=0.03
-    )
+    numbers = re.search(r"mAh/cm²: ([\d.]+) at\s+0\.5 mA/cm² and ([\d.]+) at 0\.05", TEXT).groups()
+    printed = float(numbers[current == 0.05])
+    assert run.magnesium().line_scan(np.array([0.5])) == pytest.approx([printed], abs=1e-3)
+
+
+@pytest.mark.long
+@pytest.mark.validation
+@pytest.mark.parametrize(("run", "column"), [("operando_li", 0), ("operando_limg", 2)])
+def test_the_page_prints_the_runs_beside_the_images(tmp_path, run, column):
+    """As printed, to one unit of the last digit."""
+    s = kmc.upscale(run, output=tmp_path / "run.h5", progress=False).samples
+    charge = s["capacity_mAh_cm2"]
+
+    def at(name: str, *charges: float) -> list[float]:
+        return [float(np.interp(q, charge, s[name])) for q in charges]
+
+    def cells(label: str) -> list[float]:
+        line = next(t for t in TEXT.splitlines() if t.startswith(f"| {label}"))
+        return [float(x) for x in re.findall(r"[\d.]+", line.strip("|").split("|")[1 + column])]
+
+    assert cells("voids per 100") == pytest.approx(at("voids_per_100um", 0.125, 0.25), abs=0.5)
+    assert cells("mean width then") == pytest.approx(at("mean_width_um", 0.125, 0.25), abs=0.1)
+    assert cells("widest void at 0.5") == pytest.approx(at("max_width_um", 0.5), abs=1)
+    settled = at("settled_um", 0.125)[0] / at("stripped_um", 0.125)[0]
+    assert cells("settled share") == pytest.approx([settled], abs=0.01)
+    volts = [1e3 * at(name, 0.125)[0] for name in ("overpotential_V", "concentration_V")]
+    assert cells("overpotential at 0.125") == pytest.approx(volts, abs=1)
+    highest = float(np.nanmax(s["max_height_um"]))
+    assert cells("largest height")[0] == pytest.approx(highest, abs=0.1)
