@@ -236,7 +236,7 @@ def voids_of(samples: Mapping[str, np.ndarray], stop_reason: str = "") -> dict[s
     ``width_first_um``: their mean width at the first. ``coalescing_mAh_cm2``: the first image with
     fewer than nine tenths of the most; ``cuts_left``: the share of these at the end.
     ``lost90_mAh_cm2``, ``gap_mAh_cm2``: nine tenths and all of the contact are gone.
-    ``risen_mAh_cm2``: the overpotential is half above its lowest value since 1 s; ``steepness``:
+    ``risen_mAh_cm2``: the overpotential is 50 mV above its lowest value since 1 s; ``steepness``:
     its slope against charge beyond nine tenths over that from one tenth to there;
     ``begun_overpotential_V`` at 1 s. ``concentration_max_V`` from 1 s to the first image,
     ``concentration_first_V`` there. ``first_split_mAh_cm2``. Infinite: not by the end of the run.
