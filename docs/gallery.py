@@ -24,7 +24,7 @@ COLOURS, RARE = 256, Image.Quantize.MAXCOVERAGE  # thin marks keep their colours
 
 # Name of a trajectory: shipped run, and what is changed so that it takes seconds.
 RUNS = {
-    "strip_li": ("strip_li", {"stop.capacity_monolayers": 1}),
+    "strip_li": ("strip_li_hops", {"stop.capacity_monolayers": 1}),
     "strip_limg": ("strip_limg", {"stop.capacity_monolayers": 0.5}),
     "flaws": ("flaws", {"stop.capacity_monolayers": 0.5}),
     "patchy": ("patchy", {"stop.capacity_monolayers": 1}),

@@ -256,3 +256,9 @@ def test_the_changelog_has_the_version():
 
 if __name__ == "__main__":
     (DOCS / "trajectory.md").write_text(page_with_tables(), encoding="utf-8")
+
+
+def test_the_documentation_stays_short():
+    """At most 28 000 words, without the pages of studies, which are made from their runs."""
+    pages = [ROOT / "README.md", *(p for p in DOCS.rglob("*.md") if "study_" not in p.name)]
+    assert sum(len(page.read_text(encoding="utf-8").split()) for page in pages) <= 28_000

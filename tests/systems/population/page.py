@@ -45,13 +45,9 @@ CASES = {
     "λ 1 µm": _li(conditions__sink_length_um=1.0),
     "λ 10 µm": _li(conditions__sink_length_um=10.0),
     "1/κ 1 µm": _li(conditions__sink_length_um=math.inf, conditions__sink_depth_um=1.0),
-    "1/κ 30 µm": _li(conditions__sink_length_um=math.inf, conditions__sink_depth_um=30.0),
     "R* 1 µm": _li(upscale__rounding_length_um=1.0),
     "R* 3 µm": _li(upscale__rounding_length_um=3.0),
-    "flaws 0.02 per µm²": _li(upscale__flaw_density_per_um2=0.02),
     "flaws 0.16 per µm²": _li(upscale__flaw_density_per_um2=0.16),
-    "height 0.25 of the width": _li(upscale__shape="aspect", upscale__aspect_ratio=0.25),
-    "height 1 of the width": _li(upscale__shape="aspect", upscale__aspect_ratio=1.0),
 }
 
 
