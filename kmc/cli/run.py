@@ -19,7 +19,7 @@ Examples:
   kmc run strip_li
   kmc run strip_limg -o alloy.h5 --seed 7
   kmc run strip_li --set system.size="[48, 48, 32]" --set stop.capacity_monolayers=1
-  kmc run strip_li --set acceleration.max_hops_per_strip_per_site=1e6 --force
+  kmc run strip_li_hops --set acceleration.max_hops_per_strip_per_site=1e7
   kmc run strip_li --set stop.capacity_monolayers=none --set stop.contact_fraction=0.5
   kmc run my_run.toml --set parameters.second_shell_ratio=0.4
   kmc run upscale_li --set conditions.current_density_mA_cm2=0.2

@@ -272,10 +272,7 @@ def test_a_killed_worker_costs_only_its_own_point(tmp_path, undisturbed):
 
         def wait(self, timeout_s):
             if self.submitted == 3 and not made:  # the first runs alone; both begin now
-                until = time.monotonic() + 160
-                while len(list((folder.path / "running").glob("*.json"))) < 2:
-                    assert time.monotonic() < until
-                    time.sleep(0.005)
+                wait_for(lambda: len(list((folder.path / "running").glob("*.json"))) == 2)
                 made.append(self._processes[0])
                 made[0].send_signal(signal.SIGKILL)
             return super().wait(timeout_s)

@@ -209,7 +209,7 @@ def test_workers_of_this_machine_open_no_port(tmp_path):
         return found
 
     if not Path("/proc/self/net/tcp").exists():
-        pytest.skip("looks into /proc")
+        pytest.skip("no /proc/self/net/tcp here, which lists the sockets that listen")
     workers = LocalWorkers(1, tmp_path / "log")
     try:
         workers._executor.submit(int).result()  # its one thread is free once the process is ready

@@ -18,11 +18,11 @@ from kmc.runfile.protocol import REST, Until
 from kmc.runfile.run_file import RunFile, given_keys
 from kmc.runfile.sections import Conditions, Stop
 
-# Of strip_li on a slow core.
+# Of strip_li_hops on a slow core.
 _S_PER_EVENT = 4e-7
 _HOPS_PER_STRIP_AND_RATIO = 5e-3
-_LATERAL = 6.0  # with `lateral_supersaturation` = 1, over strip_li
-_ALLOY = 0.35  # of strip_limg over strip_li: Mg at the interface keeps vacancies away
+_LATERAL = 6.0  # with `lateral_supersaturation` = 1, over strip_li_hops
+_ALLOY = 0.35  # of strip_limg over strip_li_hops: Mg at the interface keeps vacancies away
 # Measured on shipped runs: the empty file, its lattice, a compressed frame without and with Mg,
 # a row of samples.
 _FILE_BYTES = 50_000
