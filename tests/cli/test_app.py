@@ -90,7 +90,7 @@ def test_help_teaches():
     for part in ("kmc run strip_li", "kmc info strip_li.h5", "kmc init", "kmc.load(", "params"):
         assert part in text
     assert call("run", "-h").stdout == call("run", "--help").stdout
-    assert "--set acceleration.max_hops_per_strip_per_site=1e6" in call("run", "--help").stdout
+    assert "--set acceleration.max_hops_per_strip_per_site=1e7" in call("run", "--help").stdout
 
 
 def test_every_override_in_the_help_is_accepted():
