@@ -1,16 +1,12 @@
-"""Diffusion and drift, with errors by block averaging.
+"""Diffusion and drift from the frames of a trajectory, with errors by block averaging.
 
-From two sources:
+Frames hold no atom identities and hence no tracer diffusion, but collective displacements: the sum
+of the positions of all atoms of a species does not depend on their identities, apart from whole
+edges of the periodic box. While that sum moves by much less than half an edge between frames, its
+displacement is exact, and so are the Onsager coefficients of vacancies and Mg, the drift of Mg, and
+the diffusion of vacancies that do not interact.
 
-- `transport` reads a **trajectory**. Frames hold no atom identities and hence no tracer diffusion,
-  but collective displacements: the sum of the positions of all atoms of a species does not depend
-  on their identities, apart from whole edges of the periodic box. While that sum moves by much less
-  than half an edge between frames, its displacement is exact, and so are the Onsager coefficients
-  of vacancies and Mg, the drift of Mg, and the diffusion of vacancies that do not interact.
-- `diffusion` reads an **event log** (``Engine(…, log_events=N)``) with every hop: mean square
-  displacements, tracer diffusion, and correlation factor.
-
-Both need a periodic box without a current. Displacements are in nm, times in s of the simulated
+The box must be periodic, without a current. Displacements are in nm, times in s of the simulated
 time: with raised barriers hops are slowed accordingly.
 """
 
@@ -21,10 +17,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from kmc.analysis import displacements
-from kmc.analysis.displacements import BLOCKS, Estimate, block_ratio
-from kmc.common.formatting import figure, plural
+from kmc.common.formatting import plural
 from kmc.common.units import A_per_nm
 from kmc.errors import InputError
 from kmc.files.frame_selection import chosen_frames, lattice_of
@@ -36,188 +31,72 @@ if TYPE_CHECKING:
 
     from kmc.files.reader import Trajectory
 
-_NAMES = {VACANCY: "vacancy", LI: "Li", MG: "Mg"}
-_cm2_per_nm2 = 1e-14
+BLOCKS = 20
+NAMES = {VACANCY: "vacancy", LI: "Li", MG: "Mg"}
+CM2_PER_NM2 = 1e-14
 _MAX_RMS_OF_EDGE = 1 / 6  # rms of a sum of positions between frames; folded at random it is 1/√12
 
 
-# --- from an event log ----------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its standard error and unit; ``float()`` gives the number."""
 
+    value: float
+    error: float
+    unit: str = "1"
 
-@dataclass(frozen=True, repr=False)
-class Diffusion:
-    """Diffusion from an event log; made by `diffusion`.
-
-    For tracer diffusion and correlation factors, which need every hop; a file has frames alone
-    (`Transport`).
-
-    - `D_vacancy`: from the mean square displacement of vacancies, cm²/s.
-    - `D_tracer`: from that of the atoms of a species, cm²/s.
-    - `correlation_factor`: ``(1 + ⟨cos θ⟩)/(1 − ⟨cos θ⟩)``, θ between consecutive hops of one atom.
-      Exact for one kind of atom and dilute vacancies on a cubic lattice, and for dilute Mg in Li,
-      whose hops keep that symmetry; in a concentrated alloy compare with D_tracer.
-    - `onsager` (dict of (str, str) to Estimate): ``L_ab = ⟨ΔR_a·ΔR_b⟩/(6 V t)`` times kT, of all
-      displacements of a species together; 1/(nm s).
-    - `mg_drift`: ``−L(Mg, vacancy)/L(vacancy, vacancy)``: share of Mg in the atoms that drift
-      against the vacancies; without preference it is the share of Mg in the metal. NaN without Mg.
-    - `msd`: by lag: lag_s, windows, and for vacancies and each species ``msd_…_nm2`` and its error
-      ``msd_…_error_nm2``.
-    """
-
-    D_vacancy: Estimate
-    D_tracer: dict[str, Estimate]
-    correlation_factor: dict[str, Estimate]
-    onsager: dict[tuple[str, str], Estimate]
-    mg_drift: Estimate
-    msd: pd.DataFrame
-    hops: int
-    time_s: float
+    def __float__(self) -> float:
+        return float(self.value)
 
     def __repr__(self) -> str:
-        lines = [f"Diffusion: {plural(self.hops, 'hop')} in {figure(self.time_s, 's')}"]
-        lines.append(f"  D vacancy  {self.D_vacancy}")
-        for name, value in self.D_tracer.items():
-            lines.append(f"  D {name:<8} {value}, f = {self.correlation_factor[name]}")
-        if np.isfinite(self.mg_drift.value):
-            lines.append(f"  Mg drift   {self.mg_drift}")
-        lines.append("  see        .msd, .onsager")
-        return "\n".join(lines)
+        unit = "" if self.unit == "1" else f" {self.unit}"
+        return f"{self.value:.4g} ± {self.error:.2g}{unit}"
 
 
-def diffusion(
-    site_from: np.ndarray,
-    site_to: np.ndarray,
-    species: np.ndarray,
-    time_s: np.ndarray,
-    occupancy: np.ndarray,
-    lattice: Lattice,
-    *,
-    start_s: float = 0.0,
-    blocks: int = BLOCKS,
-    vacancy_windows: int | None = None,
-    tracer_windows: int = 1,
-) -> Diffusion:
-    """Mean square displacements and diffusion coefficients from every hop of a run.
+def block_ratio(
+    numerators: ArrayLike, denominators: ArrayLike, unit: str = "1", blocks: int = BLOCKS
+) -> Estimate:
+    """Ratio of two sums over consecutive intervals of a run, with its error.
 
-    - `site_from`, `site_to` (ndarray of int, shape (n_hops,)): sites of each hop of an atom.
-    - `species` (ndarray of int, shape (n_hops,)): what hopped: 1 Li, 2 Mg.
-    - `time_s` (ndarray of float, shape (n_hops,)): time of each hop, ascending.
-    - `occupancy` (ndarray of uint8, shape (n_sites,)): before the first hop.
-    - `start_s`: time of that occupancy.
-    - `blocks`: blocks for the errors.
-    - `vacancy_windows`: intervals over which the displacement of vacancies is measured; one for
-      about 25 hops of each by default. Their hops are nearly uncorrelated, so short intervals have
-      least noise.
-    - `tracer_windows`: the same for atoms, whose hops are correlated as long as the vacancy stays
-      near: with one interval D_tracer is that of the whole run, its error the scatter between
-      atoms.
+    The intervals are grouped into at most `blocks` equal blocks; the scatter of the blocks about
+    the ratio gives the error (delta method). Blocks must be longer than the correlation time.
 
-    Raises `InputError`: the log holds events other than hops, or does not belong to the occupancy.
+    - `numerators`, `denominators` (array of float, shape (n,)): in the order of time.
+
+    Examples
+    --------
+    >>> block_ratio([1.0, 2.0, 3.0, 2.0], [1.0, 1.0, 1.0, 1.0], "nm")
+    2 ± 0.41 nm
     """
-    import pandas as pd
-
-    site_from, site_to = np.asarray(site_from, np.int64), np.asarray(site_to, np.int64)
-    occupancy, species = np.asarray(occupancy), np.asarray(species)
-    time_s = np.asarray(time_s, dtype=float)
-    if len({len(site_from), len(site_to), len(species), len(time_s)}) != 1:
-        raise InputError("site_from, site_to, species and time_s differ in length")
-    if not len(time_s) or not time_s[-1] > start_s:
-        raise InputError("the log is empty", advice="Make an Engine with log_events > 0.")
-    if occupancy.shape != (lattice.n_sites,):
-        raise InputError(
-            f"occupancy has shape {occupancy.shape}; the lattice has {lattice.n_sites} sites"
-        )
-    if min(site_from.min(), site_to.min()) < 0:
-        raise InputError(
-            "the log holds atoms that enter or leave the box",
-            advice="Diffusion needs a closed box: periodic and without a current.",
-        )
-    # The first hop at a site, out or in, determines its initial species.
-    sites = np.concatenate((site_from, site_to))
-    # Departures and arrivals in one list, so that the first of either decides.
-    when = np.tile(np.arange(len(species)), 2)
-    order = np.lexsort((when, sites))
-    first = order[np.unique(sites[order], return_index=True)[1]]
-    departs = first < len(species)
-    started = np.where(departs, species[first % len(species)], VACANCY)
-    if np.any(occupancy[sites[first]] != started) or not np.any(occupancy == VACANCY):
-        raise InputError(
-            "the log does not start from this occupancy",
-            advice="Give the occupancy before the first logged hop; a full log drops later events.",
-        )
-    step = displacements.hop_vectors_nm(lattice, site_from, site_to)
-    span = float(time_s[-1] - start_s)
-    vacant = np.flatnonzero(occupancy == VACANCY)
-    atom, before = displacements.identities(site_from, site_to)
-    vacancy, _ = displacements.identities(site_to, site_from)
-    n_atoms = {s: int(np.sum(occupancy == s)) for s in (LI, MG) if np.any(occupancy == s)}
-
-    if vacancy_windows is None:
-        vacancy_windows = max(2, len(step) // (25 * len(vacant)))
-    window, length = displacements.windows_of(time_s, start_s, span, vacancy_windows)
-    # A vacancy goes the other way than the atom that fills it.
-    squares = displacements.squares_of(window, vacancy, -step, vacancy_windows)
-    # ⟨R²⟩ = 6 D t, for each vacancy.
-    D_vacancy = block_ratio(
-        squares / (6 * len(vacant)) * _cm2_per_nm2, length, "cm²/s", max(blocks, 2)
-    )
-
-    D_tracer, f = {}, {}
-    for s, n in n_atoms.items():
-        own = species == s
-        # A particle's first hop counts with cos θ = 0: it has none before it.
-        hops = np.flatnonzero(own)
-        length2, along = (
-            (step[hops] ** 2).sum(axis=1),
-            (step[hops] * step[before[hops]]).sum(axis=1),
-        )
-        cosine = block_ratio(np.where(before[hops] >= 0, along / length2, 0.0), 1.0, blocks=blocks)
-        # f = (1 + c)/(1 − c) has the derivative 2/(1 − c)², which carries the error over.
-        slope = 2 / (1 - cosine.value) ** 2  # of f by the mean cosine
-        ratio = (1 + cosine.value) / (1 - cosine.value)
-        f[_NAMES[s]] = Estimate(ratio, slope * cosine.error)
-        when, window_s = displacements.windows_of(time_s[own], start_s, span, tracer_windows)
-        mine = when, atom[own], step[own]
-        tracer = Estimate(0.0, np.nan, "cm²/s")
-        if len(hops) and tracer_windows >= blocks:
-            squares = displacements.squares_of(*mine, tracer_windows) / (6 * n) * _cm2_per_nm2
-            tracer = block_ratio(squares, window_s, "cm²/s", blocks)
-        elif len(hops):
-            # With fewer windows than blocks the scatter between atoms is all there is to go by;
-            # those that did not move scatter, too.
-            squares = (displacements.displacements_of(*mine)[2] ** 2).sum(axis=1)
-            squares, number = squares * _cm2_per_nm2 / 6, n * tracer_windows
-            mean = squares.sum() / number
-            variance = max(0.0, (squares**2).sum() / number - mean**2)
-            error = float(np.sqrt(variance / number)) / window_s
-            tracer = Estimate(mean / window_s, error, "cm²/s")
-        D_tracer[_NAMES[s]] = tracer
-    moved = {VACANCY: displacements.sums_of(window, -step, vacancy_windows)}
-    for s in n_atoms:
-        moved[s] = displacements.sums_of(window[species == s], step[species == s], vacancy_windows)
-    onsager, drift = _onsager(moved, length, lattice, blocks)
-    kinds = [("vacancy", np.ones(len(step), bool), vacancy, -1.0, len(vacant))]
-    kinds += [(_NAMES[s], species == s, atom, 1.0, n) for s, n in n_atoms.items()]
-    rows = []
-    # A power of four, so that windows join into the next longer ones without a second pass.
-    n_windows = 4 ** int(np.log(max(4, len(step) / 16)) / np.log(4))
-    window, lag_s = displacements.windows_of(time_s, start_s, span, n_windows)
-    steps = [(window[own], particle[own], sign * step[own]) for _, own, particle, sign, _ in kinds]
-    while n_windows >= 1:
-        row: dict[str, float] = {"lag_s": lag_s, "windows": n_windows}
-        for k, (name, _, _, _, n) in enumerate(kinds):
-            where, particle, vector = displacements.displacements_of(*steps[k])
-            squares = np.bincount(where, weights=(vector**2).sum(axis=1), minlength=n_windows)
-            msd = block_ratio(squares / n, 1.0)
-            row[f"msd_{name}_nm2"], row[f"msd_{name}_error_nm2"] = msd.value, msd.error
-            steps[k] = where // 4, particle, vector  # four windows make the next longer one
-        rows.append(row)
-        n_windows, lag_s = n_windows // 4, lag_s * 4
-    table = pd.DataFrame(rows)
-    return Diffusion(D_vacancy, D_tracer, f, onsager, drift, table, len(step), span)
+    numerators = np.asarray(numerators, dtype=float)
+    denominators = np.broadcast_to(np.asarray(denominators, dtype=float), numerators.shape)
+    total = denominators.sum()
+    if not len(numerators) or total == 0:
+        return Estimate(np.nan, np.nan, unit)
+    # Blocks are longer than the memory of the hops; single values would give too small errors.
+    edges = np.linspace(0, len(numerators), min(blocks, len(numerators)) + 1).astype(int)[:-1]
+    above = np.add.reduceat(numerators, edges)
+    below = np.add.reduceat(denominators, edges)
+    ratio, n = above.sum() / total, len(above)
+    if n < 2:
+        return Estimate(float(ratio), np.nan, unit)
+    # Delta method: each block is compared with what the ratio of all makes of its denominator.
+    scatter = np.sqrt(n / (n - 1) * ((above - ratio * below) ** 2).sum())
+    return Estimate(float(ratio), float(scatter / abs(total)), unit)
 
 
-def _onsager(moved, length, lattice, blocks):
+def onsager_of(
+    moved: dict[int, np.ndarray], length: ArrayLike, lattice: Lattice, blocks: int
+) -> tuple[dict[tuple[str, str], Estimate], Estimate]:
+    """Onsager coefficients times kT by pair of species, 1/(nm s), and the drift of Mg.
+
+    - `moved`: sum of the displacements of a species in each window, nm, shape (n, 3).
+    - `length`: of the windows, s.
+
+    ``L_ab = ⟨ΔR_a·ΔR_b⟩/(6 V t)``. The drift is ``−L(Mg, vacancy)/L(vacancy, vacancy)``: share of
+    Mg in the atoms that drift against the vacancies; without preference it is the share of Mg in
+    the metal. NaN without Mg.
+    """
     # Per volume: twice the box has twice the product of displacements.
     volume_nm3 = float(np.prod(lattice.box_A)) / A_per_nm**3
     onsager = {}
@@ -226,16 +105,13 @@ def _onsager(moved, length, lattice, blocks):
             if a <= b:
                 product = (one * other).sum(axis=1) / (6 * volume_nm3)
                 value = block_ratio(product, length, "1/(nm s)", blocks)
-                onsager[_NAMES[a], _NAMES[b]] = onsager[_NAMES[b], _NAMES[a]] = value
+                onsager[NAMES[a], NAMES[b]] = onsager[NAMES[b], NAMES[a]] = value
     drift = Estimate(np.nan, np.nan)
     if MG in moved:
         # A regression of Mg on vacancies: both have noise, but only their common part is drift.
         along = -(moved[MG] * moved[VACANCY]).sum(axis=1)
         drift = block_ratio(along, (moved[VACANCY] ** 2).sum(axis=1), blocks=blocks)
     return onsager, drift
-
-
-# --- from the frames of a trajectory --------------------------------------------------------------
 
 
 class Transport:
@@ -248,7 +124,7 @@ class Transport:
     table : DataFrame
         quantity, value, error, unit: the Onsager coefficients ``L_…`` (times kT), D_vacancy_ideal
         (collective, equals D of vacancies where they do not interact) and mg_drift (see
-        `Diffusion`). NaN where the frames are too far apart.
+        `onsager_of`). NaN where the frames are too far apart.
     resolved : dict of str to bool
         Whether frames are close enough for a species: the sum of its positions moves by less than a
         sixth of each edge of the box (root mean square).
@@ -269,17 +145,17 @@ class Transport:
 
         box_nm = lattice.box_A / A_per_nm
         self.interval_s = interval_s
-        self.displacement_nm = {_NAMES[s]: values for s, values in moved.items()}
+        self.displacement_nm = {NAMES[s]: values for s, values in moved.items()}
         self.resolved = {
-            _NAMES[s]: bool(np.all(np.sqrt((v**2).mean(axis=0)) <= _MAX_RMS_OF_EDGE * box_nm))
+            NAMES[s]: bool(np.all(np.sqrt((v**2).mean(axis=0)) <= _MAX_RMS_OF_EDGE * box_nm))
             for s, v in moved.items()
         }
-        onsager, drift = _onsager(moved, interval_s, lattice, blocks)
+        onsager, drift = onsager_of(moved, interval_s, lattice, blocks)
         rows, names = [], list(self.displacement_nm)
         for (a, b), value in onsager.items():
             if names.index(a) <= names.index(b):
                 rows.append((f"L_{a}_{b}", value, self.resolved[a] and self.resolved[b]))
-        squares = (moved[VACANCY] ** 2).sum(axis=1) * _cm2_per_nm2
+        squares = (moved[VACANCY] ** 2).sum(axis=1) * CM2_PER_NM2
         ideal = block_ratio(squares / (6 * n_vacancies), interval_s, "cm²/s", blocks)
         rows.append(("D_vacancy_ideal", ideal, self.resolved["vacancy"]))
         if MG in moved:
@@ -306,8 +182,6 @@ def transport(
     t: Trajectory, frames: slice | Sequence[int] | None = None, *, blocks: int = BLOCKS
 ) -> Transport:
     """Collective transport from the frames of a run at rest.
-
-    Frames hold no tracer diffusion, see above; `diffusion` computes it from an event log.
 
     Parameters
     ----------

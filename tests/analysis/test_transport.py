@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 
+import event_log as hops
 import fake
 import naive
 import numpy as np
 import pytest
 from checks import agrees, li_box
+from event_log import diffusion
 from paired_engines import Setup, random_occupancy
 
 import kmc
 from kmc import load
-from kmc.analysis import displacements as hops
-from kmc.analysis.displacements import Estimate, block_ratio
-from kmc.analysis.transport import diffusion
+from kmc.analysis.transport import Estimate, block_ratio
 from kmc.errors import InputError
 
 D_VACANCY = 3.506e-8**2 * 2.6e12 * math.exp(-0.055 / (naive.K_B_EV * 298.15))

@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from event_log import hop_vectors_nm
 
 from kmc.analysis import voids
-from kmc.analysis.displacements import Estimate, hop_vectors_nm
+from kmc.analysis.transport import Estimate
 from kmc.common.units import K_B_J, A_per_nm, K_B_eV
 from kmc.kernels import tables
 from kmc.model.lattice import Lattice
