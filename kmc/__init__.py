@@ -6,8 +6,6 @@
 >>> t.samples.contact_fraction       # doctest: +SKIP
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any
 
 from kmc.common.figures import draw_by

@@ -1,7 +1,5 @@
 """Exceptions with the cause, its origin and advice."""
 
-from __future__ import annotations
-
 
 def printable(text: str) -> str:
     """The text with unprintable characters replaced, except line ends."""

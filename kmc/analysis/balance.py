@@ -6,8 +6,6 @@ by the same factor. The index, net over gross without its sign, is that of barri
 (Chatterjee and Voter, J. Chem. Phys. 132, 194101 (2010), doi:10.1063/1.3409606).
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -83,7 +81,7 @@ class Exchange:
         return "off" if self.resolved else "unknown"
 
 
-def exchanges(trajectory: Trajectory) -> list[Exchange]:
+def exchanges(trajectory: "Trajectory") -> list[Exchange]:
     """Hops of each class and stage that had any, while current flowed (or all, without any).
 
     Returns an empty list for a file of an earlier kmc, which did not count hops by way.

@@ -9,8 +9,6 @@ beside the line does not count, and a wide void is on more lines than a narrow o
     section.table        # one row for each frame
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +35,7 @@ _QUARTILES = {"min": 0.0, "q1": 0.25, "median": 0.5, "q3": 0.75, "max": 1.0}
 
 
 def cross_section(
-    t: Trajectory | np.ndarray,
+    t: "Trajectory | np.ndarray",
     lattice: Lattice | None = None,
     *,
     n_lines: int | None = None,
@@ -46,7 +44,7 @@ def cross_section(
     min_size: int = DEFAULT_MIN_SIZE,
     frames: slice | Sequence[int] | None = None,
     progress: FrameProgress | None = None,
-) -> CrossSection:
+) -> "CrossSection":
     """Cut a trajectory, or one occupancy, along lines over the interface.
 
     Parameters

@@ -4,8 +4,6 @@ EC-Lab text (.mpt) and whatever names its columns as NAME(UNIT) or NAME/UNIT, as
 Landt do: "Voltage(V)", "Ewe/V", "I/mA", "Current(A)", "Capacity(mAh)", "time/s".
 """
 
-from __future__ import annotations
-
 import math
 import re
 

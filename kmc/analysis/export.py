@@ -1,7 +1,5 @@
 """Export: atoms as extended XYZ or LAMMPS dump, gaps as a surface, tables as CSV and Parquet."""
 
-from __future__ import annotations
-
 import gzip
 from collections.abc import Iterable
 from functools import partial
@@ -163,7 +161,7 @@ def table_of(
     frames: str | int | slice | Iterable[int] | None = None,
     min_size: int = voids.DEFAULT_MIN_SIZE,
     progress: FrameProgress | None = None,
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """The table of the samples, of the voids in each frame, or of the events between frames.
 
     - `what` ({"samples", "voids", "events"}): in the table of events several voids are written as
@@ -181,7 +179,7 @@ def table_of(
     return table
 
 
-def export_table(table: pd.DataFrame, path: str | Path, *, overwrite: bool = False) -> None:
+def export_table(table: "pd.DataFrame", path: str | Path, *, overwrite: bool = False) -> None:
     """Write a table as CSV or Parquet, by the ending of the file.
 
     Units are a part of the column names, as in ``capacity_mAh_cm2``.

@@ -5,8 +5,6 @@ voids.table, voids.events, voids.counts, voids.tracks    # DataFrames
 voids.plot()
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import pairwise
@@ -38,14 +36,14 @@ _MEASURES = (
 
 
 def voids(
-    t: Trajectory,
+    t: "Trajectory",
     min_size: int = DEFAULT_MIN_SIZE,
     frames: slice | Sequence[int] | None = None,
     *,
     overlap: float = tracking.OVERLAP,
     reach_nm: float = tracking.REACH_nm,
     progress: FrameProgress | None = None,
-) -> VoidHistory:
+) -> "VoidHistory":
     """Find the voids of a trajectory and track them from frame to frame.
 
     Parameters
@@ -189,7 +187,7 @@ class VoidHistory:
     # --- tables ----------------------------------------------------------------------------------
 
     @cached_property
-    def table(self) -> pd.DataFrame:
+    def table(self) -> "pd.DataFrame":
         import pandas as pd
 
         size = [len(snapshot) for snapshot in self._snapshots]
@@ -203,14 +201,14 @@ class VoidHistory:
         return pd.DataFrame(columns)
 
     @cached_property
-    def counts(self) -> pd.DataFrame:
+    def counts(self) -> "pd.DataFrame":
         import pandas as pd
 
         clocks = pd.DataFrame(self._columns)
         return pd.concat([clocks, pd.DataFrame(self._counts)], axis=1)
 
     @cached_property
-    def graph(self) -> pd.DataFrame:
+    def graph(self) -> "pd.DataFrame":
         import pandas as pd
 
         parts = []
@@ -231,7 +229,7 @@ class VoidHistory:
         return pd.concat(full, ignore_index=True) if full else pd.DataFrame(columns=_LINK_COLUMNS)
 
     @cached_property
-    def events(self) -> pd.DataFrame:
+    def events(self) -> "pd.DataFrame":
         import pandas as pd
 
         # Volume of a site: the area of one site of a layer times the distance of layers.
@@ -256,7 +254,7 @@ class VoidHistory:
         return pd.DataFrame(rows, columns=[*names, "volume_change_sites", "volume_change_nm3"])
 
     @cached_property
-    def tracks(self) -> pd.DataFrame:
+    def tracks(self) -> "pd.DataFrame":
         by_track = self.table.groupby("track")
         rows = by_track.agg(
             first_frame=("frame", "first"),
@@ -309,7 +307,7 @@ class VoidHistory:
         labels[snapshot.sites] = snapshot.members + 1
         return labels
 
-    def cadence_report(self, every: Sequence[int] = (1, 2, 4)) -> pd.DataFrame:
+    def cadence_report(self, every: Sequence[int] = (1, 2, 4)) -> "pd.DataFrame":
         """Numbers of events as a function of the number of frames.
 
         Counts that halve with half of the frames are artefacts of the cadence; constant counts are

@@ -3,8 +3,6 @@
 A picture is as a viewer shows it: 0 is black also where a TIFF stores white as 0.
 """
 
-from __future__ import annotations
-
 import math
 import re
 import warnings

@@ -18,8 +18,6 @@ those without a measurement are left out or left empty:
 The numbers of the operando paper are such a file, ``kmc/analysis/zhao_2025.csv``.
 """
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -62,7 +60,7 @@ class Measured:
     """Measured data, from `read_measured`: to draw your own points into pictures of runs."""
 
     title: str  # first comment of the file, or its name
-    table: pd.DataFrame  # all columns of this module; NaN and empty text where the file has nothing
+    table: "pd.DataFrame"  # all columns of this module; NaN, empty text where the file has none
 
     @property
     def series(self) -> list[str]:
@@ -77,8 +75,8 @@ def measured_tables(data: str | Path | Sequence[str | Path], paper: bool) -> lis
 
 
 def rows_of_pictures(
-    rows: Sequence[tuple[str, float, Mapping[str, Any]]], voids: Sequence[pd.DataFrame]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+    rows: Sequence[tuple[str, float, Mapping[str, Any]]], voids: "Sequence[pd.DataFrame]"
+) -> "tuple[pd.DataFrame, pd.DataFrame]":
     """Tables of what was measured in pictures: a row for each (series, charge), and every void."""
     import pandas as pd
 
@@ -130,7 +128,7 @@ def read_measured(path: str | Path) -> Measured:
     return Measured(table.title or path.stem, found)
 
 
-def _check_rows(path: Path, table: pd.DataFrame) -> None:
+def _check_rows(path: Path, table: "pd.DataFrame") -> None:
     if not len(table):
         raise InputError(f"{path} has no rows", advice="Give a row for each image or reading.")
     for name, allowed in (("metal", METALS), ("panel", tuple(QUANTITIES))):

@@ -10,8 +10,6 @@ for the second, with v = h/t and D ∂c/∂z = v c at z = 0, which is the inlet 
 M. Th. van Genuchten and W. J. Alves, USDA Technical Bulletin 1661 (1982), A2.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ unless it reaches the right or the lower edge, which makes it that of an endless
 Gundersen, J. Microsc. 111, 219 (1977), doi:10.1111/j.1365-2818.1977.tb00062.x, for a frame).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +48,7 @@ class PlanView:
     """
 
     row: dict[str, float]
-    voids: pd.DataFrame
+    voids: "pd.DataFrame"
     notes: tuple[str, ...] = ()
     views: tuple[View, ...] = ()
 

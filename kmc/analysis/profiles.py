@@ -6,8 +6,6 @@ profiles.interface    # by frame: coverage, enrichment, roughness
 profiles.radial()     # vacancies around Mg in the last frame
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,12 +29,12 @@ if TYPE_CHECKING:
 
 
 def profiles(
-    t: Trajectory,
+    t: "Trajectory",
     frames: slice | Sequence[int] | None = None,
     *,
     bulk_layers: tuple[int, int] | None = None,
     progress: FrameProgress | None = None,
-) -> Profiles:
+) -> "Profiles":
     """Composition of a trajectory by layer.
 
     Parameters
@@ -81,7 +79,7 @@ def species_by_layer(occupancy: np.ndarray, lattice: Lattice) -> np.ndarray:
 
 def vacancies_around_mg(
     occupancy: np.ndarray, lattice: Lattice, r_max_nm: float = 1.2
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """Pair distribution of Mg and vacancies, relative to random positions of the vacancies.
 
     The reference has the vacancies of each layer at random within that layer, so that neither their
@@ -219,7 +217,7 @@ class Profiles:
             }
         )
 
-    def radial(self, frame: int = -1, r_max_nm: float = 1.2) -> pd.DataFrame:
+    def radial(self, frame: int = -1, r_max_nm: float = 1.2) -> "pd.DataFrame":
         """Vacancies around Mg in one frame of the trajectory: see `vacancies_around_mg`.
 
         - `frame`: number of the frame in the trajectory; negative ones count from its end.

@@ -6,8 +6,6 @@ them is, since r² dr/dt ∝ 1/r (Chakraverty, J. Phys. Chem. Solids, 1967, for 
 substrate); through the bulk it is r² and r³ (Lifshitz, Slyozov, Wagner).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,7 +45,7 @@ class Ripening:
       between them.
     """
 
-    table: pd.DataFrame
+    table: "pd.DataFrame"
     volumes: list[np.ndarray]
     exponent: float
     exponent_error: float
@@ -82,7 +80,10 @@ class Ripening:
 
 
 def measure(
-    t: Trajectory, *, min_size: int = voids.DEFAULT_MIN_SIZE, progress: FrameProgress | None = None
+    t: "Trajectory",
+    *,
+    min_size: int = voids.DEFAULT_MIN_SIZE,
+    progress: FrameProgress | None = None,
 ) -> Ripening:
     """Void sizes during the rest of a run.
 
@@ -127,7 +128,7 @@ def measure(
     return Ripening(table, volumes, *_fit(known), growth)
 
 
-def _fit(table: pd.DataFrame) -> tuple[float, float]:
+def _fit(table: "pd.DataFrame") -> tuple[float, float]:
     """Exponent of r = r0 (1 + t/τ)^m by least squares, and its standard error."""
     from scipy.optimize import curve_fit
 

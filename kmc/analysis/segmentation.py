@@ -5,8 +5,6 @@ doi:10.1109/TSMC.1979.4310076; several by P. S. Liao, T. S. Chen, P. C. Chung, J
 713 (2001)) where the histogram has one peak for each phase; noise is removed by a median filter.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

@@ -7,8 +7,6 @@ a corner, are one void; it counts when one of its pixels lies at the interface. 
 stack is a line. See `kmc.analysis.cross_section` for runs.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections import Counter
 from dataclasses import dataclass
@@ -61,7 +59,7 @@ class ImageVoids:
     """
 
     row: dict[str, float]
-    voids: pd.DataFrame
+    voids: "pd.DataFrame"
     line_length_nm: float
     n_lines: int
     notes: tuple[str, ...] = ()

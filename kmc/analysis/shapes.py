@@ -1,7 +1,5 @@
 """Shapes of groups of sites in a periodic box: extents, centroids, wetting angle."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

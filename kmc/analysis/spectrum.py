@@ -8,8 +8,6 @@ the charge transfer of a run (`kmc.systems.population.impedance`); its constrict
 electrolyte, above what is measured, and is in R_s.
 """
 
-from __future__ import annotations
-
 import math
 import re
 import warnings
@@ -139,7 +137,7 @@ def _fit(f: np.ndarray, Z: np.ndarray, source: str) -> tuple:
     return float(np.exp(best.x[0])), float(np.exp(R).sum()), error, tops, misfit
 
 
-def contact_table(spectra: Sequence[Spectrum], charges_mAh_cm2: Sequence[float]) -> pd.DataFrame:
+def contact_table(spectra: Sequence[Spectrum], charges_mAh_cm2: Sequence[float]) -> "pd.DataFrame":
     """Loss of contact of each further spectrum against the first, as a table of measured data.
 
     The resistance of an interface is taken as inverse to its contact.

@@ -21,8 +21,6 @@ Events that are reversed between two frames are not seen, and several events of 
 frames are seen as one: see `history.VoidHistory.cadence_report`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -10,8 +10,6 @@ The box must be periodic, without a current. Displacements are in nm, times in s
 time: with raised barriers hops are slowed accordingly.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,8 +25,6 @@ from kmc.model.hamiltonian import LI, MG, VACANCY
 from kmc.model.lattice import Lattice
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from kmc.files.reader import Trajectory
 
 BLOCKS = 20
@@ -179,7 +175,7 @@ class Transport:
 
 
 def transport(
-    t: Trajectory, frames: slice | Sequence[int] | None = None, *, blocks: int = BLOCKS
+    t: "Trajectory", frames: slice | Sequence[int] | None = None, *, blocks: int = BLOCKS
 ) -> Transport:
     """Collective transport from the frames of a run at rest.
 

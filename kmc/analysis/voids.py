@@ -5,8 +5,6 @@ boundaries. Fewer than ``min_size`` connected vacancies are no void: lone vacanc
 clusters exist in any metal at equilibrium.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields

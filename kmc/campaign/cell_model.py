@@ -5,8 +5,6 @@ electrode enters it as the share θ of the area that exchanges ions, and as the 
 series. Both are tables here, from populations at several currents, pressures and temperatures.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,7 +28,7 @@ NUMBERS = ("contact_fraction", "transfer_ohm_cm2", "constriction_ohm_cm2")
 ENDINGS = (".csv", ".json")
 
 
-def contact_table(runs: Iterable[Any]) -> pd.DataFrame:
+def contact_table(runs: Iterable[Any]) -> "pd.DataFrame":
     """Contact and interfacial resistance of populations of voids against charge.
 
     Columns: `CONDITIONS`, capacity_mAh_cm2, contact_fraction, transfer_ohm_cm2 (kT/(e j0 θ), charge
@@ -96,7 +94,7 @@ def write_contact(place: str | Path, output: str | Path, *, overwrite: bool = Fa
     return len(table)
 
 
-def read_contact(path: str | Path) -> pd.DataFrame:
+def read_contact(path: str | Path) -> "pd.DataFrame":
     """A table that `write_contact` wrote."""
     import pandas as pd
 
@@ -118,7 +116,7 @@ def read_contact(path: str | Path) -> pd.DataFrame:
 
 
 def pybamm_interpolant(
-    table: pd.DataFrame | str | Path, number: str, capacity: Any, **conditions: float
+    table: "pd.DataFrame | str | Path", number: str, capacity: Any, **conditions: float
 ) -> Any:
     """A number of the table, or of its file, as a `pybamm.Interpolant` of the charge passed.
 
@@ -140,7 +138,7 @@ def pybamm_interpolant(
 
 
 def contact_curve(
-    table: pd.DataFrame | str | Path, number: str, **conditions: float
+    table: "pd.DataFrame | str | Path", number: str, **conditions: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Charges in mAh/cm² and a number at them under some conditions, see `pybamm_interpolant`."""
     table = read_contact(table) if isinstance(table, str | Path) else table

@@ -1,7 +1,5 @@
 """Runs of any kind side by side: inputs in which they differ, and their results."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,7 +41,7 @@ class Compared:
     moment: str  # where the results were read: "at the end", "at 0.1 mAh/cm²"
     notes: tuple[str, ...] = ()  # what makes the runs hard to compare
 
-    def to_dataframe(self, *, everything: bool = False) -> pd.DataFrame:
+    def to_dataframe(self, *, everything: bool = False) -> "pd.DataFrame":
         """A row for each input and number that differs, or for every one, a column for each run.
 
         Columns: ``what`` ("input" or "result"), ``name``, ``unit``, and the runs by name.

@@ -4,8 +4,6 @@ Every axis of the sweep is a dimension, and so is `replica`. What has not been r
 is NaN; `state` says which.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import os
@@ -54,7 +52,7 @@ def load_sweep(
     at_mAh_cm2: float | Sequence[float] = (),
     onset_contact: float = scalars.ONSET_CONTACT,
     progress: bool = True,
-) -> xr.Dataset:
+) -> "xr.Dataset":
     """Numbers of every run of a sweep, with its axes and `replica` as dimensions.
 
     Parameters
@@ -343,7 +341,7 @@ class SweepAccessor:
     >>> ds.sweep.trajectory(temperature_K=298.15, replica=0)                 # doctest: +SKIP
     """
 
-    def __init__(self, dataset: xr.Dataset):
+    def __init__(self, dataset: "xr.Dataset"):
         self._dataset = dataset
 
     def trajectory(self, **where: Any) -> scalars.Run:
@@ -378,7 +376,7 @@ class SweepAccessor:
                 }
                 yield labels, load(run.path.values.item())
 
-    def status(self) -> pd.DataFrame:
+    def status(self) -> "pd.DataFrame":
         """A row for each run: its coordinates, state, error, stop_reason, seed and path."""
         names = ["state", "error", "stop_reason", "seed", "path"]
         return self._dataset[names].to_dataframe().reset_index()
@@ -387,7 +385,7 @@ class SweepAccessor:
         """The picture of `kmc sweep-plot`; see `kmc.plotting.sweep_panels.sweep_picture`."""
         return drawn("sweep_picture", self._dataset, **options)
 
-    def _chosen(self, where: Mapping[str, Any]) -> xr.Dataset:
+    def _chosen(self, where: Mapping[str, Any]) -> "xr.Dataset":
         names = [str(name) for name in self._dataset.coords]
         chosen = self._dataset[["path", "state", "error"]]
         for name, value in where.items():

@@ -1,7 +1,5 @@
 """Runs the missing points of a sweep on local or cluster workers."""
 
-from __future__ import annotations
-
 import math
 import shutil
 import time
@@ -123,7 +121,7 @@ def sweep(
     progress: bool = True,
     at_monolayers: float | Sequence[float] = (),
     at_mAh_cm2: float | Sequence[float] = (),
-) -> xr.Dataset:
+) -> "xr.Dataset":
     """Run every point of a sweep that is not done yet, and load the results.
 
     Parameters

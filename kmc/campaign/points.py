@@ -4,8 +4,6 @@ A point's name and its seed follow from its own settings, its replica and the se
 from the points around it: a longer list of values leaves the points that were there as they were.
 """
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import json
@@ -83,7 +81,7 @@ class Plan:
         return {**{name: getattr(self, name) for name in names}, "points": points}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], text: str) -> Plan:
+    def from_json(cls, data: Mapping[str, Any], text: str) -> "Plan":
         """The plan of `to_json`; its settings are not checked again.
 
         ValueError, TypeError or KeyError where it has another layout, or points that its axes do

@@ -1,7 +1,5 @@
 """Runs one point of a sweep, in a local or remote process."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -128,7 +126,7 @@ def _run(folder: Path, name: str, owner: str) -> bool:
     return True
 
 
-def _run_or_resume(run: RunFile, part: Path, heartbeat: Heartbeat) -> bool:
+def _run_or_resume(run: "RunFile", part: Path, heartbeat: "Heartbeat") -> bool:
     """Run into `part`, or continue it where it holds the same run; returns whether it finished."""
     from kmc.systems.run import load, resume, run_to_file
 

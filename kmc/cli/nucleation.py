@@ -1,7 +1,5 @@
 """`kmc nucleation`: free energies of clusters, nucleation at the true rates, and its burst."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from operator import itemgetter
@@ -172,7 +170,7 @@ def nucleation(
         ui.say_written(drawn, json_file)
 
 
-def print_voids(result: EquilibriumVoids) -> None:
+def print_voids(result: "EquilibriumVoids") -> None:
     """Table of voids in equilibrium, and what must be known of it."""
     columns: dict[str, Callable[[EquilibriumVoid], str]] = {
         "n": lambda void: str(void.n),
@@ -197,7 +195,7 @@ def print_voids(result: EquilibriumVoids) -> None:
         out.print(f"• {line}")
 
 
-def print_nucleation(study: Nucleation) -> None:
+def print_nucleation(study: "Nucleation") -> None:
     """Tables of ln Z_n, of the work by S and of the burst, and their assumptions."""
     out = ui.console()
     c, model, free, maps = study.conditions, study.model, study.free, study.quenched

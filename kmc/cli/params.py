@@ -1,7 +1,5 @@
 """`kmc params`: parameter sets, their numbers, sources and checks, and sets of one's own."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,7 +124,7 @@ def show(name: str, notes: bool) -> None:
     parameters, out = load_parameters(name), ui.console()
     assumed = Text("assumed", style="bold yellow")
 
-    def source_of(quantity: Quantity) -> Text:
+    def source_of(quantity: "Quantity") -> Text:
         source = Text(", ").join([*map(Text, quantity.source), *[assumed] * quantity.assumed])
         return source.append(", from memory" * quantity.from_memory)
 
@@ -412,11 +410,11 @@ def from_dft(table: Path, allow_unconverged: bool, **options: Any) -> None:
     target.write(values, base, metal, f"the calculations of {table.name}")
 
 
-def _assumed(parameters: ParameterSet) -> int:
+def _assumed(parameters: "ParameterSet") -> int:
     return sum(quantity.assumed for quantity in parameters.quantities.values())
 
 
-def print_check(rows: Sequence[CheckRow], reference: str) -> None:
+def print_check(rows: "Sequence[CheckRow]", reference: str) -> None:
     """Print reference values and those of the model; below them every miss with its reason."""
     from rich.padding import Padding
     from rich.text import Text

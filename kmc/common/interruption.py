@@ -1,7 +1,5 @@
 """A request to stop, by Ctrl-C or by the system, for work that ends only where it is consistent."""
 
-from __future__ import annotations
-
 import os
 import signal
 import socket
@@ -73,7 +71,7 @@ class Interruption:
         self._previous: dict = {}
         self._watch: _WhileCompiling | None = None
 
-    def __enter__(self) -> Interruption:
+    def __enter__(self) -> "Interruption":
         if threading.current_thread() is threading.main_thread():
             for number in _STOPPING:
                 # nohup has SIGHUP ignored, and the run must survive the terminal.

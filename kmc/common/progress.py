@@ -4,8 +4,6 @@ One display serves runs, sweeps and analyses: a bar for the whole, and a bar for
 running at the moment, such as a point of a sweep.
 """
 
-from __future__ import annotations
-
 import contextlib
 import sys
 import time
@@ -69,7 +67,7 @@ class PlainLines(Silent):
     def __init__(self, title: str):
         self.title = title
 
-    def __enter__(self) -> PlainLines:
+    def __enter__(self) -> "PlainLines":
         self._last = time.monotonic()
         return self
 
@@ -132,7 +130,7 @@ class Live(Silent):
         left_s = (elapsed - from_s) * (1 - fraction) / (fraction - from_share)
         return f"{duration(max(1.0, float(f'{left_s:.2g}')))} left"
 
-    def __enter__(self) -> Live:
+    def __enter__(self) -> "Live":
         self._bars.start()
         return self
 

@@ -1,7 +1,5 @@
 """What a verification finds: the checks that passed, and the first inconsistency."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -104,7 +102,7 @@ class Verification:
         self,
         checks: Sequence[tuple[str, Callable[[], Iterable[Any]]]],
         progress: Callable[[int, int], None] | None = None,
-    ) -> Verification:
+    ) -> "Verification":
         """Make checks, each a claim and what yields breaches of it, up to the first breach.
 
         A long one yields the number of parts that are done and to do between them, for `progress`.

@@ -11,8 +11,6 @@ The JSON line is an object; an array stands in it as ``{"dtype": â€¦, "shape": â
 nothing from the file.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import struct

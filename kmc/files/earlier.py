@@ -6,8 +6,6 @@ of a box has a checksum of its own, running ones count them, and one is of what 
 texts at the root, which HDF5 keeps in heaps without a checksum, are read of tables alone.
 """
 
-from __future__ import annotations
-
 import json
 import mmap
 import zlib

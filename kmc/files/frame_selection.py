@@ -1,7 +1,5 @@
 """Frames that an analysis uses, chosen as ``all``, ``-1``, ``0,20,-1``, ``10:`` or ``::5``."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -85,7 +83,7 @@ def _index(i: int, n: int, name: str) -> int:
     return i % n
 
 
-def lattice_of(t: Trajectory, analysis: str, instead: str = "") -> Lattice:
+def lattice_of(t: "Trajectory", analysis: str, instead: str = "") -> "Lattice":
     """The lattice of a box of atoms.
 
     Raises `InputError`: the run is of another kind; `instead` is said of a population.
@@ -98,7 +96,7 @@ def lattice_of(t: Trajectory, analysis: str, instead: str = "") -> Lattice:
     return t.lattice
 
 
-def chosen_frames(t: Trajectory, frames: slice | Sequence[int] | None) -> list[int]:
+def chosen_frames(t: "Trajectory", frames: slice | Sequence[int] | None) -> list[int]:
     """Numbers of the selected frames, ascending and each once; all by default.
 
     Raises `InputError`: the trajectory has no frames, or not these.
@@ -107,7 +105,7 @@ def chosen_frames(t: Trajectory, frames: slice | Sequence[int] | None) -> list[i
     return sorted(set(choose_frames(frames, len(t.frames), t.path)))
 
 
-def frame_columns(t: Trajectory, indices: Sequence[int]) -> dict[str, np.ndarray]:
+def frame_columns(t: "Trajectory", indices: Sequence[int]) -> "dict[str, np.ndarray]":
     """Number, capacity and time of the frames, as columns of a table."""
     import numpy as np  # here, as the command line takes `HELP` without loading it
 
@@ -121,8 +119,8 @@ def frame_columns(t: Trajectory, indices: Sequence[int]) -> dict[str, np.ndarray
 
 
 def each_frame(
-    t: Trajectory, indices: Sequence[int] | np.ndarray, progress: FrameProgress | None = None
-) -> Iterator[Frame]:
+    t: "Trajectory", indices: "Sequence[int] | np.ndarray", progress: FrameProgress | None = None
+) -> "Iterator[Frame]":
     """The frames one after the other; `progress` is called after each."""
     for done, index in enumerate(indices):
         # One at a time: a frame of 16 M sites is 16 MB.

@@ -5,8 +5,6 @@ its content. A file of kmc does none of that, and one that does is refused: read
 file, loads no code, and takes no more memory than the stored bytes can fill.
 """
 
-from __future__ import annotations
-
 import contextlib
 import math
 import os

@@ -8,8 +8,6 @@
 The file may still be growing: `kmc.load` returns its state at that moment. It is not kept open.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from functools import cached_property
@@ -165,7 +163,7 @@ class Trajectory(TableRun):
         yield "", "sample", self.samples
         yield "frame_", "frame", self.frames.columns
 
-    def to_xarray(self, *, occupancy: bool = False) -> xr.Dataset:
+    def to_xarray(self, *, occupancy: bool = False) -> "xr.Dataset":
         """Samples over ``sample`` and moments of the frames over ``frame``, with their units.
 
         - `occupancy`: also read what each site holds in every frame: ``occupancy``, uint8 of shape

@@ -1,7 +1,5 @@
 """What the result of a run of any kind has: samples, frames, tables, a summary, JSON, pictures."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def with_netcdf_encoding(dataset: xr.Dataset) -> xr.Dataset:
+def with_netcdf_encoding(dataset: "xr.Dataset") -> "xr.Dataset":
     """The dataset, whose integers that netCDF 3 cannot hold are written as float64.
 
     xarray writes netCDF 3 by scipy where no other library is installed, with integers of 32 bits.
@@ -67,7 +65,7 @@ class Result:
         self.resolved: dict[str, Any] = record["resolved"]
         self.run: dict[str, Any] = self.resolved.get("run", {})
 
-    def to_dataframe(self) -> pd.DataFrame:
+    def to_dataframe(self) -> "pd.DataFrame":
         """The samples as a pandas table, units in ``attrs["units"]``."""
         return self.samples.to_dataframe()
 
@@ -75,7 +73,7 @@ class Result:
         """Prefix of the names, dimension and columns of what `to_xarray` holds."""
         yield "", "sample", self.samples
 
-    def to_xarray(self) -> xr.Dataset:
+    def to_xarray(self) -> "xr.Dataset":
         """Samples over ``sample`` and frames over ``frame``, with ``attrs["units"]`` each.
 
         Columns of the frames are ``frame_time_s`` and so on; ``attrs`` has the path, the seed, the

@@ -1,7 +1,5 @@
 """Samples, frames and parameters of a trajectory, as the Python interface presents them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -63,7 +61,7 @@ class Columns(Named):
         return super().__missing__(name)
 
     @property
-    def table(self) -> pd.DataFrame:
+    def table(self) -> "pd.DataFrame":
         """The columns as a pandas table, their units in ``attrs["units"]``."""
         import pandas as pd
 
@@ -72,7 +70,7 @@ class Columns(Named):
         frame.attrs["units"] = dict(self.units)
         return frame
 
-    def to_dataframe(self) -> pd.DataFrame:
+    def to_dataframe(self) -> "pd.DataFrame":
         """The same as `table`."""
         return self.table
 

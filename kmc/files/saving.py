@@ -4,8 +4,6 @@ So it is a complete HDF5 file at every moment, after a kill or a power cut, too,
 reads it while the run goes on.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

@@ -6,8 +6,6 @@ hold a few numbers, ``frame`` rows are rarer and hold every site. `kmc.files.tab
 files of all kinds share.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from kmc.common.units import unit_of

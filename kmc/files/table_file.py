@@ -18,8 +18,6 @@ replaced whole each time, so that it is complete at every moment; equal runs giv
 Frames and long columns are packed as they come, once, so that a save writes them and packs nothing.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import math
@@ -101,7 +99,7 @@ class Pieces:
         self._n = 0
 
     @classmethod
-    def of(cls, values: np.ndarray, rows: int = _ROWS) -> Pieces:
+    def of(cls, values: np.ndarray, rows: int = _ROWS) -> "Pieces":
         """The pieces of an array."""
         made = cls(values.dtype, values.shape[1:], rows)
         made.extend(values)

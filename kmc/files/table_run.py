@@ -4,8 +4,6 @@ Every kind of run has the same protocol: ``samples``, ``frames``, ``to_dataframe
 ``to_xarray()``, ``summary()``, ``to_json()``, ``plot()``.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import zlib
@@ -61,7 +59,7 @@ class FrameArrays:
     counts the frames; ``numpy.asarray`` reads them all.
     """
 
-    def __init__(self, run: TableRun, path: str):
+    def __init__(self, run: "TableRun", path: str):
         self._run, self._path = run, path
         self.dtype, self.shape = np.dtype(run.datasets[path][0]), tuple(run.datasets[path][1])
         self.ndim = len(self.shape)

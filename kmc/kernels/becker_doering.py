@@ -6,8 +6,6 @@ Gummel, 10.1109/T-ED.1969.16566); where the spacing is 1 it is Becker and Dörin
 G (S N_n − N_(n+1) Z_n/Z_(n+1)). Every step is an implicit Euler step.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Charge transfer: weights of electroactive sites, draws by them, strips and plates."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

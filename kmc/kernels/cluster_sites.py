@@ -15,8 +15,6 @@ beside the cluster: that of its coordination, and its mean over Li and Mg. It is
 are of pairs and there is no Mg.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

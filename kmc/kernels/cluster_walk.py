@@ -1,7 +1,5 @@
 """Enumeration of clusters of vacancies, and a walk over their shapes and sizes (see `clusters`)."""
 
-from __future__ import annotations
-
 import math
 
 from kmc.kernels.cluster_sites import (

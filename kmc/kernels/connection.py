@@ -7,8 +7,6 @@ box, or to L1 on a conductive scaffold (`kmc.model.connectivity`); a vacant site
 beside it or the scaffold.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Neighbours of a site, and the counts that its state holds of them."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kmc.kernels import tables as t

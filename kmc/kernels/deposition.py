@@ -13,8 +13,6 @@ others are dead: they cannot be stripped, do not hop, and nothing is plated on t
 would cut atoms off, or join dead ones, is rejected, so that detailed balance holds.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -3,8 +3,6 @@
 Lengths are in any one unit; the square has edge `edge`.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -15,8 +15,6 @@ by differences: nothing drifts, and all that is here is a function of the occupa
 occupancy and generator are all of the state.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

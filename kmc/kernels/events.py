@@ -1,7 +1,5 @@
 """Rates of vacancies, their refresh, and the exchange of the species of a site."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kmc.kernels import tables as t

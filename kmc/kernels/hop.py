@@ -1,7 +1,5 @@
 """A hop: the states it changes, and the vacancies whose rates follow from them."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kmc.kernels import tables as t

@@ -1,7 +1,5 @@
 """How kernels are compiled, and how a compiled kernel knows that it is up to date."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import hashlib

@@ -15,8 +15,6 @@ In plane the four hops to a layer are equally fast, so each hop goes half a cell
 and in y, independently and whatever happens in z.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from kmc.kernels import tables as t

@@ -1,7 +1,5 @@
 """The event loop."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kmc.kernels import tables as t

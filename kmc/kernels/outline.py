@@ -6,8 +6,6 @@ and the direction of the slope. So the line moves continuously through cells, an
 gap covers in part knows its share. Heights here are in units of slope × pitch, lengths of pitch.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

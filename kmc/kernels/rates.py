@@ -7,8 +7,6 @@ that a pure metal does not pay for Mg.
 Rates are in units of `Channels.unit_Hz`.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

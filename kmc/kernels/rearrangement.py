@@ -1,7 +1,5 @@
 """Atoms put to other sites all at once, as equilibrium between events leaves them."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kmc.kernels import tables as t

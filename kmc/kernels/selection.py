@@ -16,8 +16,6 @@ first part, of the length of the member's rate, is its events. Hops draw their m
 number (`find_place`), so that the memory of the next attempt can be prefetched.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from kmc.kernels.jit import index, inner

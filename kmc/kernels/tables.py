@@ -30,8 +30,6 @@ the layers around it share cache lines: ``column * height + walls + layer``. `wa
 stand below and above every column, and spare the first and last layers any special case.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -7,8 +7,6 @@ there is rejected, and the time of the attempt passes. That is exact, as the bin
 rates.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from kmc.kernels import tables as t

@@ -1,7 +1,5 @@
 """Creep: voids close as the metal above them sinks, one layer of one column at a time."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kmc.kernels import tables as t

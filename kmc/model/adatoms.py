@@ -25,8 +25,6 @@ J. Chem. Phys. 44, 1039 (1966), doi:10.1063/1.1726787). T is that of the reverse
 balance holds exactly, w_ij/w_ji = exp[(B_j − B_i)/kT].
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

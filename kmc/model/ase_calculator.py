@@ -1,7 +1,5 @@
 """The ASE calculator of `kmc params from-ase`: found by its name, tried, and recognised again."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

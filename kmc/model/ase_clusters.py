@@ -4,8 +4,6 @@
 made stand in the folder `energies/` beside this module; `energies` reads them.
 """
 
-from __future__ import annotations
-
 import csv
 from dataclasses import dataclass
 from pathlib import Path

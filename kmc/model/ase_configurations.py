@@ -6,8 +6,6 @@ edge of a periodic cell lies; sites that a configuration changes are named by th
 energies.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any

@@ -9,8 +9,6 @@ ones too, so that an interrupted calculation goes on where it was. `kmc.model.df
 quantities of them.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

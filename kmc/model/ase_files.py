@@ -2,8 +2,6 @@
 configurations that `kmc params from-ase` keeps in its folder.
 """
 
-from __future__ import annotations
-
 import io
 import os
 import re

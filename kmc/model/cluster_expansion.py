@@ -9,8 +9,6 @@ The expansion of a slab adds the energies of L1 and L2: vacancies layer by layer
 layers of both. Its atoms have the energy of the bulk's expansion, to which a removed atom goes.
 """
 
-from __future__ import annotations
-
 import functools
 import itertools
 import math

@@ -4,8 +4,6 @@ The metal above the box is connected, and what stands in L1 on a conductive scaf
 connected if a neighbour of its first or second shell is; the rest is dead: no electron reaches it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any

@@ -12,8 +12,6 @@ measured resistance of their rim. Sites of a lattice are no square grid, are who
 lost must raise the resistance, so that boxes keep a solver of their own (and their bytes).
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -3,8 +3,6 @@
 Pure functions, units in the names. docs/model/mechanics.md discusses the law and its numbers.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ formula of the calibration is used, so agreement is a test of the calibration. A
 is a miss, with its reason: a limit of the model.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 import re

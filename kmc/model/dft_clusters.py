@@ -1,7 +1,5 @@
 """How energies curve with coordination, from DFT of a vacancy and of a surface."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -9,8 +9,6 @@ A removed atom goes to the bulk: E_f = E(vacancy) − E(perfect) + E(bulk)/N(bul
 the sets that come with kmc (docs/model/energy.md).
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping
 from pathlib import Path

@@ -3,8 +3,6 @@
 An atom leaves z electrons, the valence of its metal. Overpotentials count in kT/(ze).
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

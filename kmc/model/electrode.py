@@ -1,7 +1,5 @@
 """A metal at given conditions: its energies, its charge transfer and its creep."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from functools import cached_property

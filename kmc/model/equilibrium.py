@@ -1,7 +1,5 @@
 """A box whose vacancies are in equilibrium with one another, their number given."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

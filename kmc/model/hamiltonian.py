@@ -14,8 +14,6 @@ above the top layer belong to the metal reservoir and hold Li, so the top layer 
 energies are integers in µeV.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 

@@ -4,8 +4,6 @@ A chemistry is a parameter set that differs from that of the run in the site ene
 only. Bonds, χ, barriers and everything else are common.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Lattices in the form of the kernels: neighbour steps and packed site states."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple

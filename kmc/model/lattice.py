@@ -1,7 +1,5 @@
 """Lattices: sites, layers and neighbours, computed from the geometry in `lattices/*.toml`."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """A model at given conditions: the rates of every process on a lattice."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """Writes parameter files: a commented template, and sets given as a dict."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path

@@ -22,8 +22,6 @@ A parameter file (`params/*.toml`, or a file of the user) looks like this::
 file holds only the differences: it inherits the inputs of that set, not its reference values.
 """
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Callable, Mapping
@@ -165,7 +163,7 @@ class ParameterSet(Checked):
         return self._origin
 
     @model_validator(mode="after")
-    def _check_quantities(self, info: ValidationInfo) -> ParameterSet:
+    def _check_quantities(self, info: ValidationInfo) -> "ParameterSet":
         where = (info.context or {}).get("source", f"parameter set {self.name!r}")
         problems = []
 

@@ -5,8 +5,6 @@ conservation of atoms and charge that `kmc verify` recomputes, and the tables of
 are all derived from `PROCESSES`. `docs/dev/add_a_process.md` lists what else a new one needs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 

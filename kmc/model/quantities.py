@@ -3,8 +3,6 @@
 Other keys are errors, so that a misspelt key is not ignored.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 

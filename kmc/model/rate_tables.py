@@ -1,7 +1,5 @@
 """Energies and rates of single events as tables, in the form the kernels look them up."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

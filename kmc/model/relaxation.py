@@ -1,7 +1,5 @@
 """How many moves a box in equilibrium needs between two strips: measured, not assumed."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kmc.kernels.tables import LI, VACANCY

@@ -1,7 +1,5 @@
 """Sinks of vacancies: where the metal takes them up, as the distance of one perfect sink."""
 
-from __future__ import annotations
-
 import math
 
 

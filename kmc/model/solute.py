@@ -1,7 +1,5 @@
 """Barriers of single hops, and the correlation of the hops of an Mg that one vacancy moves."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from typing import TYPE_CHECKING, NamedTuple
@@ -41,7 +39,7 @@ class _Walk(NamedTuple):
 
     places: np.ndarray
     number: dict[tuple[int, ...], int]
-    rate: csc_matrix
+    rate: "csc_matrix"
     leave: np.ndarray
     beyond: np.ndarray
     exchange: float

@@ -13,8 +13,6 @@ S − 1 = J d L/(D_v c_bulk) = j L/(e ρ D_v c_bulk), L being the distance of th
 takes up as much as all sinks (`kmc.model.sinks`). Dilute: vacancies do not see each other.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from kmc.model.hamiltonian import LI

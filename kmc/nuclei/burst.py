@@ -12,8 +12,6 @@ Nothing is assumed about a critical size; clusters of every size are captured by
 the mean S of the interface.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 

@@ -13,8 +13,6 @@ Diffusivities are the true ones: the saddle floor of the event loop plays no par
 for.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from functools import cached_property

@@ -15,8 +15,6 @@ walk that has a bias for sizes alone does not find the way. There all pairs of s
 vacancies in L1 are made equally frequent, as far as they weigh something.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 from typing import Any

@@ -6,8 +6,6 @@ Each is sampled by `VacancyEquilibrium` from a start of its own, flat or tall, a
 void that only grows keeps the facets it has.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

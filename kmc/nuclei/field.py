@@ -17,8 +17,6 @@ one cell of radius, 1 % at two and 0.3 % at five, without the layer and with one
 Fluxes are vacancies per second; the equations are linear in the supersaturation S.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -12,8 +12,6 @@ with A and B fitted; a cap of surface energy γ that fills the share F of its sp
 A kT = (36π F)^(1/3) Ω^(2/3) γ, so the product γ F^(1/3) is measured, not put in.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -43,7 +41,7 @@ class CapLaw:
     rms: float  #: scatter of −ln Z_n about the fit, as shells of sites that fill one by one
 
     @classmethod
-    def fit(cls, free: ClusterFreeEnergies, first: int = FITTED_FROM) -> CapLaw:
+    def fit(cls, free: ClusterFreeEnergies, first: int = FITTED_FROM) -> "CapLaw":
         """Least squares over n = `first` … n_max."""
         n = free.n[min(first, free.n_max // 2) - 1 :].astype(float)
         powers = np.column_stack((n ** (2 / 3), n ** (1 / 3)))
@@ -100,7 +98,7 @@ class NucleationModel:
         pairwise = self.free.surface.hamiltonian.is_pairwise
         return CapLaw.fit(self.free, FITTED_FROM if pairwise else self.free.n_max // 2)
 
-    def varied(self, *, prefactor: float = 1.0, gamma_factor: float = 1.0) -> NucleationModel:
+    def varied(self, *, prefactor: float = 1.0, gamma_factor: float = 1.0) -> "NucleationModel":
         """The same with another prefactor or surface energy."""
         return replace(
             self,

@@ -1,7 +1,5 @@
 """What nucleation is asked for: the conditions of a run, or of a parameter set."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -134,7 +132,7 @@ def _run_conditions(source: str | Path) -> NucleationConditions:
     )
 
 
-def coverage_of(run: RunFile, parameters: ParameterSet) -> float:
+def coverage_of(run: "RunFile", parameters: ParameterSet) -> float:
     """Share of Mg in L1 of a run; that of the metal where it gives none."""
     system = run.system
     if system.mg_coverage_L1 == "equilibrium":

@@ -10,8 +10,6 @@ such pieces is drawn and held, and clusters walk among it: they relocate through
 which jump to any Li site of L1, so that pockets which no path through L1 joins are all met.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

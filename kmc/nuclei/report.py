@@ -1,7 +1,5 @@
 """The results of `kmc nucleation`, also as JSON and as an xarray dataset."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -62,9 +60,9 @@ class Nucleation:
     threshold_S: float
     quenched: QuenchedMaps | None = field(default=None, repr=False)  #: single arrangements of Mg
     #: The same at other coverages of L1, where asked for.
-    by_coverage: list[Nucleation] = field(default_factory=list, repr=False)
+    by_coverage: "list[Nucleation]" = field(default_factory=list, repr=False)
     #: The same at other temperatures, where asked for.
-    by_temperature: list[Nucleation] = field(default_factory=list, repr=False)
+    by_temperature: "list[Nucleation]" = field(default_factory=list, repr=False)
 
     @property
     def free(self) -> ClusterFreeEnergies:
@@ -184,7 +182,7 @@ class Nucleation:
                 out[key] = [other.to_json() for other in getattr(self, key)]
         return out
 
-    def to_xarray(self) -> xarray.Dataset:
+    def to_xarray(self) -> "xarray.Dataset":
         """ln Z_n, S_eq(n), W(S, n) and the scan of currents as one dataset."""
         import xarray as xr
 

@@ -10,8 +10,6 @@ a conducting skin). κ_b counts vacancies per µm and second and unit of supersa
 second; their ratio λ = κ_i/κ_b is the length below which the layer carries more than the metal.
 """
 
-from __future__ import annotations
-
 import math
 from functools import lru_cache
 

@@ -1,7 +1,5 @@
 """`kmc nucleation`: everything about nucleation at one interface, from a run or a parameter set."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import replace

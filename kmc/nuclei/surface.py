@@ -1,7 +1,5 @@
 """The half-space of sites that clusters live on, and the weights of its sites."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from functools import cached_property

@@ -4,8 +4,6 @@ The free energies are those of `kmc nucleation`, from walks short enough for a r
 the seed of the walks is fixed, so that equal runs are equal.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

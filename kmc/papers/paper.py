@@ -16,8 +16,6 @@ The file is the only place of a claim's range, quotation and section. Its tables
     claims              see `kmc.papers.claims.Claim`
 """
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -51,7 +49,7 @@ class Paper:
     checked: str = ""
     calibrated: Mapping[str, str] = field(default_factory=dict)
 
-    def planned(self, plan: str) -> Paper:
+    def planned(self, plan: str) -> "Paper":
         """The study with the changes of a plan; "default" has none."""
         if plan == "default":
             return self

@@ -1,7 +1,5 @@
 """Numbers of the runs of a study: what the claims are judged from."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +42,7 @@ class RunMean:
     n: int  # runs; 0 for a number that is no mean over runs and has no scatter
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> RunMean | None:
+    def of(cls, values: Sequence[float]) -> "RunMean | None":
         """The mean over runs; None without any. One that never came makes the mean infinite."""
         numbers = np.array([value for value in values if not math.isnan(value)], dtype=float)
         if not len(numbers):
@@ -58,7 +56,7 @@ class RunMean:
         return cls(mean, mean - half, mean + half, len(numbers))
 
     @classmethod
-    def over(cls, values: Sequence[float]) -> RunMean | None:
+    def over(cls, values: Sequence[float]) -> "RunMean | None":
         """Median and 90 % interval over samples of a calibration; None without any."""
         numbers = [value for value in values if not math.isnan(value)]
         if not numbers:
@@ -68,7 +66,7 @@ class RunMean:
         return cls(float(middle), float(low), float(high), len(numbers))
 
     @classmethod
-    def exact(cls, value: float) -> RunMean:
+    def exact(cls, value: float) -> "RunMean":
         """A number without scatter, such as a limit, or one that follows from the parameters."""
         return cls(value, value, value, 0)
 
@@ -76,7 +74,7 @@ class RunMean:
         """Whether the interval meets a range."""
         return self.low <= high and self.high >= low
 
-    def below(self, other: RunMean) -> bool:
+    def below(self, other: "RunMean") -> bool:
         """Whether it is below another beyond both intervals; single runs by a fifth."""
         if 1 in (self.n, other.n):  # a single run has no interval, though it scatters
             return self.value < 0.8 * other.value

@@ -1,7 +1,5 @@
 """Pictures of studies of many runs: convergence, thresholds, calibrations."""
 
-from __future__ import annotations
-
 import math
 import textwrap
 from collections.abc import Sequence
@@ -285,7 +283,7 @@ _VERDICTS = {"within": style.BLUE, "outside": style.VERMILLION, "not judged": st
 
 
 @style.styled()
-def calibration_picture(found: Calibration, what: str = "corner") -> Figure:
+def calibration_picture(found: "Calibration", what: str = "corner") -> Figure:
     """ "corner", the posterior of every input and pair of inputs, or "predictions" over what is
     measured.
 
@@ -298,7 +296,7 @@ def calibration_picture(found: Calibration, what: str = "corner") -> Figure:
     return _corner(found) if what == "corner" else _predictions(found)
 
 
-def _corner(found: Calibration) -> Figure:
+def _corner(found: "Calibration") -> Figure:
     names, theta = found.inputs, found.samples["posterior"]
     logs = [about.get("log_uniform") is not None for about in found.content["inputs"].values()]
     prior, values = (
@@ -367,7 +365,7 @@ def _ticks(axis: Any, ends: tuple[float, float], log: bool, shown: bool) -> None
     axis.set_ticks(places, texts, fontsize=5.5)
 
 
-def _predictions(found: Calibration) -> Figure:
+def _predictions(found: "Calibration") -> Figure:
     """Ratio of prediction to measurement, a line each; what is held out below the fitted."""
     rows = [row for row in found.content["predictions"] if row["median"] is not None]
     # What was fitted first: only what was held out tests the model.

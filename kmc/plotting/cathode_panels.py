@@ -1,7 +1,5 @@
 """Pictures of cathodes: contact, pores and stress against the cycle, maps of the microstructure."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Contact and overpotential against capacity, of one or several runs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

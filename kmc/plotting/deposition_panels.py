@@ -1,7 +1,5 @@
 """Pictures of depositions: curves, maps of the height, cross-sections."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

@@ -1,8 +1,6 @@
 """Pictures by name (`draw`), `plot` methods of results of the analysis, and pictures that change in
 a notebook: a run that goes on, and a slider through frames."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import compress

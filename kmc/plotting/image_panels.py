@@ -1,7 +1,5 @@
 """What was measured in micrographs: the image with the interface found, and what counts as void."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from textwrap import wrap
 

@@ -1,7 +1,5 @@
 """Maps of the interface: contact with the electrolyte, and the height of the gaps."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

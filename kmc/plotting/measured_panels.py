@@ -1,7 +1,5 @@
 """Measured data in the panels of a picture, plan views beside runs, and impedance spectra."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -106,7 +104,7 @@ def legend(
 
 def _series(
     tables: Sequence[Measured], metals: Sequence[str], colours: Sequence[str]
-) -> Iterator[tuple[pd.DataFrame, dict[str, Any]]]:
+) -> "Iterator[tuple[pd.DataFrame, dict[str, Any]]]":
     """Rows of each sample, with its colour and marker."""
     taken: dict[str, str | None] = dict.fromkeys(METALS)
     for metal, of_run in zip(metals, colours, strict=True):
@@ -160,7 +158,7 @@ _PLAN = (
 
 
 @style.styled()
-def plan_picture(table: pd.DataFrame, runs: Collection[str] = ()) -> Figure:
+def plan_picture(table: "pd.DataFrame", runs: Collection[str] = ()) -> Figure:
     """Contact loss, density, diameter and distance of voids from above against charge.
 
     Of a table with a row for each plan view; its series that are `runs` are lines.
@@ -193,7 +191,7 @@ _DISTINCT = 1.05  # resistances of two curves
 
 
 @style.styled()
-def impedance_picture(table: pd.DataFrame, measured: Sequence[Spectrum] = ()) -> Figure:
+def impedance_picture(table: "pd.DataFrame", measured: "Sequence[Spectrum]" = ()) -> Figure:
     """Nyquist curves of some frames, dots at 1 MHz, 10 kHz and 100 Hz, and the resistances of all.
 
     Measured spectra are open marks, their resistances dashed lines.

@@ -3,8 +3,6 @@
 The layout is that of Fig. 1b–e of the operando paper, for comparison side by side.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from textwrap import wrap
@@ -67,9 +65,9 @@ class Seen:
 
 
 def sections_picture(
-    sections: Sequence[CrossSection],
+    sections: "Sequence[CrossSection]",
     names: Sequence[str] = (),
-    runs: Sequence[Trajectory] = (),
+    runs: "Sequence[Trajectory]" = (),
     measured: Sequence[Measured] = (),
 ) -> Figure:
     """Contact loss, voids on a line, and box charts of width and height of boxes of atoms.
@@ -112,7 +110,7 @@ def sections_picture(
 
 
 def populations_picture(
-    runs: Sequence[PopulationRun], names: Sequence[str], measured: Sequence[Measured]
+    runs: "Sequence[PopulationRun]", names: Sequence[str], measured: Sequence[Measured]
 ) -> Figure:
     """The same of populations of voids, with measured data in the same axes."""
     # Images at equal intervals, as those of a microscope, want an axis like theirs; measured points
@@ -152,7 +150,7 @@ def populations_picture(
     return _page(seen, _LABELS, "capacity (mAh/cm²)", measured, beside=False, **about)
 
 
-def describe(run: PopulationRun) -> tuple[str, ...]:
+def describe(run: "PopulationRun") -> tuple[str, ...]:
     """Lattice and square of a population, for its heading."""
     square = f"periodic square of {figure(run.edge_um, 'µm')}"
     if "cell_um" in run.facts:
@@ -162,7 +160,7 @@ def describe(run: PopulationRun) -> tuple[str, ...]:
     return (run.run["system"]["lattice"], square)
 
 
-def stripping(run: PopulationRun) -> dict[str, np.ndarray]:
+def stripping(run: "PopulationRun") -> dict[str, np.ndarray]:
     """Rows with a charge to show on a logarithmic axis, of the (first) stripping alone."""
     s = run.samples
     kept = (s["phase"] == 0) & (s["capacity_mAh_cm2"] >= LEFT_mAh_cm2)

@@ -1,7 +1,5 @@
 """Movies of runs of every kind: from above, a second panel, and two curves with a cursor."""
 
-from __future__ import annotations
-
 import contextlib
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """The overview of a run, and pictures of curves, maps and cross-sections."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Profiles of Mg and vacancies by atomic layer, and Mg in lithium plated under an alloy."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +73,7 @@ def profiles_picture(found: Sequence, names: Sequence[str] = ("",), runs: Sequen
     return page
 
 
-def _has_mg(profile: Profiles) -> bool:
+def _has_mg(profile: "Profiles") -> bool:
     return bool(profile.table["mg_fraction"].max() > 0)
 
 

@@ -1,7 +1,5 @@
 """Cross-sections of the box: metal above, electrolyte below."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

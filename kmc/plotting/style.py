@@ -1,7 +1,5 @@
 """Colours, fonts, scales and saving, common to all pictures."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -291,7 +289,7 @@ def moment(trajectory: Trajectory, frame: Frame) -> str:
     return f"t = {duration(frame.time_s)}"
 
 
-def moment_of(row: pd.Series, x_key: str) -> str:
+def moment_of(row: "pd.Series", x_key: str) -> str:
     """Capacity or time of a row of a table; `x_key` as from `table_axis`."""
     if x_key == "frame":
         return f"frame {row[x_key]}"
@@ -463,7 +461,7 @@ def table_axis(tables: Sequence) -> tuple[str, float, str, float]:
     The capacity, or the time where that stands still over a tenth of it, or falls.
     """
 
-    def rests(table: pd.DataFrame) -> bool:
+    def rests(table: "pd.DataFrame") -> bool:
         # A table of voids or layers has many rows of one moment.
         moments = table[["time_s", "capacity_monolayers"]].drop_duplicates().sort_values("time_s")
         steps_s = np.diff(moments["time_s"].to_numpy(float))

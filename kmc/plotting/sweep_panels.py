@@ -1,7 +1,5 @@
 """Results of sweeps: lines with confidence bands, heat maps, thresholds."""
 
-from __future__ import annotations
-
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -32,14 +30,14 @@ _MAX_TEXTS = 30  # cells of a heat map with their numbers
 
 
 def sweep_table(
-    ds: xr.Dataset,
+    ds: "xr.Dataset",
     what: str | None = None,
     *,
     x: str | None = None,
     y: str | None = None,
     at: float | None = None,
     where: Mapping[str, Any] | None = None,
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """Means over replicas with their confidence intervals, one row for each point drawn.
 
     - `ds`: from `kmc.load_sweep`, with `at` among its capacities where that is given.
@@ -89,7 +87,7 @@ def sweep_table(
     axes = [x_name] if y_name is None else [y_name, x_name]
     dims = [*(ds[name].dims[0] for name in axes), "replica"]
 
-    def rows_of(found: xr.DataArray) -> pd.DataFrame:
+    def rows_of(found: "xr.DataArray") -> "pd.DataFrame":
         """A row a setting, a column a replica."""
         stacked = found.transpose(*dims).values.astype(float).reshape(-1, found.sizes["replica"])
         return pd.DataFrame(np.where(np.isfinite(stacked), stacked, np.nan))
@@ -120,7 +118,7 @@ def sweep_table(
     return table
 
 
-def headline(ds: xr.Dataset, at: float | None = None) -> str:
+def headline(ds: "xr.Dataset", at: float | None = None) -> str:
     """What is drawn of a sweep unless another number is asked for."""
     name = str(ds.attrs.get("headline", DEFAULT))
     return name if at is None or f"{name}_at" in ds else DEFAULT
@@ -131,20 +129,20 @@ def _charge_of(what: str) -> str:
     return f"capacity_{'mAh_cm2' if what.endswith('mAh_cm2') else 'monolayers'}"
 
 
-def _at_dim(ds: xr.Dataset) -> str:
+def _at_dim(ds: "xr.Dataset") -> str:
     """The dimension of capacities, ``at_monolayers`` or ``at_mAh_cm2``; empty without one."""
     return next((str(dim) for dim in ds.dims if str(dim).startswith("at_")), "")
 
 
-def _zipped(ds: xr.Dataset, name: str) -> list[str]:
+def _zipped(ds: "xr.Dataset", name: str) -> list[str]:
     """Other keys that change along the axis of a key."""
     dim = ds[name].dims[0]
     return [str(n) for n, c in ds.coords.items() if c.dims == (dim,) and n not in (name, dim)]
 
 
 def _reduced(
-    ds: xr.Dataset, values: xr.DataArray, x: str | None, y: str | None, where: Mapping[str, Any]
-) -> tuple[xr.DataArray, str, str | None]:
+    ds: "xr.Dataset", values: "xr.DataArray", x: str | None, y: str | None, where: Mapping[str, Any]
+) -> "tuple[xr.DataArray, str, str | None]":
     """Values with x, y and replica as their only dimensions, and the names of x and y."""
 
     def choices(name: str) -> str:
@@ -183,7 +181,7 @@ def _reduced(
     return values.isel({dim: 0 for dim in dims if dim not in kept}), x, y
 
 
-def axis_name(ds: xr.Dataset, name: str) -> str:
+def axis_name(ds: "xr.Dataset", name: str) -> str:
     """Coordinate of an axis, by its name or by the key of the run file."""
     axes = {
         str(axis): str(values.attrs.get("key", axis))
@@ -211,7 +209,7 @@ def _same(item: Any, value: Any) -> bool:
 
 @style.styled()
 def sweep_picture(
-    ds: xr.Dataset,
+    ds: "xr.Dataset",
     what: str | None = None,
     *,
     at: float | None = None,
@@ -244,7 +242,7 @@ def sweep_picture(
 
 
 def _lines(
-    table: pd.DataFrame, names: Sequence[str], title: str, what: str, zipped: Sequence[str]
+    table: "pd.DataFrame", names: Sequence[str], title: str, what: str, zipped: Sequence[str]
 ) -> Figure:
     """Points, joined along x where nothing else changes between them."""
     page = style.new_figure(style.COLUMN_IN, 2.5)
@@ -316,11 +314,11 @@ def _lines(
     return page
 
 
-def _runs(n: pd.Series) -> str:
+def _runs(n: "pd.Series") -> str:
     return f"{n.min()}" if n.min() == n.max() else f"{n.min()} to {n.max()}"
 
 
-def _heat_map(table: pd.DataFrame, names: Sequence[str], title: str) -> Figure:
+def _heat_map(table: "pd.DataFrame", names: Sequence[str], title: str) -> Figure:
     if len(names) < 2:
         raise InputError("a heat map needs two axes that vary", advice="Leave --heatmap away.")
     y_name, x_name = names
@@ -396,7 +394,7 @@ def scale_axis(axes: Axes, which: str, values: np.ndarray, edges: np.ndarray | N
         style.plain_log_axis(axis, float(ends.min()), float(ends.max()))
 
 
-def _numeric(column: pd.Series) -> bool:
+def _numeric(column: "pd.Series") -> bool:
     return column.dtype.kind in "if"
 
 

@@ -1,7 +1,5 @@
 """Pictures of a population of voids: sections, maps, sizes, events, summary."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

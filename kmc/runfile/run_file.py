@@ -1,7 +1,5 @@
 """A run file as checked data: its sections, and the origin of each value."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -45,7 +43,7 @@ class Origin:
         typed = self.overrides.get(f"{section}.{key}")
         return typed or f"{key} = {show(value)} {self.where(section, key)}"
 
-    def of(self, run: RunFile, place: str) -> str:
+    def of(self, run: "RunFile", place: str) -> str:
         """A key of a run, ``"section.key"``, as `shown`."""
         section, key = place.split(".")
         return self.shown(section, key, getattr(getattr(run, section), key))
@@ -139,7 +137,7 @@ class RunFile(Checked):
         """Parameter sets of the chemistries as the file names them, that of [system] first."""
         return [self.system.params, *(entry.params for entry in self.interface.chemistry or ())]
 
-    def with_default_cadence(self) -> RunFile:
+    def with_default_cadence(self) -> "RunFile":
         """This run with a cadence of samples and frames where the file gives none.
 
         By charge where a current flows. Where a voltage is held, rows by charge would show the

@@ -1,7 +1,5 @@
 """Checks of `kmc verify` that several kinds of run have."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any

@@ -5,8 +5,6 @@
 ...     print(sim.samples.coverage[-1], sim.frame["occupied"].sum())
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

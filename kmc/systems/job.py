@@ -12,8 +12,6 @@ that the file is the same to the last byte::
                 yield Ended("ten is reached")
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping

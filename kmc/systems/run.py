@@ -1,7 +1,5 @@
 """Runs, opens, continues and checks a run of any kind: `kmc.run`, `kmc.load` and so on."""
 
-from __future__ import annotations
-
 import math
 import os
 import warnings

@@ -5,8 +5,6 @@ every temperature; a fixed lowest barrier makes every hop as activated as that b
 factor (``slow_down_by``) does neither.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import suppress

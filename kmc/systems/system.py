@@ -1,7 +1,5 @@
 """What a kind of run hands over to the commands of kmc: a `System`."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

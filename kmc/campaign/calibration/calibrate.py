@@ -12,8 +12,6 @@
 Killed at any moment, the next call goes on from these files.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import zipfile
@@ -81,13 +79,13 @@ class Calibration:
             for row in rows
         ]
 
-    def table(self) -> pd.DataFrame:
+    def table(self) -> "pd.DataFrame":
         """Median and 90 % interval of every input, and the share of the prior's width left."""
         import pandas as pd
 
         return pd.DataFrame(self.content["posterior"])
 
-    def predictions(self) -> pd.DataFrame:
+    def predictions(self) -> "pd.DataFrame":
         """Predictions beside the data, fitted and held out."""
         import pandas as pd
 

@@ -1,7 +1,5 @@
 """Numbers that are compared: of a run, as measured, and how far both are trusted."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,12 +55,12 @@ class Measurable:
     def unit(self) -> str:
         return "mAh/cm²" if self.event else quantity(self.column)[1].replace("1/", "per ")
 
-    def scaled(self, values: ArrayLike) -> np.ndarray:
+    def scaled(self, values: "ArrayLike") -> np.ndarray:
         """Values on the scale of the comparison: their logarithm, or as they are."""
         y = np.asarray(values, dtype=float)
         return np.log(np.maximum(y, 1e-12)) if self.log else y
 
-    def plain(self, scaled: ArrayLike) -> np.ndarray:
+    def plain(self, scaled: "ArrayLike") -> np.ndarray:
         """The inverse of `scaled`."""
         return np.exp(scaled) if self.log else np.asarray(scaled, dtype=float)
 

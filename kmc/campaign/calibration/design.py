@@ -5,8 +5,6 @@ is made twice. `Simulate` is all that the statistics know of them, so that they 
 formula in place of a run.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -41,7 +39,7 @@ class Results:
     # setting → why none of its runs could be made
     refused: dict[int, str] = field(default_factory=dict)
 
-    def extended(self, more: Results) -> Results:
+    def extended(self, more: "Results") -> "Results":
         """With those of another wave behind."""
         refused = self.refused | {len(self.values) + i: why for i, why in more.refused.items()}
         return Results(

@@ -4,8 +4,6 @@ A process is trained on the means over replicas, whose scatter is its noise (And
 PLoS Comput. Biol. 11, e1003968 (2015), 10.1371/journal.pcbi.1003968, for models with noise).
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass

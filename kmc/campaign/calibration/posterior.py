@@ -1,7 +1,5 @@
 """Which inputs data leave possible, their posterior, what it predicts, and what to measure next."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Iterator, Sequence

@@ -3,8 +3,6 @@
 `read_problem` checks the file, its data and its runs.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math
@@ -52,7 +50,7 @@ class Prior(Checked):
     experiments: list[str] = Field([])
 
     @model_validator(mode="after")
-    def _one_range(self) -> Prior:
+    def _one_range(self) -> "Prior":
         kinds = ("uniform", "log_uniform", "normal")
         given = [kind for kind in kinds if getattr(self, kind) is not None]
         if len(given) != 1:
@@ -72,7 +70,7 @@ class Prior(Checked):
     def keys(self) -> list[str]:
         return [self.key] if isinstance(self.key, str) else self.key
 
-    def value(self, share: ArrayLike) -> np.ndarray:
+    def value(self, share: "ArrayLike") -> np.ndarray:
         """Values at shares of the probability, 0 to 1."""
         u = np.asarray(share, dtype=float)
         if self.normal is not None:

@@ -1,7 +1,5 @@
 """A calibration as text: what is left of each input, what it predicts, what to measure next."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping

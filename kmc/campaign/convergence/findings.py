@@ -6,8 +6,6 @@ margin (two one-sided tests; Schuirmann, J. Pharmacokinet. Biopharm. 15, 657 (19
 cases. A wide interval is no evidence of agreement. The intervals are those of Welch's t.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

@@ -4,8 +4,6 @@ The levels are the points of an ordinary sweep over one key (`findings.AXES`): t
 `kmc.load_sweep` reads them, and a second call runs only what is missing.
 """
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """A convergence study as text, table, JSON and picture, read from the folder of its runs."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -147,7 +145,7 @@ class Convergence:
             lines.append(f"To decide {listed(names)}: {what} in the same folder{takes}.")
         return lines
 
-    def table(self) -> pd.DataFrame:
+    def table(self) -> "pd.DataFrame":
         """One row for each number and ratio, and for the physical one of a converged number.
 
         ``observable``, ``unit``, ``kind`` ("measured", "equilibrium", "plateau"), ``ratio``, ``n``,

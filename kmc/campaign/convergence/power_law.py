@@ -17,8 +17,6 @@ exponent follows from the size of the critical nucleus, which changes with the r
 Errors are those of the likelihood, by Student's t of the replicas' degrees of freedom.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -76,7 +74,9 @@ class LevelRuns(NamedTuple):
     censored: np.ndarray  # shape (n,): whether it was not reached; nothing but onsets can be
 
     @classmethod
-    def of(cls, ratio: float, values: Sequence[float], censored: Sequence[bool] = ()) -> LevelRuns:
+    def of(
+        cls, ratio: float, values: Sequence[float], censored: Sequence[bool] = ()
+    ) -> "LevelRuns":
         """From numbers that may be NaN; runs without the number are left out."""
         numbers = np.asarray(values, dtype=float)
         late = np.asarray(censored, dtype=bool) if len(censored) else np.zeros(len(numbers), bool)

@@ -1,7 +1,5 @@
 """Settings, criterion (``contact_fraction<0.8``) and result of a search for a critical value."""
 
-from __future__ import annotations
-
 import math
 import operator
 import re
@@ -347,7 +345,7 @@ class Critical:
         rows = [(line,) for line in self.lines()]
         return html_table(rows, caption=f"{self.vary} where {self.criterion}")
 
-    def table(self) -> pd.DataFrame:
+    def table(self) -> "pd.DataFrame":
         """Values tried, runs that met the criterion, runs made, and the probability of the fit."""
         import pandas as pd
 
@@ -359,7 +357,7 @@ class Critical:
         )
 
 
-def map_table(results: Sequence[Critical], key: str, values: Sequence[float]) -> pd.DataFrame:
+def map_table(results: Sequence[Critical], key: str, values: Sequence[float]) -> "pd.DataFrame":
     """One row for each value of the second key: threshold, interval, whether it is bracketed."""
     import pandas as pd
 

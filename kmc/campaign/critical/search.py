@@ -4,8 +4,6 @@ Every value tried is a point of an ordinary sweep, whose grid grows during the s
 kept, `kmc.load_sweep` reads them, and a second call runs only what is missing.
 """
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -236,7 +234,7 @@ class _Runs:
         return counts
 
 
-def _column(runs: xr.Dataset, name: str) -> np.ndarray:
+def _column(runs: "xr.Dataset", name: str) -> np.ndarray:
     """A number of every run; NaN where none has it."""
     name = name if name in runs.data_vars else f"{name}_end"  # beside an axis of that name
     values = runs[name] if name in runs.data_vars else runs.seed * np.nan

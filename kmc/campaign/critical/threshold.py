@@ -11,8 +11,6 @@ makes the outcomes no less likely than χ² allows (Venzon and Moolgavkar, J. R.
 all above say yes, as during bisection, the interval extends as far as the outcomes allow.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -46,7 +44,7 @@ class Scale:
     log: bool
 
     @classmethod
-    def between(cls, low: float, high: float) -> Scale:
+    def between(cls, low: float, high: float) -> "Scale":
         """Logarithmic where both ends are positive and a factor of 3 apart."""
         for value in (low, high):
             if not math.isfinite(value):

@@ -7,8 +7,6 @@ one half the two-point function of the map is then (2/π) arcsin exp(−r²/ξ²
 Middleton, Proc. IEEE 54, 2 (1966), doi:10.1109/PROC.1966.4567).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

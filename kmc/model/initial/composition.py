@@ -1,7 +1,5 @@
 """Initial configuration of a run."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kmc.model.hamiltonian import LI, MG, VACANCY

@@ -5,8 +5,6 @@ from half a layer below L1, so that each site stands for its own volume: caps st
 and the volume of their sites is that of the cap within the discreteness of the lattice.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any

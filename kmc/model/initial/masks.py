@@ -1,7 +1,5 @@
 """Reads masks of interface chemistries: PNG images and NPY arrays."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

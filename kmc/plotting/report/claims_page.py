@@ -1,7 +1,5 @@
 """Reports of studies, with their claims, figures and steps, and of calibrations."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path

@@ -5,8 +5,6 @@ links lead to https alone, and a content security policy forbids scripts and any
 the page itself.
 """
 
-from __future__ import annotations
-
 import base64
 import io
 import json
@@ -93,7 +91,7 @@ class EmbeddedPicture:
     kind: str = "picture"
 
     @classmethod
-    def of(cls, figure: Any, text: str) -> EmbeddedPicture:
+    def of(cls, figure: Any, text: str) -> "EmbeddedPicture":
         """A matplotlib figure as it is saved by kmc."""
         buffer = io.BytesIO()
         with style.styled():

@@ -4,8 +4,6 @@ A file of a run of any kind is shown by what its `kmc.systems.system.System` say
 the JSON of `kmc nucleation` have functions of their own.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Iterator, Mapping

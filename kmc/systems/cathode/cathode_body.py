@@ -26,8 +26,6 @@ while all sites together stay in equilibrium. A leap longer than the relaxation 
 and not at a share of what the leap has swollen.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

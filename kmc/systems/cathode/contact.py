@@ -6,8 +6,6 @@ frame. The contact ratio of a pair is the share of the surfaces looking at that 
 width is at most `TOUCHING`. Surfaces that look at a wall belong to neither.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy import ndimage
 

@@ -13,8 +13,6 @@ where o is the area strain that the site would have without stress, and ε_cr it
 changes the shape and not the area.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.sparse import csc_matrix
 from scipy.sparse.linalg import SuperLU, splu

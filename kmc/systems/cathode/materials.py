@@ -3,8 +3,6 @@
 S3 = X. Xiong et al., Nat. Commun. 15 (2024), doi:10.1038/s41467-024-48174-8.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

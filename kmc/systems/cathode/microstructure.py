@@ -1,7 +1,5 @@
 """The representative volume: round grains of active material and frame, with pores between."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

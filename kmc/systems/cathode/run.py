@@ -1,7 +1,5 @@
 """A cathode as a job: lithiation and delithiation at a constant rate, cycle by cycle."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

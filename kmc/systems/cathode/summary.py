@@ -1,7 +1,5 @@
 """The summary of a cathode."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np

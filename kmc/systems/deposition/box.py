@@ -1,7 +1,5 @@
 """A box of sites for the kernel: its substrate, its arrays, and the rates at a current."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kmc.common.units import A_per_nm

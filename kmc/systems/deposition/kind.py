@@ -1,7 +1,5 @@
 """A deposition for the commands of kmc: what it records, how it is checked and summed up."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

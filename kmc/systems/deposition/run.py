@@ -1,7 +1,5 @@
 """A deposition as a job: the steps of its protocol, one after the other."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Shape of a deposit: coverage, height, roughness, islands, and what is not connected."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kmc.analysis.shapes import labels

@@ -1,7 +1,5 @@
 """The summary of a deposition, the charge of its steps, and its Coulombic efficiency."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kmc.analysis.coulombic import Aurbach, aurbach

@@ -4,8 +4,6 @@ Bulk cases are the plain lattice gas at kT = E0/2 = pair_bond/2, half the bond e
 vacancies that cluster during the run.
 """
 
-from __future__ import annotations
-
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator

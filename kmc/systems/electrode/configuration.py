@@ -1,7 +1,5 @@
 """A configuration: occupied sites, counters and clock of a box, and what follows from them."""
 
-from __future__ import annotations
-
 from functools import cached_property
 
 import numpy as np

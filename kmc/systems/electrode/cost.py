@@ -1,7 +1,5 @@
 """Rough cost of a run of a box of atoms, from its run file: events, time and size of its file."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from functools import cache

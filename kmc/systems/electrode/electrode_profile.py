@@ -10,8 +10,6 @@ stands, S at z = 0 is that of the void, and what flows into the metal is taken f
 time; all numbers are for one site of the interface.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -94,7 +92,7 @@ class ElectrodeProfile:
         taken = float(lost @ (self.activity - 1.0)) + g[-1] * (float(self.activity[-1]) - 1.0)
         return gained + taken
 
-    def take_over(self, other: ElectrodeProfile) -> None:
+    def take_over(self, other: "ElectrodeProfile") -> None:
         """Hold the vacancies of a profile at another temperature."""
         self.activity = other.activity * other.held / self.held
 

@@ -1,7 +1,5 @@
 """The engine: runs events on a configuration."""
 
-from __future__ import annotations
-
 import sys
 from dataclasses import dataclass
 from typing import Any

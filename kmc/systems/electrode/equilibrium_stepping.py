@@ -12,8 +12,6 @@ rate I(S) of Becker and Döring (`kmc.nuclei`). From then on the box holds a num
 S is that of equilibrium at this number, and what flows into the metal at this S is taken from it.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Mapping

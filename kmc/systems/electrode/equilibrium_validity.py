@@ -5,8 +5,6 @@ A void of radius R is rounded off along the interface in R⁴/(C Γ Ω K_i) with
 it grows by a tenth. Between two places a distance ℓ apart S differs by J/(K k + K_i k²), k = 2π/ℓ.
 """
 
-from __future__ import annotations
-
 import math
 
 from kmc.model.electrochemistry import flux_per_cm2_s

@@ -13,8 +13,6 @@ in the row of its interval. This happens once for each ion between two calls of 
 the state is built again from the species.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A box of atoms for the commands of kmc: the electrode that is stripped and plated."""
 
-from __future__ import annotations
-
 import math
 from functools import partial
 from typing import Any

@@ -4,8 +4,6 @@ A run strips until the first stop of its file, and may rest without current afte
 protocol, each of its steps is a phase.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from kmc.model.connectivity import conductive_columns

@@ -1,7 +1,5 @@
 """Continues a box of atoms beyond its end; `kmc.systems.system.System.go_on` takes it up."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

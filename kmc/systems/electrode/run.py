@@ -1,7 +1,5 @@
 """The run of a box of atoms as a job: what it records, and when."""
 
-from __future__ import annotations
-
 import json
 import math
 import time

@@ -1,7 +1,5 @@
 """What a run file sets up before the first event: lattice, models, flaws; and the record of it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields, replace
 from typing import Any
 

@@ -5,8 +5,6 @@ bins, the list of strip weights that are out of date, the counters, the clock an
 else is recomputed when a snapshot is restored, and must agree.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from kmc.errors import KmcError

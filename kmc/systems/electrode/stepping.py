@@ -5,8 +5,6 @@
 ...     print(sim.samples.contact_fraction[-1], len(sim.voids()))
 """
 
-from __future__ import annotations
-
 import inspect
 import math
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """Ends of the phases of a run, and the times at which samples and frames are due."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 

@@ -1,7 +1,5 @@
 """The summary of a box of atoms as pairs of label and text: eight lines, or all of them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

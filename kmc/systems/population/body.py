@@ -9,8 +9,6 @@ the vacancies and of the current with the kernel 1/k, and the same solver takes 
 A gap of radius a under P closes at (2/3) P a³/η in volume (tests/systems/population/test_body.py).
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ Volumes are balanced in every row, charge follows from current and time, volume 
 frame from its gap, the terms of the overpotential from contact and supersaturation.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

@@ -8,8 +8,6 @@ Files of schema 1, of the population of discs, have /voids and /discs in place o
 read, not written.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -8,8 +8,6 @@ Voids that are smaller than two cells are points of the model; lines meet a disc
 2R/edge² times per length, on a mean chord of πR/2, below two thirds of the height of a parabola.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -22,8 +22,6 @@ For example::
     gaps.h_um, gaps.contact_fraction, gaps.ledger.settled, gaps.imbalance
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -12,8 +12,6 @@ resistance is larger than this sum, as each term is least for a distribution of 
 where κ R_ct is the size of the pattern.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -105,7 +103,7 @@ def impedance(
     )
 
 
-def nearest_frame(table: pd.DataFrame, interface_ohm_cm2: float) -> str:
+def nearest_frame(table: "pd.DataFrame", interface_ohm_cm2: float) -> str:
     """Which frame of `impedances` has the charge transfer of a measured interface, in words."""
     rows = table.groupby("frame").first()
     away = np.log(rows["transfer_ohm_cm2"]) - np.log(interface_ohm_cm2)
@@ -116,7 +114,7 @@ def nearest_frame(table: pd.DataFrame, interface_ohm_cm2: float) -> str:
     )
 
 
-def impedances(found: Any, frames: Sequence[int] | None = None, **options: float) -> pd.DataFrame:
+def impedances(found: Any, frames: Sequence[int] | None = None, **options: float) -> "pd.DataFrame":
     """Impedance of frames of a population against charge: a row for each frame and frequency.
 
     - `found` (PopulationRun).

@@ -1,7 +1,5 @@
 """A population of voids for the commands of kmc: micrometres of interface."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -6,8 +6,6 @@ number as long as its largest part does, a part that comes off takes a new numbe
 enough to be distinguished from a cell of the grid.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

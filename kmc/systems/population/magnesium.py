@@ -10,8 +10,6 @@ the front. S − 1 falls with depth as the vacancies' steady profile does. As u 
 current, c depends on the charge alone where S ≫ 1.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The result of a population, read from its file."""
 
-from __future__ import annotations
-
 import math
 from functools import cached_property
 from typing import Any

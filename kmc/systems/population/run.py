@@ -1,7 +1,5 @@
 """A population of voids as a job: its replicas, one after the other, stage by stage."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -36,7 +34,7 @@ _TERMS = ("concentration_V", "charge_transfer_V", "constriction_V", "series_V")
 _BOOKED = ("stripped", "initial", "settled", "sink", "plated", "filled", "dead")
 
 
-def population(run: RunFile, bar: Progress) -> PopulationJob:
+def population(run: RunFile, bar: Progress) -> "PopulationJob":
     """The job of a checked run file; the free energies of its clusters are computed first."""
     bar.update(0.0, "free energies of clusters")
     return PopulationJob(prepare(run, Share(bar, 0.0, _WALKS)))

@@ -4,8 +4,6 @@ A run without [[protocol]] has one stage with current, and a rest where it asks 
 protocol each step is a stage.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

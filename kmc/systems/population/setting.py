@@ -1,7 +1,5 @@
 """Everything that a field of gaps follows from."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

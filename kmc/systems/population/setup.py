@@ -1,7 +1,5 @@
 """A population from a run file: everything it follows from, computed or looked up."""
 
-from __future__ import annotations
-
 import math
 import warnings
 from dataclasses import dataclass, replace

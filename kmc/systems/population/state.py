@@ -5,8 +5,6 @@ join each other and drawn voids, are drawn as they grow, and drawn voids that sh
 `kmc.systems.population.gaps` steps it in time.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields

@@ -11,8 +11,6 @@ in series, j R_series. Where the kinetics are slow against the conduction betwee
 below the Wagner length κ kT/(ze j0), the current density is even over the contact.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Consistency of the columns of a trajectory with one another and with the settings of the run."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 

@@ -3,8 +3,6 @@
 Written from the energies alone; nothing of the event loop takes part.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any

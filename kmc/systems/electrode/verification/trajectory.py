@@ -4,8 +4,6 @@ The event loop is not used: energies are summed bond by bond from the Hamiltonia
 counts are those of its occupancies, and conservation is arithmetic on its rows.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
