@@ -16,10 +16,20 @@ READINGS = 100  # that are kept of a curve, evenly over the charge
 _VALUES = {"v": 1.0, "a": 1.0, "ah": 1.0, "s": 1.0, "min": 60.0, "h": 3600.0, "sec": 1.0}
 _PREFIXES = {"": 1.0, "m": 1e-3, "µ": 1e-6, "u": 1e-6, "k": 1e3}
 _NAMES = {  # in the order of preference
-    "voltage": ("ewe-ece", "ecell", "voltage", "cellvoltage", "ewe", "<ewe>", "potential", "e"),
+    "voltage": (
+        "ewe-ece",
+        "ecell",
+        "voltage",
+        "cellvoltage",
+        "ewe",
+        "<ewe>",
+        "potential",
+        "e",
+        "u",
+    ),
     "current": ("i", "<i>", "current", "currentdensity"),
     "charge": ("(q-qo)", "capacity", "q", "charge", "chargecapacity", "dischargecapacity"),
-    "time": ("totaltime", "testtime", "elapsedtime", "time", "t"),
+    "time": ("totaltime", "cumulativetime", "testtime", "runtime", "elapsedtime", "time", "t"),
 }
 _ENDS = {"voltage": ("v",), "current": ("a",), "charge": ("ah",), "time": ("s", "sec", "min", "h")}
 _UNSET_CM2 = 0.001  # what EC-Lab writes where nobody stated an area
@@ -67,9 +77,9 @@ def charge_and_overpotential(table: Table) -> tuple[np.ndarray, np.ndarray]:
     texts = {one[0]: table.column(one[0]) for one in found.values()}
     clock = found["time"][0] if "time" in found and ":" in "".join(texts[found["time"][0]]) else ""
     numbers = table.numbers([name for name in texts if name != clock])
-    if clock:  # hours, minutes and seconds
-        parts = [re.findall(r"\d+(?:\.\d+)?", text)[::-1] for text in texts[clock]]
-        numbers[clock] = [sum(float(p) * 60**i for i, p in enumerate(row)) for row in parts]
+    if clock:
+        numbers[clock] = _seconds(texts[clock])
+        found["time"] = (clock, 1.0, False)
     values = {what: one[1] * np.array(numbers[one[0]]) for what, one in found.items()}
     whole = np.all([np.isfinite(v) for v in values.values()], axis=0)
     values = {what: v[whole] for what, v in values.items()}
@@ -78,7 +88,12 @@ def charge_and_overpotential(table: Table) -> tuple[np.ndarray, np.ndarray]:
     else:
         # Times of Neware begin again with each step.
         step_s = np.maximum(np.diff(values["time"], prepend=values["time"][:1]), 0.0)
-        charge_mAh, areal = np.cumsum(values["current"] * step_s) / 3.6, found["current"][2]
+        now, areal = values["current"], found["current"][2]
+        before = np.concatenate((now[:1], now[:-1]))
+        # A current that jumps has been switched: it flowed neither before nor, in a rest, behind.
+        smooth = np.abs(now - before) <= np.abs(now + before) / 2
+        least = np.where(now * before > 0, np.sign(now) * np.minimum(abs(now), abs(before)), 0.0)
+        charge_mAh = np.cumsum(np.where(smooth, (now + before) / 2, least) * step_s) / 3.6
     if not areal:
         charge_mAh = charge_mAh / area_cm2(table)
     if not len(charge_mAh):
@@ -87,6 +102,26 @@ def charge_and_overpotential(table: Table) -> tuple[np.ndarray, np.ndarray]:
     way = np.concatenate(([0.0], np.cumsum(np.abs(np.diff(charge_mAh)))))
     kept = np.unique(np.searchsorted(way, np.linspace(0, way[-1], READINGS)))
     return sign * charge_mAh[kept], 1e3 * sign * values["voltage"][kept]
+
+
+def _seconds(texts: list[str]) -> list[float]:
+    """Times of a clock: 0:00:10, with days before it as 1-00:00:10, or with a date, which counts
+    as a day later than the one before it; NaN for others."""
+    clock = re.compile(
+        r"(?:(\d+)\s*(?:-|days?,?|d|)\s*\b|(.+)[\sT])?(?:(\d+):)?(\d+):(\d+(?:[.,]\d+)?)\s*([AP]M)?",
+        re.IGNORECASE,
+    )
+    dates: dict[str, int] = {}
+    seconds = []
+    for match in map(clock.fullmatch, texts):
+        if match is None:
+            seconds.append(math.nan)
+            continue
+        days, date, h, m, s, half = match.groups()
+        day = dates.setdefault(date, len(dates)) if date else int(days or 0)
+        hour = int(h or 0) % 12 + 12 * (half.upper() == "PM") if half else int(h or 0)
+        seconds.append(86400.0 * day + 3600 * hour + 60 * int(m) + float(s.replace(",", ".")))
+    return seconds
 
 
 def area_cm2(table: Table) -> float:

@@ -29,12 +29,16 @@ _BETTER = 10.0  # by which the information criterion of Bayes must fall for a se
 _MISFIT = 0.03  # relative distance of fit and points that is warned of
 _LEAST_POINTS = 8
 # Beginnings of names of columns, tried in this order.
-_PART = r"([(_/z]|$)"
+_PART = r"([(_/z\[]|part|$)"
+_MINUS = "-−–"
 _NAMES = {
     "f": re.compile(r"f(req|[^a-z]|$)"),
-    "im": re.compile(rf"[-−]?z?_?(im(ag)?{_PART}|''|″|\"|”|’’)"),
-    "re": re.compile(rf"z?_?(re(al)?{_PART}|'|′|’)"),
+    "im": re.compile(
+        rf"[{_MINUS}]?(zi|z?[_.]?im(a?g|aginary)?){_PART}|[{_MINUS}]?z?(''|″|\"|”|’’|′′)"
+    ),
+    "re": re.compile(rf"(zr|z?[_.]?re(al)?){_PART}|z?('|′|’)"),
 }
+_UNITS = {"k": 1e3, "M": 1e6, "m": 1e-3}
 
 
 @dataclass(frozen=True)
@@ -75,15 +79,16 @@ def read_spectrum(path: str | Path) -> Spectrum:
         )
     numbers = table.numbers(found.values())
     f, real, imaginary = (np.array(numbers[found[what]]) for what in ("f", "re", "im"))
-    if found["im"].lstrip()[:1] in "-−":
+    if found["im"].lstrip()[:1] in _MINUS:
         imaginary = -imaginary
     elif np.nanmedian(imaginary) > 0:
         text = f"{path}: most {found['im']} are positive, and are taken as −Z''"
         warnings.warn(text, KmcWarning, stacklevel=2)
         imaginary = -imaginary
-    unit = found["re"].lower().replace("ω", "ohm")
-    Z = (real + 1j * imaginary) * (1e3 if "kohm" in unit else 1.0)
-    if not re.search(r"cm(2|²|\^2)", unit):
+    # A capital Ω is its own sign or the Greek letter.
+    unit = re.search(r"(?<![a-zA-Z])([kMm]?)(?:[oO][hH][mM]|[ΩΩ])", found["re"])
+    Z = (real + 1j * imaginary) * _UNITS.get(unit[1] if unit else "", 1.0)
+    if not re.search(r"cm(2|²|\^2)", found["re"].lower()):
         Z = Z * area_cm2(table)
     # Beyond its upper end an arc only has the inductance of the leads.
     kept = np.isfinite(Z) & (f > 0) & (Z.imag <= 0)

@@ -222,6 +222,41 @@ def test_columns_of_other_cyclers(tmp_path, head):
     assert table["overpotential_mV"].tolist() == pytest.approx([10, 11, 12, 13, 14])
 
 
+@pytest.mark.parametrize(
+    "clock",
+    [
+        "{h}:{m:02}:{s:02}",
+        "{d}-{r:02}:{m:02}:{s:02}",  # Neware
+        "{d}d {r:02}:{m:02}:{s:02}",  # Maccor
+        "11/{e:02}/2024 {r:02}:{m:02}:{s:06.3f}",  # EC-Lab and BT-Lab with absolute time
+        "2024-11-{e:02}T{r:02}:{m:02}:{s:02}",
+        "{e:02}-Nov-24 {q}:{m:02}:{s:02} {half}",
+    ],
+)
+def test_times_of_a_clock(tmp_path, clock):
+    """Two and a half days of 0.1 mA/cm² between two rests, in which nothing flows: 6 mAh/cm²."""
+    lines = ["# area_cm2 = 1", "Cumulative Time,Current(mA),Voltage(V)"]
+    for quarter in range(241):  # of an hour
+        seconds = 900 * quarter
+        hour = seconds // 3600
+        half = {"q": (hour % 24 - 1) % 12 + 1, "half": "AM" if hour % 24 < 12 else "PM"}
+        days = {"d": hour // 24, "e": 25 + hour // 24, "r": hour % 24, "h": hour}
+        text = clock.format(**days, **half, m=seconds % 3600 // 60, s=seconds % 60)
+        lines.append(f"{text},{0.1 * (quarter < 240)},0.05")
+    table = read_measured(write(tmp_path / "a.csv", "\n".join(lines))).table
+    assert table[CAPACITY].iloc[-1] == pytest.approx(0.1 * 239 / 4)
+
+
+def test_no_charge_flows_before_a_current_is_switched_on_or_after_it_is_off(tmp_path):
+    """Text of BT-Lab: rests with a reading every ten minutes, one minute of 1 mA between them."""
+    rows = [(0, 0), (600, 0), (601, 1), (660, 1), (1260, 0), (1860, 0), (1861, -1), (1920, -1)]
+    head = ["BT-Lab ASCII FILE", "Nb header lines : 4", "Electrode surface area : 1 cm²"]
+    lines = [*head, "time/s\tEcell/V\tI/mA", *(f"{t}\t0.1\t{i}" for t, i in rows)]
+    table = read_measured(write(tmp_path / "a.mpt", "\n".join(lines), "latin-1")).table
+    assert table[CAPACITY].max() == pytest.approx(59 / 3600)
+    assert table[CAPACITY].iloc[-1] == pytest.approx(0.0, abs=1e-12)
+
+
 def test_an_area_that_nobody_stated_is_asked_for(tmp_path):
     for text in (mpt(area="0.001 cm²"), "time/s,I/mA,Ewe/V\n0,1,0.1\n1,1,0.1\n"):
         with pytest.raises(InputError, match="does not state the area") as told:

@@ -52,6 +52,13 @@ def test_resistances_are_those_of_the_circuit(tmp_path, arcs, noise):
         ("Frequency (Hz),Z' (Ω),Z'' (Ω)", 1, 1.0),
         ("frequency_Hz,Z_real_ohm_cm2,Z_imag_ohm_cm2", 1, 1.0),
         ("f,Zreal/kOhm,Zimag/kOhm", 1, 1e-3),
+        ("f,Z' (mΩ),Z'' (mΩ)", 1, 1e3),
+        ("f,Z' (MΩ),Z'' (MΩ)", 1, 1e-6),
+        ("Frequency,Zre,Zimg", 1, 1.0),  # Powersuite
+        ("freq,Zr,Zi", 1, 1.0),
+        ("Frequency [Hz],Zreal [Ohm],Zimag [Ohm]", 1, 1.0),
+        ("Frequency,Real part,Imaginary part", 1, 1.0),
+        ("f,Z′ (Ω),–Z″ (Ω)", -1, 1.0),  # a spreadsheet makes a dash of the minus
         ("", 1, 1.0),  # as impedance.py reads it
     ],
 )
