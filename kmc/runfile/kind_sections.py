@@ -106,6 +106,9 @@ class Upscale(SystemSection):
     grid_um: Annotated[Number, Field(ge=1e-3, le=100)] | None = _optional(0.25)
     """cells of the grid, at most; without it as narrow as the voids to come and the rim of a
     spreading void (rounding_length_um) want them"""
+    cells_per_rim: Annotated[Number, Field(ge=1.4, le=20)] | None = _optional(3.0)
+    """without grid_um: cells across the rim of a spreading void; without it 2.9 for flaws and 1.4
+    where voids nucleate, as fewer lose contact too late"""
     resolution_um: Annotated[Number, Field(ge=0, le=100)] = 0.0
     """of the microscope that counts voids on lines: it sees no narrower or lower void, and no
     narrower contact"""

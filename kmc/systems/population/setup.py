@@ -307,6 +307,8 @@ def _cells(run: RunFile, edge_um: float, density: float, rounding_um: float, lip
         # The narrowest of what has to be resolved: contact, the lip at a moving rim, the distance
         # of voids.
         share = FINE_CELL_OVER_LIP if run.upscale.nucleation == "flaws" else _CELL_OVER_LIP
+        if run.upscale.cells_per_rim is not None:
+            share = 1 / run.upscale.cells_per_rim
         cell = min(_WIDEST_CELL_um, share * lip, cell_at(density))
     elif cell > _COARSEST_OVER_LIP * lip:
         raise InputError(

@@ -684,6 +684,18 @@ def test_cells_too_coarse_for_the_rim_are_refused_with_what_would_do(tmp_path):
     assert prepare(load_run("operando_li", {"upscale.grid_um": fine})).setting.pitch_um <= fine
 
 
+@pytest.mark.parametrize("rounding_um", [0.5, 1.0])
+def test_cells_follow_from_the_rim_as_finely_as_the_run_says(rounding_um):
+    """Lip (B/v)^(1/3) by hand: B = R*⁴/1e4 s, v twice the 4.85 µm of a mAh/cm² at 0.5 mA/cm²."""
+    lip = (rounding_um**4 / 1e4 / (2 * 4.85 * 0.5 / 3600)) ** (1 / 3)
+    changes = {"upscale.rounding_length_um": rounding_um, "upscale.flaw_density_per_um2": 0.01}
+    for cells in (1.4, 3.0):
+        setting = prepare(load_run("operando_li", {**changes, "upscale.cells_per_rim": cells}))
+        assert setting.setting.pitch_um == pytest.approx(lip / cells, rel=0.03)
+    with pytest.raises(InputError, match="cells_per_rim"):
+        load_run("operando_li", {"upscale.cells_per_rim": 1.0})
+
+
 @pytest.mark.validation
 def test_dislocations_of_the_stress_are_sinks():
     """1/κ = αGb/σ, beside the sinks that are given as densities add; none without a stress.
