@@ -80,7 +80,7 @@ A calibration file:
   [experiments.next]                      # not fitted: predicted, and laid beside the data
   run = "operando_li"
   data = "next.csv"
-  held_out = true
+  held_out = true                         # seen = true beside it: known when the model was made
   verified = "read in the paper"          # without it the comparison is shown, not judged
 
 \b

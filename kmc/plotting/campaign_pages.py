@@ -404,6 +404,6 @@ def _predictions(found: "Calibration") -> Figure:
         page,
         "circle: measured, two standard errors (arrow: only known to be larger); bar: 90 % of runs "
         "with the stated discrepancy, blue within, red outside,\ngrey not judged; tick: median; "
-        "below the dotted line: held out",
+        "below the dotted line: not fitted",
     )
     return page

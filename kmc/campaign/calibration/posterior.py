@@ -300,6 +300,7 @@ def beside(problem: InverseProblem, results: dict[str, Results], seed: int) -> l
             "unit": datum.of.unit,
             "measured": datum.text,
             "held_out": about.held_out,
+            "seen": about.seen,
             "runs": len(values),
             "never": float(bounds.mean()) if len(bounds) else math.nan,
             "source": about.source,

@@ -94,6 +94,7 @@ class Experiment(Checked):
     series: str = ""
     set: dict[str, Any] = Field({})
     held_out: bool = False
+    seen: bool = False  # with held_out: known when the form of the model was chosen
     source: str = ""
     verified: str = ""
     seconds: float | None = Field(None, gt=0, strict=False)

@@ -250,7 +250,8 @@ def calibration_page(folder: Path) -> Page:
                 v if isinstance(v, str) else number(v and float(f"{v:.3g}"))
                 for v in (row["low"], row["high"])
             )
-            verdict = Badge("held out: " * row["held_out"] + row["verdict"], _KINDS[row["verdict"]])
+            kind = "seen: " if row.get("seen") else "held out: " * row["held_out"]
+            verdict = Badge(kind + row["verdict"], _KINDS[row["verdict"]])
             where = f"{row['experiment']}, {row['quantity']}"
             rows.append((where, row["measured"], f"{low} to {high}", verdict, row["source"]))
         page.add("Predictions", drawn, Table(rows, head))
