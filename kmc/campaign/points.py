@@ -151,6 +151,8 @@ def canonical(value: Any) -> str:
 
 
 def _seed(sweep_seed: int, settings: Mapping[str, Any], replica: int) -> int:
+    # Grids are compared on the same flaws, whose places follow from the seed alone.
+    settings = {key: value for key, value in settings.items() if key != "upscale.grid_um"}
     # From a hash, so that a point keeps its seed when values are added around it. SeedSequence
     # makes neighbouring hashes into streams that are independent for any number of points.
     key = hashlib.sha256(f"{canonical(settings)}#{replica}".encode()).digest()

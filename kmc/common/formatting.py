@@ -58,6 +58,11 @@ def figure(number: float, unit: str = "", digits: int = 3) -> str:
     return f"{text}{_SPACE}{unit}" if unit else text
 
 
+def percent(share: float, digits: int = 3) -> str:
+    """A share in percent: ``46 %``."""
+    return figure(100 * share, "%", digits).replace(_SPACE, " ")
+
+
 _SCALES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
 
 

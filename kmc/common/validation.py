@@ -53,8 +53,9 @@ def kind(value: Any) -> str:
 
 
 def show(value: Any, longest: int = 60) -> str:
-    """A value in TOML notation, truncated to a length."""
-    text = toml_value(value)
+    """A value in TOML notation for a message: twelve digits of a number, truncated to a length."""
+    # Without the rounding of a conversion of units, such as 7.499999999999999.
+    text = toml_value(float(f"{value:.12g}") if isinstance(value, float) else value)
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MultipleLocator, NullFormatter
 
-from kmc.common.formatting import figure
+from kmc.common.formatting import figure, percent
 from kmc.nuclei.nucleation import CapLaw
 from kmc.plotting import style
 
@@ -33,7 +33,7 @@ def nucleation_picture(found: "Nucleation") -> Figure:
     c = found.conditions
     words = [c.name, c.lattice.replace("bcc_", "bcc (") + ")", f"{c.temperature_K:g} K"]
     shares = {"Mg in L1": c.mg_coverage, "Mg elsewhere": c.mg_fraction}
-    words += [f"{100 * share:.3g} % {where}" for where, share in shares.items() if share]
+    words += [f"{percent(share)} {where}" for where, share in shares.items() if share]
     page.suptitle(", ".join(words), fontsize=7.5, x=0.02, ha="left")
     return page
 

@@ -324,3 +324,13 @@ def test_the_grid_of_a_population_is_guessed(name):
 
     tables = run_tables(catalogue.locate("runs", name), {}, {})
     assert 2 / 3 < _cells(tables) / CELLS[name] < 3 / 2
+
+
+def test_grids_are_compared_with_equal_seeds_and_equal_flaws(plan_of):
+    """Cells of a grid change no seed; squares and replicas do."""
+    sweep = 'run = "cell_li"\nreplicas = 2\n[grid]\n"upscale.{}" = [0.2, {}]'
+    seeds = [point.seed for point in plan_of(sweep.format("grid_um", 0.1)).points]
+    assert seeds[:2] == seeds[2:]
+    assert seeds[0] != seeds[1]
+    squares = plan_of(sweep.replace("0.2", "20").format("domain_um", 40))
+    assert len({point.seed for point in squares.points}) == 4

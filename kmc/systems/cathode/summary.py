@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from kmc.common.conditions import ended
-from kmc.common.formatting import duration, figure, plural
+from kmc.common.formatting import duration, figure, percent, plural
 from kmc.files.table_run import TableRun
 from kmc.systems.cathode.contact import single_pores
 from kmc.systems.cathode.run import DELITHIATED, LITHIATED
@@ -32,7 +32,7 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
     law = [n for n in dict.fromkeys(facts["norton_exponent"]) if n]
     creep = f"Norton, n = {' to '.join(f'{n:.3g}' for n in law)}" if law else "none: elastic"
     rows.append(("Creep", creep))
-    text = f"{100 * facts['swelling_lithiated']:.3g} % of area in the plane"
+    text = f"{percent(facts['swelling_lithiated'])} of area in the plane"
     rows.append(("Swelling", f"{text}, at {section['c_rate_per_h']:g} C"))
     for label, first_row, last_row in _halves(run):
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from kmc.analysis.coulombic import Aurbach, aurbach
 from kmc.common.conditions import ended
-from kmc.common.formatting import duration, figure, monolayers, plural
+from kmc.common.formatting import duration, figure, monolayers, percent, plural
 from kmc.common.metals import METALS
 from kmc.files.table_run import TableRun
 from kmc.runfile.protocol import PLATE, STRIP, plan_of, stored_blocks
@@ -20,8 +20,8 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
     nm = facts["spacing_A"] / 10
     on = facts["surfaces"][0]
     if len(facts["surfaces"]) > 2:
-        share = 100 * float(run.constants["substrate"].mean())
-        on += f", {share:.3g} % of it {facts['surfaces'][1]}"
+        share = float(run.constants["substrate"].mean())
+        on += f", {percent(share)} of it {facts['surfaces'][1]}"
     rows.append(("Substrate", f"{on}, {nx * nm:.3g} nm × {ny * nm:.3g} nm, {nz} layers"))
     if "adsorption_energy_eV" in run.params:
         # Work of adhesion a site: adsorption − cohesive energy + 3 ε, the formation energy here.
@@ -47,7 +47,7 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
     charge = figure(last["capacity_mAh_cm2"], "mAh/cm²")
     rows.append(("Capacity", f"{monolayers(last['capacity_monolayers'])}, {charge}"))
     text = (
-        f"coverage {100 * last['coverage']:.3g} %, {plural(int(last['islands']), 'island')} "
+        f"coverage {percent(last['coverage'])}, {plural(int(last['islands']), 'island')} "
         f"({figure(last['islands_per_um2'], 'per µm²')}), roughness "
         f"{last['roughness_layers']:.3g} layers, highest {last['max_height_layers']:.0f}"
     )
@@ -56,7 +56,7 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
     rows.append((f"Dead {METALS[run.metal]}", dead))
     found = aurbach_of(run)
     if found is not None:
-        formation = "none" if found.formation is None else f"{100 * found.formation:.3g} %"
+        formation = "none" if found.formation is None else f"{percent(found.formation)}"
         text = (
             f"{100 * found.efficiency:.3f} % (Aurbach), formation {formation}; lost "
             f"{plural(found.lost, 'atom')}; left at the end {last['dead_Li']:.0f} dead and "
@@ -76,7 +76,7 @@ def digest(run: TableRun) -> list[tuple[str, str]]:
     if not len(run.samples["time_s"]):
         return [*rows, ("Samples", "none yet")]
     last = {name: values[-1] for name, values in run.samples.items()}
-    deposit = f"{100 * last['coverage']:.3g} % covered, {plural(int(last['islands']), 'island')}"
+    deposit = f"{percent(last['coverage'])} covered, {plural(int(last['islands']), 'island')}"
     deposit += f", {monolayers(last['mean_height_layers'])} high on average"
     rows += [("Capacity", everything["Capacity"]), ("Deposit", deposit)]
     found = aurbach_of(run)

@@ -7,7 +7,7 @@ import numpy as np
 
 from kmc.analysis import balance, coulombic, voids
 from kmc.common.conditions import driven_by_run, ended, temperatures
-from kmc.common.formatting import count, duration, figure, monolayers, plural, scaled
+from kmc.common.formatting import count, duration, figure, monolayers, percent, plural, scaled
 from kmc.common.metals import METALS
 from kmc.common.units import A_per_nm
 from kmc.files.reader import Trajectory
@@ -102,11 +102,11 @@ def digest(run: Trajectory) -> Rows:
 
 
 def _contact(run: Trajectory) -> str:
-    first, last = 100 * run.samples["contact_fraction"][[0, -1]]
-    text = f"{first:.3g} % → {last:.3g} % of the interface"
+    first, last = map(percent, run.samples["contact_fraction"][[0, -1]])
+    text = f"{first} → {last} of the interface"
     if "Mg" in run.species:
-        first, last = 100 * run.samples["contact_fraction_Li"][[0, -1]]
-        text += f"; by {run.metal} {first:.3g} % → {last:.3g} %"
+        first, last = map(percent, run.samples["contact_fraction_Li"][[0, -1]])
+        text += f"; by {run.metal} {first} → {last}"
     return text
 
 
@@ -134,7 +134,7 @@ def _charge(run: Trajectory) -> Rows:
     known = [(c.cycle, c.efficiency) for c in coulombic.cycles(run) if c.efficiency is not None]
     if known:
         ends = dict.fromkeys((known[0], known[-1]))
-        texts = (f"{100 * efficiency:.3g} % in cycle {cycle}" for cycle, efficiency in ends)
+        texts = (f"{percent(efficiency)} in cycle {cycle}" for cycle, efficiency in ends)
         text += f"; stripped over plated: {', '.join(texts)}"
     return [("Stripped", text)]
 

@@ -22,7 +22,10 @@ SAMPLES: dict[str, tuple[str, str]] = {
     "cycle": ("1", "Pass of a block of the protocol, from 1; 0 without one"),
     "current_density_mA_cm2": ("mA/cm2", "Current density, below 0 while plating"),
     "contact_fraction": ("1", "Share of the interface in contact"),
-    "voids_per_um2": ("1/µm2", "Voids per area, those smaller than two cells too"),
+    "voids_per_um2": (
+        "1/µm2",
+        "Voids per area, without those that came down below four cells or resolution_um",
+    ),
     "voids_per_100um": ("1/100 µm", "Voids on 100 µm of cross-section line"),
     "mean_width_um": ("µm", "Mean width of the voids on cross-section lines; NaN without any"),
     "max_width_um": ("µm", "Largest width of a void on cross-section lines that spans two cells"),

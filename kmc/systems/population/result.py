@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from kmc.common.conditions import driven_by_run, ended
-from kmc.common.formatting import duration, figure, plural, scaled
+from kmc.common.formatting import duration, figure, percent, plural, scaled
 from kmc.errors import InputError
 from kmc.files.table_run import Columns, TableRun
 from kmc.nuclei.field import Medium
@@ -115,7 +115,7 @@ class PopulationRun(TableRun):
         if not len(self.samples["time_s"]):
             return [*rows, ("Samples", "none yet")]
         s = self.samples
-        contact = [f"{100 * s['contact_fraction'][-1]:.3g} % at the end"]
+        contact = [f"{percent(s['contact_fraction'][-1])} at the end"]
         if s["plated_um"][-1] > 0:
             contact = [*self._after_strips(), *contact]
         for share, name in ((0.5, "half"), (0.1, "nine tenths")):
@@ -154,7 +154,7 @@ class PopulationRun(TableRun):
         if "cell_um" in self.facts:
             square.append(f"cells of {figure(self.facts['cell_um'], 'µm')}")
         if self.facts.get("mg_coverage"):
-            square.append(f"Mg {100 * self.facts['mg_coverage']:.3g} % of the interface")
+            square.append(f"Mg {percent(self.facts['mg_coverage'])} of the interface")
         if len(self.replicas) > 1:
             square.append(plural(len(self.replicas), "replica"))
         rows.append(("Square", ", ".join(square)))
@@ -191,8 +191,8 @@ class PopulationRun(TableRun):
         last_rows = np.flatnonzero(np.diff(s["step"], append=np.inf))
         ends = [row for row in last_rows if s["current_density_mA_cm2"][row] > 0]
         which = [*((row, "first") for row in ends[:1]), *((row, "last") for row in ends[1:][-1:])]
-        percents = 100 * s["contact_fraction"]
-        return [f"{percents[row]:.3g} % after the {name} strip" for row, name in which]
+        contact = s["contact_fraction"]
+        return [f"{percent(contact[row])} after the {name} strip" for row, name in which]
 
     def _charge(self) -> str:
         s, layer = self.samples, self.facts["monolayer_mAh_cm2"]
@@ -209,7 +209,7 @@ class PopulationRun(TableRun):
         if not self.is_complete:
             return text
         made = max(float(s["stripped_um"][-1] + s["initial_um"][-1]), 1e-300)
-        return f"{text}; {100 * s['settled_um'][-1] / made:.3g} % of it settled"
+        return f"{text}; {percent(s['settled_um'][-1] / made)} of it settled"
 
     def _voids(self) -> list[tuple[str, str]]:
         s = self.samples
@@ -266,7 +266,7 @@ class PopulationRun(TableRun):
         while_contact = self.samples["contact_fraction"] > 0.1
         if rims is not None and (raised := float(rims[while_contact].mean())) > _RAISED:
             text += (
-                f"; {100 * raised:.2g} % of the rims have lips thinner than the cells: "
+                f"; {percent(raised, 2)} of the rims have lips thinner than the cells: "
                 "contact is lost late (a smaller upscale.grid_um)"
             )
         given = self.run["conditions"] | self.run["upscale"]

@@ -195,7 +195,7 @@ class PopulationJob(Job):
         done = (gaps.time_s - self.began_s) / stage.due[-1].time_s
         done = (self.at_stage + done) / len(self.stages)
         share = (len(self.reasons) + done) / self.run_file.upscale.replicas
-        voids = plural(len(self.life.voids) + len(gaps.points), "void")
+        voids = plural(self._number_of_voids(), "void")
         return (
             _WALKS + (1 - _WALKS) * share,
             f"{self._capacity():.3g} mAh/cm²  {voids}  contact {gaps.contact_fraction:.3f}",
@@ -252,7 +252,7 @@ class PopulationJob(Job):
             "cycle": float(stage.cycle),
             "current_density_mA_cm2": current,
             "contact_fraction": contact,
-            "voids_per_um2": (len(self.life.voids) + len(gaps.points)) / area,
+            "voids_per_um2": self._number_of_voids() / area,
             "voids_per_100um": seen.per_100um,
             "supersaturation": S,
             "max_supersaturation": gaps.max_supersaturation,
@@ -280,6 +280,18 @@ class PopulationJob(Job):
         ended = sum(row[name] - before[name] for name in ("settled_um", "sink_um"))
         row["annihilated_fraction"] = ended / made if made > 0 else math.nan
         return row
+
+    def _number_of_voids(self) -> int:
+        """Voids that the grid resolves, with flaws and nuclei that have not grown to its cells yet.
+
+        What has come down below the area from which a part counts as a void is left out: debris of
+        voids that split or close, whose number is that of the grid.
+        """
+        largest, area = self.life.voids[:, 1:3].T
+        least, points = self.life.least_um2, self.gaps.points
+        drawn = np.count_nonzero((area >= least) | (largest < least))
+        of_flaws = self.prepared.setting.flaws is not None
+        return drawn + (np.count_nonzero(points.flaw_um) if of_flaws else len(points))
 
     def _frame(self) -> Frame:
         # The gap in single precision: half the file, and far below what the grid resolves.

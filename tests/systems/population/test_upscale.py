@@ -9,6 +9,7 @@ import re
 import shutil
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -29,7 +30,9 @@ from kmc.systems import SYSTEMS
 from kmc.systems import job as module
 from kmc.systems.population import setup
 from kmc.systems.population.columns import TABLES
+from kmc.systems.population.run import PopulationJob
 from kmc.systems.population.setup import prepare
+from kmc.systems.population.state import Points
 
 SMALL = {
     "upscale.domain_um": 6.0,
@@ -743,3 +746,43 @@ def test_shipped_runs_load(name):
     assert run_file.kind == "population"
     assert "upscale" in run_file.resolved()
     assert "upscale" not in load_run("strip_li").resolved()
+
+
+def test_debris_below_the_resolution_is_no_void():
+    """Of five voids on the grid one is debris; of three points one has no flaw."""
+    job = object.__new__(PopulationJob)
+    # Number, largest area so far, area, volume, height.
+    areas = [(1.0, 0.9), (1.0, 0.1), (0.1, 0.1), (0.17, 0.17), (4.0, 0.161)]
+    voids = np.array([[i, most, now, 0.1, 0.1] for i, (most, now) in enumerate(areas)])
+    job.life = SimpleNamespace(least_um2=0.16, voids=voids)
+    places, volumes = [1.0, 2.0, 3.0], [1e-6] * 3
+    job.gaps = SimpleNamespace(
+        points=Points(*map(np.array, (places, places, volumes, [0.1, 0, 0.1])))
+    )
+    job.prepared = SimpleNamespace(setting=SimpleNamespace(flaws="of some density"))
+    assert job._number_of_voids() == 4 + 2
+    # Nuclei begin as points without a flaw.
+    job.prepared.setting.flaws = None
+    assert job._number_of_voids() == 4 + 3
+
+
+@pytest.mark.slow
+def test_two_grids_agree_on_the_number_of_voids_under_pressure(tmp_path):
+    """README's run under 1 MPa on a smaller square: equal flaws, other cells."""
+    levels = []
+    for cell in (0.2, 0.12):
+        changes = {
+            "conditions.stack_pressure_MPa": 1.0,
+            "upscale.domain_um": 10.0,
+            "upscale.capacity_mAh_cm2": 0.06,
+            "upscale.grid_um": cell,
+        }
+        path = tmp_path / f"{cell}.h5"
+        levels.append(kmc.upscale("cell_li", changes, output=path, progress=False).samples)
+    for charge in (0.01, 0.03, 0.06):
+        coarse, fine = (
+            s.voids_per_um2[np.argmin(abs(s.capacity_mAh_cm2 - charge))] * 10**2 for s in levels
+        )
+        # Standard deviation of a count of independent voids, once; of the difference it is more.
+        assert abs(coarse - fine) <= np.sqrt(fine)
+        assert fine >= 3
