@@ -33,6 +33,8 @@ def test_trust_names_slowed_hops_and_too_few_voids(stripped):
     """The number of voids is said wherever contact is: below 20 there is no mean of it."""
     trust = dict(digest(stripped))["Trust"].replace("\u00a0", " ")
     assert "hops slowed up to 280 times" in trust
+    for number in ("contact", "number and size of voids", "overpotential", " S ", "absorbed share"):
+        assert number in trust
     assert trust.endswith("2 voids: too few for a mean contact (a larger system.size)")
 
 

@@ -168,6 +168,8 @@ def _file_page(found: Any) -> Page:
 def _slowing(acceleration: Mapping[str, Any]) -> list[Any]:
     """How far hops were slowed, and what that leaves open."""
     classes = [c for c in acceleration.get("classes", []) if c.get("slowed_by", 1.0) > 1.001]
+    if acceleration.get("equilibrium"):
+        return [Text(["Vacancies are in equilibrium between strips, the limit of fast hops."])]
     if not classes:
         return [Text(["No barrier was raised: the kinetics are exact for the parameter set."])]
     columns = {"barrier_eV": "eV", "floored_barrier_eV": "eV", "slowed_by": ""}

@@ -312,7 +312,9 @@ class ElectrodeJob(Job):
         now, (loaded_s, events) = time.monotonic(), self._loaded
         if now > loaded_s:
             speed = (engine.count(tables.EVENTS) - events) / (now - loaded_s)
-            parts.append(f"{speed / 1e6:.2f} M events/s")
+            # In equilibrium between strips hundreds a second, in the event loop millions.
+            million = speed >= 1e4
+            parts.append(f"{speed / 1e6:.2f} M events/s" if million else f"{speed:.0f} events/s")
         done = self.phase.fraction(engine, self._start_vacant_L1)
         # Whichever end is nearer: the limit of wall time may come first.
         if self.wall_time_s and self._began is not None:

@@ -172,9 +172,8 @@ def _trust(run: Trajectory, found: voids.Voids | None) -> str:
     slowed = [entry.get("slowed_by", 1.0) for entry in run.acceleration.get("classes", [])]
     if max(slowed, default=1.0) > _BY_MORE_THAN:
         parts.append(
-            f"hops slowed up to {figure(max(slowed), digits=2)} times, on which number and size of "
-            "voids and, after the first one, overpotential, S and the absorbed share depend "
-            "(kmc converge)"
+            f"hops slowed up to {figure(max(slowed), digits=2)} times, on which contact, number "
+            "and size of voids, overpotential, S and the absorbed share depend (kmc converge)"
         )
     if limits := run.acceleration.get("equilibrium"):
         parts.append(_validity(run, found, limits))

@@ -17,7 +17,7 @@ from kmc.errors import InputError
 from kmc.papers.claims import VERDICTS
 from kmc.plotting.report import report
 from kmc.plotting.report.page import Badge, Link, Page, Table, Text, clean
-from kmc.plotting.report.sources import default_output, page_of
+from kmc.plotting.report.sources import _slowing, default_output, page_of
 
 # Attributes and elements that could load or run something.
 _ACTIVE = ("script", "iframe", "object", "embed", "form", "base", "svg", "video", "audio")
@@ -102,6 +102,18 @@ def test_texts_of_strangers_are_text(pages, kind):
 def test_what_a_page_says(pages, kind, parts):
     text = " ".join("".join(_Reader(pages[kind]).words).split(" "))
     assert [part for part in parts if part.lower() not in text.lower()] == []
+
+
+@pytest.mark.parametrize(
+    ("acceleration", "words"),
+    [
+        ({"classes": []}, "kinetics are exact"),
+        ({"classes": [], "equilibrium": {"pairs_per_strip": 700}}, "in equilibrium between strips"),
+    ],
+)
+def test_what_was_done_to_the_kinetics(acceleration, words):
+    (text,) = _slowing(acceleration)
+    assert words in str(text)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -165,6 +166,16 @@ def test_a_run_adds_up_and_goes_on_from_its_state(base, changes):
     after = run_on(second)
     assert before[0] + after[0] == rows
     assert all(np.array_equal(a, b) for a, b in zip(before[1] + after[1], frames, strict=True))
+
+
+def test_progress_counts_events_that_are_rare():
+    """Some hundred strips a second, not 0.00 million."""
+    job = job_of()
+    run_on(job, lambda job: job.engine.count(tables.STRIPS) > 20)
+    _, text = job.progress()
+    number = re.search(r"contact [\d.]+  (\d+) events/s$", text)
+    assert number, text
+    assert int(number[1]) > 0
 
 
 def test_at_rest_the_electrode_gives_back_what_it_stored():
