@@ -5,9 +5,11 @@ The study of the page takes minutes; here it is run in a box of 36 sites at the 
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from pages import blocks, call, commands, python
 
@@ -53,6 +55,46 @@ def test_the_python(folder):
 def test_the_physical_ratio():
     assert f"{physical_ratio_of(load_run('ladder_li')):.1e}" == "6.8e+11"
     assert "6.8e11 at 0.5 mA/cm² and 25 °C" in TEXT
+
+
+def ratios_to_the_limit(path: Path) -> pd.DataFrame:
+    """Means, by number and ratio, of the study that ends with equilibrium."""
+    rows = pd.read_csv(path).query("kind != 'plateau'")
+    return rows.pivot(index="observable", columns="ratio", values="mean")
+
+
+def test_the_limit_of_the_ratio():
+    """What the page says of `ratios.csv`: from 1e7 on contact and width are those of equilibrium,
+    S and the absorbed share of slowed runs are not."""
+    table = ratios_to_the_limit(ROOT / "docs" / "ratios.csv")
+    assert table.columns.tolist() == [1e4, 1e5, 1e6, 1e7, 1e8, 1e9, math.inf]
+    loss, width, S, absorbed = (
+        table.loc[name]
+        for name in ("contact_loss", "mean_void_width_nm", "vacancy_activity", "absorbed_share")
+    )
+    assert f"({100 * loss[math.inf]:.2g} %, {width[math.inf]:.2g} nm) from 1e7 and 1e8 on" in TEXT
+    assert loss[1e7] == pytest.approx(loss[math.inf], abs=0.005)
+    assert width[1e8] == pytest.approx(width[math.inf], rel=0.1)
+    shown = (1e4, 1e6, 1e9, math.inf)
+    text = "S is {:.3g}, {:.3g}, {:.3g} and {:.3g} at".format(*(S[ratio] for ratio in shown))
+    assert text in TEXT
+    text = "{:.0f}, {:.0f}, {:.0f} and {:.0f} %".format(*(100 * absorbed[r] for r in shown))
+    assert f"absorbed share {text}" in TEXT
+
+
+@pytest.mark.long
+def test_the_study_to_the_limit(tmp_path):
+    """The command of the page gives its table; four minutes. Chains of equilibrium may end
+    otherwise on another processor: their means within a tenth, a third of the absorbed share."""
+    (command,) = re.findall(r"`(kmc converge strip_li_hops [^`]*inf [^`]*)`", TEXT)
+    call([*command.split(), "--csv", "ratios.csv", "--workers", "1"], tmp_path)
+    ours = ratios_to_the_limit(ROOT / "docs" / "ratios.csv")
+    again = ratios_to_the_limit(tmp_path / "ratios.csv")
+    slowed = [ratio for ratio in ours.columns if math.isfinite(ratio)]
+    assert again[slowed].to_numpy() == pytest.approx(ours[slowed].to_numpy(), rel=1e-6)
+    within = pd.Series(0.1, index=ours.index)
+    within["absorbed_share"] = 0.33
+    assert ((again[math.inf] / ours[math.inf] - 1).abs() < within).all()
 
 
 @pytest.mark.long

@@ -82,6 +82,11 @@ class Convergence:
         return all(found.verdict == "converged" for found in self.findings.values())
 
     @property
+    def _has_limit(self) -> bool:
+        """Whether equilibrium between strips, the limit of the ratio, was run."""
+        return math.inf in self.ratios
+
+    @property
     def moment(self) -> str:
         """Where contact and voids were read."""
         if self.at is None:
@@ -97,7 +102,7 @@ class Convergence:
         still_open = [
             found.observable.label for found in self.findings.values() if found.physical is None
         ]
-        if still_open and self.axis.slows:
+        if still_open and self.axis.slows and not self._has_limit:
             lines.append(open_text(still_open, self.physical_ratio))
         lines += self.advice()
         if self.early and self.at is not None:
@@ -125,7 +130,8 @@ class Convergence:
         """Further levels or replicas that would decide what is open, with their estimated time."""
         asked: dict[Needed, list[str]] = {}
         for found in self.findings.values():
-            if found.needed is not None:
+            # Where equilibrium was run, no higher ratio has to be.
+            if found.needed is not None and not (self._has_limit and found.needed.ratios):
                 asked.setdefault(found.needed, []).append(found.observable.label)
         lines = []
         for needed, names in asked.items():

@@ -296,6 +296,14 @@ def test_what_else_is_to_be_known(changes, message):
     assert message in " ".join(answer(**changes).lines()).replace("\u00a0", " ")
 
 
+def test_no_higher_ratio_is_asked_for_where_the_limit_was_run():
+    """Neither a ratio nor what else leads to the physical one: equilibrium is there."""
+    text = " ".join(answer(ratios=(*RATIOS[:3], math.inf)).lines())
+    assert "open" not in text
+    assert "--ratios" not in text
+    assert "--ratios" in " ".join(answer().lines())
+
+
 def test_what_to_do_next_is_said_once():
     text = " ".join(answer().lines())
     assert text.count("To decide contact loss and void density: --ratios 1e6") == 1
