@@ -1,5 +1,8 @@
 """Exceptions with the cause, its origin and advice."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 def printable(text: str) -> str:
     """The text with unprintable characters replaced, except line ends."""
@@ -48,3 +51,13 @@ class OutputError(InputError):
 
 class FileFormatError(InputError):
     """Not a kmc trajectory, a damaged one, or one of a newer schema."""
+
+
+@contextmanager
+def optional_library(name: str, extra: str) -> Iterator[None]:
+    """Imports of what only an extra of the package installs; `InputError` where it is missing."""
+    try:
+        yield
+    except ImportError:
+        advice = f'Install it with: pip install "kmc-voids[{extra}]"'
+        raise InputError(f"{name} is not installed", advice=advice) from None

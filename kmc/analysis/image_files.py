@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from kmc.errors import InputError
+from kmc.errors import InputError, optional_library
 
 _MAX_PIXELS = 100_000_000  # of a slice: 20 000 x 5 000; it takes ten bytes a pixel to measure
 _MAX_SIDE = 200_000
@@ -120,10 +120,8 @@ def _pixels(path: Path, picture: Any) -> np.ndarray:
 
 
 def _read_tiff(path: Path) -> Micrograph:
-    try:
+    with optional_library("scikit-image", "image"):
         from tifffile import TiffFile
-    except ImportError:
-        raise not_installed() from None
     with TiffFile(path) as file:
         shown = file.series[0]
         page, axes = shown.keyframe, shown.axes
@@ -248,7 +246,3 @@ def _too_large(path: Path, why: str) -> InputError:
         advice="Crop it to the interface, save it in 8 bits, or scale it down without "
         "interpolation, so that each phase keeps its value; --scale is that of the new pixels.",
     )
-
-
-def not_installed() -> InputError:
-    return InputError("scikit-image is not installed", advice='pip install "kmc-voids[image]"')

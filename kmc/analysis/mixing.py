@@ -2,8 +2,8 @@
 
 z is the distance from the electrolyte, through which no Mg passes; the alloy behind the plated
 metal is endless and has the composition 1. Two limits of the history: the metal was plated at once,
-and then time passed (`film_share`), or it is plated at a steady rate all the time
-(`growing_share`). Vacancies are in equilibrium, and the diffusivity is that of dilute Mg.
+and then time passed (`film_profile`), or it is plated at a steady rate all the time
+(`growing_profile`). Vacancies are in equilibrium, and the diffusivity is that of dilute Mg.
 
 Sources: images (J. Crank, The Mathematics of Diffusion, 2nd ed. (1975), section 2.2) for the first;
 for the second, with v = h/t and D ∂c/∂z = v c at z = 0, which is the inlet problem for 1 − c,
@@ -11,7 +11,6 @@ M. Th. van Genuchten and W. J. Alves, USDA Technical Bulletin 1661 (1982), A2.
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,7 +23,6 @@ HOURS = 10.0  # S4: "for a 10-h interdiffusion"; 2.6 mAh/cm² at 0.28 mA/cm² ta
 # S4, Fig. 4f: Mg intensity over the plated metal relative to that of the bulk, by °C.
 MEASURED = {25: 0.5, 60: 0.8}
 _um2_per_cm2 = 1e8
-_POINTS = 4001
 
 
 def length_um(diffusivity_cm2_s: float, time_s: float) -> float:
@@ -82,58 +80,6 @@ def growing_profile(
     # exp(4hz/l²) erfc[(z + h)/l] without overflow
     last = 0.5 * (1 + 4 * h * x + 4 * h * h) * gauss * erfcx(x + h)
     return 1 - (0.5 * erfc(x - h) + 2 * h / math.sqrt(math.pi) * gauss - last)
-
-
-def growing_share(plated_um: float, diffusivity_cm2_s: float, time_s: float) -> float:
-    """Mean of `growing_profile` over the plated metal, by Simpson's rule."""
-    from scipy.integrate import simpson
-
-    z = np.linspace(0.0, plated_um, _POINTS)
-    profile = growing_profile(z, plated_um, diffusivity_cm2_s, time_s)
-    return float(simpson(profile, x=z)) / plated_um
-
-
-def diffusivity_for(share: float, plated_um: float, time_s: float) -> float:
-    """Diffusivity with which `film_share` is a given one, cm²/s.
-
-    Raises `InputError`: the share is not between 0 and 1.
-    """
-    from scipy.optimize import brentq
-
-    if not 0 < share < 1:
-        raise InputError(f"share = {share:g} is out of range", advice="Give one between 0 and 1.")
-    unit = plated_um**2 / time_s / _um2_per_cm2
-    # In decades, as the share changes over many of them.
-    return unit * 10 ** brentq(
-        lambda log: film_share(plated_um, unit * 10**log, time_s) - share, -12, 12
-    )
-
-
-@dataclass(frozen=True)
-class Mixing:
-    """The paper's plated film beside the closed forms."""
-
-    celsius: int
-    diffusivity_cm2_s: float  # of the parameter set, at that temperature
-    # film, growing: share mixed: plated at once, or at a steady rate over the whole time
-    film: float
-    growing: float
-    measured: float
-    needed_cm2_s: float  # diffusivity with which `film` is what was measured
-
-
-def beside_paper(diffusivities_cm2_s: dict[int, float]) -> list[Mixing]:
-    """Both limits for 13 µm and 10 h, at the temperatures that were measured.
-
-    - `diffusivities_cm2_s`: by °C.
-    """
-    time_s, found = 3600 * HOURS, []
-    for celsius, D in diffusivities_cm2_s.items():
-        if (share := MEASURED.get(celsius)) is not None:
-            film, growing = (one(PLATED_um, D, time_s) for one in (film_share, growing_share))
-            needed = diffusivity_for(share, PLATED_um, time_s)
-            found.append(Mixing(celsius, D, film, growing, share, needed))
-    return found
 
 
 def _checked(plated_um: float, diffusivity_cm2_s: float, time_s: float) -> float:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage
 
-from kmc.analysis.image_files import not_installed
 from kmc.analysis.segmentation import (
     VOID,
     View,
@@ -25,7 +24,7 @@ from kmc.analysis.segmentation import (
     value_counts,
 )
 from kmc.common.formatting import listed, plural
-from kmc.errors import InputError
+from kmc.errors import InputError, optional_library
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,10 +67,8 @@ def measure_plan(void: np.ndarray, um_per_pixel: float, *, min_size: int = 4) ->
         raise InputError(
             f"{um_per_pixel} µm is no width of a pixel", advice="Give --scale, the width in nm."
         )
-    try:
+    with optional_library("scikit-image", "image"):
         from skimage.measure import label, regionprops_table
-    except ImportError:
-        raise not_installed() from None
     # By corners, too, as on cross-section lines: a thinner bridge of metal is below a pixel.
     labels = label(np.asarray(void, dtype=bool), connectivity=2)
     found = regionprops_table(labels, properties=("area", "centroid", "bbox"))

@@ -13,9 +13,8 @@ from itertools import pairwise
 import numpy as np
 from scipy import ndimage, signal
 
-from kmc.analysis.image_files import not_installed
 from kmc.common.formatting import listed, plural
-from kmc.errors import InputError
+from kmc.errors import InputError, optional_library
 
 VOID, METAL, ELECTROLYTE = 0, 1, 2  # phases of a pixel
 
@@ -203,10 +202,8 @@ def of_greys(
 
 def _otsu(stack: np.ndarray, n: int) -> tuple[tuple[float, ...], int]:
     """Thresholds between n phases, and the radius of the median filter that they need."""
-    try:
+    with optional_library("scikit-image", "image"):
         from skimage.filters import threshold_multiotsu
-    except ImportError:
-        raise not_installed() from None
     slices = max(1, min(len(stack), _MAX_SAMPLE // stack[0].size))
     sample = stack[np.linspace(0, len(stack) - 1, slices).round().astype(int)]
     seen = []

@@ -16,7 +16,7 @@ from kmc.common.json_files import read_json
 from kmc.common.metals import VALENCES
 from kmc.common.outputs import check_output, csv_of, replacing
 from kmc.common.tables import read_table
-from kmc.errors import InputError
+from kmc.errors import InputError, optional_library
 from kmc.model.electrochemistry import thermal_voltage_V
 from kmc.systems.run import load
 
@@ -127,12 +127,8 @@ def pybamm_interpolant(
     hold these conditions.
     """
     q, values = contact_curve(table, number, **conditions)
-    try:
+    with optional_library("PyBaMM", "pybamm"):
         import pybamm
-    except ImportError:
-        raise InputError(
-            "PyBaMM is not installed", advice='Install it with: pip install "kmc-voids[pybamm]"'
-        ) from None
     kept = pybamm.minimum(pybamm.maximum(capacity, float(q[0])), float(q[-1]))
     return pybamm.Interpolant(q, values, kept, name=number)
 

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from kmc.campaign.local import Workers
-from kmc.errors import InputError, KmcError
+from kmc.errors import InputError, KmcError, optional_library
 
 _LOOK_EVERY_S = 2.0  # interval of counting the workers
 _CONNECT_S = 10
@@ -205,12 +205,8 @@ def job_defaults(queue: str, options: Mapping[str, Any]) -> dict[str, str]:
 def _library(name: str) -> Any:
     from importlib import import_module
 
-    try:
+    with optional_library(name, "cluster"):
         return import_module(name)
-    except ImportError:
-        raise InputError(
-            f"{name} is not installed", advice='pip install "kmc-voids[cluster]"'
-        ) from None
 
 
 class DaskWorkers(Workers):

@@ -7,7 +7,7 @@ is NaN; `state` says which.
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -386,30 +386,43 @@ class SweepAccessor:
         return drawn("sweep_picture", self._dataset, **options)
 
     def _chosen(self, where: Mapping[str, Any]) -> "xr.Dataset":
-        names = [str(name) for name in self._dataset.coords]
         chosen = self._dataset[["path", "state", "error"]]
         for name, value in where.items():
-            if name not in names:
-                raise InputError(
-                    f"there is no axis {name!r}",
-                    advice=f"{nearest(name, names)}Axes: {', '.join(names)}.",
-                )
-            coordinate = chosen[name]
-            if coordinate.ndim == 0:
-                continue
-            fits = np.array([_same(value, item) for item in coordinate.values])
-            if not fits.any():
-                values = ", ".join(str(item) for item in coordinate.values)
-                raise InputError(
-                    f"{name} = {value!r} is not in the sweep", advice=f"It has {values}."
-                )
-            chosen = chosen.isel({coordinate.dims[0]: np.flatnonzero(fits)})
+            coordinate = chosen[axis_name(chosen, name, map(str, self._dataset.coords))]
+            if coordinate.ndim:
+                chosen = chosen.isel({coordinate.dims[0]: places(coordinate, value)})
         return chosen
+
+
+def axis_name(ds: "xr.Dataset", name: str, axes: Iterable[str]) -> str:
+    """The one of some axes that has a name, or stands for a key of the run file."""
+    keys = {axis: ds[axis].attrs.get("key", axis) for axis in axes if axis in ds}
+    for axis, key in keys.items():
+        if name in (axis, key):
+            return axis
+    raise InputError(
+        f"there is no axis {name!r} in this sweep",
+        advice=f"{nearest(name, keys)}Axes: {', '.join(keys)}.",
+    )
+
+
+def choices(axis: "xr.DataArray") -> str:
+    """The values of an axis, for messages."""
+    return f"Values of {axis.name}: {', '.join(str(item) for item in axis.values)}."
+
+
+def places(axis: "xr.DataArray", value: Any) -> np.ndarray:
+    """Where a value stands along an axis; `InputError` where it does not."""
+    fits = np.flatnonzero([_same(value, item) for item in axis.values])
+    if not fits.size:
+        raise InputError(f"{axis.name} = {value} is not in the sweep", advice=choices(axis))
+    return fits
 
 
 def _same(asked: Any, value: Any) -> bool:
     if isinstance(value, float) and math.isnan(value):
         return asked is None or asked == REMOVED or asked != asked
-    if isinstance(asked, int | float) and isinstance(value, int | float | np.number):
-        return math.isclose(asked, value, rel_tol=1e-9)
-    return str(asked) == str(value) or (not isinstance(asked, str) and json.dumps(asked) == value)
+    try:
+        return math.isclose(float(asked), float(value), rel_tol=1e-9)
+    except (TypeError, ValueError):
+        return str(asked) == str(value) or json.dumps(asked) == value

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from kmc.common.json_files import read_text
-from kmc.errors import InputError, KmcWarning
+from kmc.errors import InputError, KmcWarning, optional_library
 
 # Steps of one relaxation, of which the last is meant; anything else may be a collection.
 _OF_ONE_RELAXATION = ("vasp-out", "vasp-xml", "espresso-out", "aims-output")
@@ -33,14 +33,9 @@ def read_structure(path: str | Path, whose: str = "") -> Any:
     Raises `InputError`: ASE is not installed or does not read it, or the file holds several
     structures that are not the steps of one relaxation.
     """
-    try:
+    with optional_library("ASE", "ase"):
         from ase.io import read
         from ase.io.formats import filetype
-    except ImportError:
-        raise InputError(
-            "ASE is not installed, which reads structures",
-            advice='Install it with: pip install "kmc-voids[ase]"',
-        ) from None
     path, image = Path(path), None
     if (place := re.fullmatch(r"(.+)@(-?\d+)", path.name)) and not path.exists():
         path, image = path.with_name(place[1]), int(place[2])

@@ -15,7 +15,7 @@ from kmc.analysis.measured import Measured, measured_tables
 from kmc.analysis.profiles import profiles as profiles_of
 from kmc.analysis.voids import DEFAULT_MIN_SIZE
 from kmc.common.progress import FrameProgress
-from kmc.errors import InputError
+from kmc.errors import InputError, optional_library
 from kmc.files.frame_selection import choose_frames
 from kmc.files.reader import Trajectory
 from kmc.plotting import microscope, pages, profile_panels, statistics, style
@@ -202,10 +202,8 @@ def watch(path: str | Path, what: str = "summary", every_s: float = 5.0) -> Any:
     Raises `InputError`: IPython is not installed, there is no such picture, or the file cannot be
     read.
     """
-    try:
+    with optional_library("IPython", "notebook"):
         from IPython.display import display
-    except ImportError:
-        raise _not_installed("IPython") from None
     t = load(path)
     handle = display(draw(what, t), display_id=True)
     while not t.finished:
@@ -231,10 +229,8 @@ def slider(t: Any, what: str = "map") -> Any:
     InputError
         ipywidgets is not installed, the picture is not that of a frame, or there is no frame yet.
     """
-    try:
+    with optional_library("ipywidgets", "notebook"):
         import ipywidgets as widgets
-    except ImportError:
-        raise _not_installed("ipywidgets") from None
     if what not in _OF_ONE_FRAME:
         raise InputError(
             f"{what!r} is no picture of a single frame", advice='Choose "map" or "section".'
@@ -244,7 +240,3 @@ def slider(t: Any, what: str = "map") -> Any:
         raise InputError(f"{t.path} has no frames yet", advice="Wait for the run to continue.")
     frame = widgets.IntSlider(value=last, min=0, max=last, continuous_update=False)
     return widgets.interactive(lambda frame: draw(what, t, frames=[frame]), frame=frame)
-
-
-def _not_installed(name: str) -> InputError:
-    return InputError(f"{name} is not installed", advice='pip install "kmc-voids[notebook]"')

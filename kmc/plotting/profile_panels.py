@@ -110,14 +110,15 @@ def _diffusion(panel: Axes, parameters: Mapping[str, Any]) -> None:
     keys = {c: f"diffusivity_Mg_{c}C_cm2_s" for c in mixing.MEASURED}
     at = {c: float(parameters[key]) for c, key in keys.items() if key in parameters}
     panel.axvspan(0, mixing.PLATED_um, color=style.METAL, lw=0)
-    for one in mixing.beside_paper(at):
-        colour, D = _COLOURS[one.celsius], one.diffusivity_cm2_s
-        label = f"{one.celsius} °C: {100 * one.film:.0f} %, measured {100 * one.measured:.0f} %"
+    for celsius, D in at.items():
+        colour, measured = _COLOURS[celsius], mixing.MEASURED[celsius]
+        share = mixing.film_share(mixing.PLATED_um, D, time_s)
+        label = f"{celsius} °C: {100 * share:.0f} %, measured {100 * measured:.0f} %"
         film = mixing.film_profile(z, mixing.PLATED_um, D, time_s)
         growing = mixing.growing_profile(z, mixing.PLATED_um, D, time_s)
         panel.plot(z, film, color=colour, label=label)
         panel.plot(z, growing, color=colour, ls="--", lw=0.9)
-        panel.plot(mixing.PLATED_um / 2, one.measured, "s", color=colour, ms=4)
+        panel.plot(mixing.PLATED_um / 2, measured, "s", color=colour, ms=4)
     panel.set_xlim(0, z[-1])
     panel.set_ylim(0, 1.45)
     panel.set_xlabel("distance from the electrolyte (µm); grey: plated")

@@ -1,6 +1,5 @@
 """Results of sweeps: lines with confidence bands, heat maps, thresholds."""
 
-import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -11,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
+from kmc.campaign.dataset import axis_name, choices, places
 from kmc.campaign.scalars import charge_text
 from kmc.common.catalogue import nearest
 from kmc.common.formatting import figure, label, listed, plural, quantity
@@ -145,9 +145,6 @@ def _reduced(
 ) -> "tuple[xr.DataArray, str, str | None]":
     """Values with x, y and replica as their only dimensions, and the names of x and y."""
 
-    def choices(name: str) -> str:
-        return f"Values of {name}: {', '.join(str(item) for item in ds[name].values)}."
-
     def dim_of(name: str | None) -> str | None:
         return None if name is None else str(ds[name].dims[0])
 
@@ -156,12 +153,11 @@ def _reduced(
         named = (n for n, c in ds.coords.items() if c.dims == (dim,) and "key" in c.attrs)
         return dim if "key" in ds[dim].attrs else str(next(named))
 
-    for name, value in ((axis_name(ds, name), value) for name, value in where.items()):
-        fits = [i for i, item in enumerate(ds[name].values) if _same(item, value)]
-        if not fits:
-            raise InputError(f"{name} = {value} is not in the sweep", advice=choices(name))
-        values = values.isel({ds[name].dims[0]: fits[:1]})
-    x, y = (axis_name(ds, axis) if axis else None for axis in (x, y))
+    drawn = [str(name) for name in ds.coords if name not in ("replica", _at_dim(ds))]
+    for name, value in where.items():
+        axis = axis_name(ds, name, drawn)
+        values = values.isel({ds[axis].dims[0]: places(ds[axis], value)[:1]})
+    x, y = (axis_name(ds, axis, drawn) if axis else None for axis in (x, y))
     dims = [str(dim) for dim in values.dims if dim not in ("replica", _at_dim(ds))]
     left = [d for d in dims if values.sizes[d] > 1 and d not in (dim_of(x), dim_of(y))]
     if x is None:
@@ -175,33 +171,10 @@ def _reduced(
         raise InputError(
             f"{name} varies as well, and a picture has two axes",
             advice=f"Choose one of its values, such as --where {name}={ds[name].values[0]}. "
-            + choices(name),
+            + choices(ds[name]),
         )
     kept = {dim_of(x), dim_of(y), "replica"}
     return values.isel({dim: 0 for dim in dims if dim not in kept}), x, y
-
-
-def axis_name(ds: "xr.Dataset", name: str) -> str:
-    """Coordinate of an axis, by its name or by the key of the run file."""
-    axes = {
-        str(axis): str(values.attrs.get("key", axis))
-        for axis, values in ds.coords.items()
-        if axis not in ("replica", _at_dim(ds))
-    }
-    for axis, key in axes.items():
-        if name in (axis, key):
-            return axis
-    raise InputError(
-        f"there is no axis {name!r} in this sweep",
-        advice=f"{nearest(name, axes)}Axes: {', '.join(axes)}.",
-    )
-
-
-def _same(item: Any, value: Any) -> bool:
-    try:
-        return math.isclose(float(item), float(value), rel_tol=1e-9)
-    except (TypeError, ValueError):
-        return str(item) == str(value)
 
 
 # --- pictures -------------------------------------------------------------------------------------

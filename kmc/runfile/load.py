@@ -26,10 +26,9 @@ from kmc.errors import InputError
 from kmc.runfile import kind_checks
 from kmc.runfile.checks import WITH_STEPS, cross_checks, plating, steps_instead
 from kmc.runfile.kinds import BOX, CHECKS, KINDS, find_more
-from kmc.runfile.plausibility import warn_of_celsius, warn_of_nonsense
+from kmc.runfile.plausibility import warn_of_celsius, warn_of_values
 from kmc.runfile.protocol import CHARGES, ENDS
 from kmc.runfile.run_file import SECTIONS, Origin, RunFile, from_resolved
-from kmc.runfile.unused_quantities import warn_of_unused
 
 CHECKS |= {
     "population": kind_checks.upscale_checks,
@@ -163,9 +162,7 @@ def checked_run(
     if run.kind != BOX:
         found = kind_checks.unused_keys(run, origin)
         raise_problems(found or CHECKS[run.kind](run, origin), source)
-        warn_of_unused(run)
-        if run.kind == "population":
-            warn_of_nonsense(run, origin)
+        warn_of_values(run, origin)
         return run.with_default_cadence() if "output" in (KINDS[run.kind].uses or ()) else run
     if run.conditions.current_density_mA_cm2 < 0 and not run.has_protocol:
         raise_problems(plating(run, origin), source)
@@ -173,8 +170,7 @@ def checked_run(
     if run.has_protocol:
         raise_problems(steps_instead(run, origin, WITH_STEPS), source)
     raise_problems(cross_checks(run, origin), source)
-    warn_of_unused(run)
-    warn_of_nonsense(run, origin)
+    warn_of_values(run, origin)
     return run.with_default_cadence()
 
 

@@ -64,7 +64,8 @@ class System:
     drawings: Mapping[str, Callable[..., Any]] | None = None
     #: Keys of its run file that say when it ends: those that `kmc extend` may change.
     ends: Sequence[str] = ()
-    #: ``extends(run, overrides, …)`` goes on to another end, in place of a new run to that end.
+    #: ``extends(found, run, cycles, …)`` goes on with a file to the end of another checked run, in
+    #: place of computing that from its beginning.
     extends: Callable[..., Any] | None = None
     #: Why a run ends for good, whatever its end, and what can be done instead.
     for_good: tuple[str, str] = ("\n", "")
@@ -238,7 +239,7 @@ class System:
         path, (reason, remedy) = found.path, self.for_good
         if all(reason in one for one in found.stop_reason.split("; ")):
             return f"{remedy}, in a run of its own: kmc run {found.resolved.get('name', 'RUN')}."
-        if not (self.ends or self.extends):
+        if not self.ends:
             return "Nothing is left to do."
         return (
             f"To go on beyond that: kmc extend {path} --set KEY=VALUE with a later end, or "
@@ -266,9 +267,6 @@ class System:
         path, origins, settings = found.path, dict(origins or {}), found.run
         name = found.resolved.get("name", "RUN")
         self.refuse_check(check_every)
-        if self.extends is not None:
-            options: dict[str, Any] = {"progress": progress, "check_every": check_every}
-            return self.extends(found, overrides, cycles=cycles, origins=origins, **options)
         if not self.ends:
             raise InputError(
                 f"{path} is {self.noun}, of which there is no kmc extend",
@@ -281,9 +279,10 @@ class System:
                 raise InputError(
                     f"{text} would change what the run has computed already",
                     advice=f"Of {self.noun} its end alone can change: {nearest(key, self.ends)}"
-                    f"{', '.join((*self.ends, 'or the number of cycles'))}.",
+                    f"{', '.join((*self.ends, 'or the number of cycles (--cycles)'))}.",
                 )
-            if isinstance(value, int | float) and then is not None and value <= then:
+            longer_than = self.extends is None and then is not None
+            if longer_than and isinstance(value, int | float) and value <= then:
                 raise InputError(
                     f"{text}: {path} was run to {then:g}", advice="Give an end beyond that."
                 )
@@ -298,6 +297,9 @@ class System:
         if cycles:
             settings = longer(settings, cycles, path)
         run = restored_run(settings, path, found.run_file, overrides, origins=origins)
+        if self.extends is not None:
+            options: dict[str, Any] = {"progress": progress, "check_every": check_every}
+            return self.extends(found, run, cycles, **options)
         run._name = name
         return self.run(run, path, overwrite=True, progress=progress)
 

@@ -320,7 +320,7 @@ def test_trajectories_open_when_asked_for(ds, folder):
     [
         ({"temperature_K": 330}, "8 runs match, not one"),
         ({"temperature": 330}, "Did you mean 'temperature_K'?"),
-        ({"temperature_K": 300}, "It has 290.0, 310.5, 330.0."),
+        ({"temperature_K": 300}, "Values of temperature_K: 290.0, 310.5, 330.0."),
         ({"temperature_K": 290, "size": [10, 10, 8], "zip": 0, "replica": 1}, "failed: it broke"),
     ],
 )

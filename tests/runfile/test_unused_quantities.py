@@ -11,7 +11,7 @@ import kmc
 from kmc.errors import KmcWarning
 from kmc.model.parameters import ParameterSet
 from kmc.runfile.load import load_run
-from kmc.runfile.unused_quantities import READ
+from kmc.runfile.plausibility import READ
 from kmc.systems.population.setup import prepare
 
 PRESSED = {"conditions.stack_pressure_MPa": 1.0}

@@ -14,7 +14,7 @@ import numpy as np
 
 from kmc.campaign.calibration.data import Measurable
 from kmc.campaign.calibration.design import Results
-from kmc.errors import InputError
+from kmc.errors import InputError, optional_library
 
 FEWEST = 8  # settings with a number: fewer train no process
 _NUGGET = 1e-6
@@ -22,12 +22,8 @@ _NUGGET = 1e-6
 
 def library() -> ModuleType:
     """scikit-learn's Gaussian processes; `InputError` where they are not installed."""
-    try:
+    with optional_library("scikit-learn", "calibrate"):
         from sklearn import gaussian_process
-    except ImportError:
-        raise InputError(
-            "scikit-learn is not installed", advice='pip install "kmc-voids[calibrate]"'
-        ) from None
     return gaussian_process
 
 

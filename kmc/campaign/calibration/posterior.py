@@ -15,7 +15,7 @@ from kmc.campaign.calibration.emulator import Emulators
 from kmc.campaign.calibration.problem import InverseProblem
 from kmc.common.json_files import read_json
 from kmc.common.outputs import write_text
-from kmc.errors import InputError
+from kmc.errors import optional_library
 
 CANDIDATES = 2**13
 _ROUNDS = 8  # of candidates and of refinement, where few are plausible
@@ -136,12 +136,8 @@ def sample(
 
     `InputError` where emcee is not installed.
     """
-    try:
+    with optional_library("emcee", "calibrate"):
         import emcee
-    except ImportError:
-        raise InputError(
-            "emcee is not installed", advice='pip install "kmc-voids[calibrate]"'
-        ) from None
     inputs = plausible.shape[1]
     # The stretch move needs twice as many walkers as inputs to span the space at all.
     walkers = max(32, 4 * inputs)

@@ -9,11 +9,15 @@ import numpy as np
 from kmc.analysis import coulombic, export, voids
 from kmc.common.json_files import json_safe
 from kmc.common.units import A_per_nm
+from kmc.errors import InputError
 from kmc.files.reader import Trajectory
 from kmc.files.schema import TABLES
+from kmc.kernels import tables
 from kmc.runfile.kinds import BOX, KINDS
+from kmc.runfile.run_file import RunFile
+from kmc.runfile.sections import Rest, Stop
 from kmc.systems.electrode import cost
-from kmc.systems.electrode.resume import extend
+from kmc.systems.electrode.phases import REST
 from kmc.systems.electrode.run import ElectrodeJob
 from kmc.systems.electrode.summary import digest, summary
 from kmc.systems.electrode.verification.trajectory import CHECKS
@@ -31,6 +35,15 @@ PICTURES = {
     "profiles": "Mg and vacancies by layer, and Mg at the interface",
     "mixing": "Mg in plated lithium: diffusion beside the paper, and the layers of the box",
 }
+_ENDS = [
+    f"{name}.{key}"
+    for name, section in (("stop", Stop), ("rest", Rest))
+    for key in section.model_fields
+]
+_LONGER = (
+    "To go on with more cycles: kmc extend FILE --cycles N carries out the last entry of its "
+    "protocol N more times. Other steps: write them in the run file, and start it with kmc run."
+)
 DERIVED = {
     "hops_per_strip": ("1", "Hops per stripped atom, so far"),
     "voids": ("1", "Number of voids in the frame nearest to that capacity"),
@@ -123,6 +136,46 @@ def facts(trajectory: Trajectory) -> dict[str, Any]:
     )
 
 
+def extend(trajectory: Trajectory, run: RunFile, cycles: int = 0, **options: Any) -> Trajectory:
+    """Continue a file to the end of another run, whose ``[stop]``, ``[rest]`` or ``repeat`` of the
+    protocol's last entry is new.
+
+    The trajectory becomes the one that this run, from the beginning, would have written.
+
+    - `cycles`: how many more times the last entry of the run's protocol is carried out.
+    - `options`: ``progress``, ``check_every``.
+    """
+    state = trajectory.checkpoint
+    done = trajectory.stop_reason.startswith("all ")  # its last step ends where it ended
+    if state is not None and cycles and done and len(state["ended"] or ()) < 4:
+        raise InputError(
+            f"{trajectory.path} was finished by a version of kmc that did not note why its last "
+            "step ended, so no cycles can be added",
+            advice="Start it again with a larger repeat in its run file: kmc run.",
+        )
+    # With another end, or after a pause, the run has not ended where its state says so.
+    if state is not None and not (cycles and done):
+        state["ended"] = None
+    check = partial(_check_end, trajectory, cycles=cycles)
+    return trajectory.system.go_on(trajectory, run, state, check=check, **options)
+
+
+def _check_end(trajectory: Trajectory, job: ElectrodeJob, cycles: int) -> None:
+    """Refuse a run that has no later end to go on to."""
+    path, phase, reason = trajectory.path, job.phase, trajectory.stop_reason
+    if phase.step is not None and trajectory.finished and reason.startswith("all ") and not cycles:
+        raise InputError(f"{path} is finished: {reason}", advice=_LONGER)
+    if phase.step is None and phase.beginning.phase == REST:
+        raise InputError(
+            f"{path} rests already: {phase.beginning.before}",
+            advice="A run cannot be extended during its rest; start it again with other [stop] "
+            "and [rest].",
+        )
+    reached = phase.ends.reached(tables.PAUSED, job.engine)
+    if reached and phase.next(job.engine, reached) is None:
+        raise InputError(f"{path} is there already: {reached}", advice="Give an end beyond that.")
+
+
 ELECTRODE = System(
     KINDS[BOX],
     TABLES,
@@ -132,6 +185,7 @@ ELECTRODE = System(
     PICTURES,
     run_class=Trajectory,
     checks_itself=True,
+    ends=_ENDS,
     extends=extend,
     digest=digest,
     facts=facts,

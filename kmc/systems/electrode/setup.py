@@ -1,5 +1,6 @@
 """What a run file sets up before the first event: lattice, models, flaws; and the record of it."""
 
+import math
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -7,14 +8,22 @@ import numpy as np
 
 from kmc.common.units import MICRO_eV
 from kmc.model import creep, supersaturation
+from kmc.model.electrochemistry import flux_per_cm2_s
+from kmc.model.hamiltonian import LI
 from kmc.model.initial.chemistry_map import chemistries, interphase_of
 from kmc.model.initial.flaws import Flaws, draw_flaws
 from kmc.model.interphase import Interphase
 from kmc.model.lattice import Lattice
 from kmc.model.model import Model
 from kmc.model.parameters import ParameterSet
-from kmc.runfile.load import RunFile
-from kmc.systems.electrode.equilibrium_validity import validity
+from kmc.nuclei.capture import VacancyTransport
+from kmc.nuclei.surface import Surface
+from kmc.nuclei.vapour import medium_of
+from kmc.runfile.kind_sections import Upscale
+from kmc.runfile.run_file import RunFile
+
+_UM2_PER_CM2 = 1e8
+_NM_PER_UM = 1e3
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,7 @@ class Setup:
                 "pairs_per_strip": measured.pairs_per_strip(),
                 "contact_pairs": measured.contact_pairs,
                 "S_pairs": measured.S_pairs,
-                **validity(self.model),
+                **_validity(self.model),
             }
         elif self.model.absorption_rate_Hz > 0 and self.model.strip_rate_per_site_Hz > 0:
             layers = supersaturation.of_layers(self.model)
@@ -173,3 +182,28 @@ def _model(
         "creeps": any(planned.step.stack_pressure_MPa for planned in run.protocol.plan),
     }
     return Model(lattice, parameters, **named | others)
+
+
+def _validity(model: Model) -> dict[str, float]:
+    """How far equilibrium between strips holds: how fast a void rounds off, and S is one number.
+
+    A void of radius R is rounded off along the interface in R⁴/(C Γ Ω K_i) with the capillary
+    length Γ = γΩ/kT and K_i = N_s D_i c_i (`kmc.nuclei.capture`), which must be short beside the
+    time in which it grows by a tenth: ``rounding_s_per_nm4``, that time over R⁴. Between two places
+    a distance ℓ apart S differs by J/(K k + K_i k²), k = 2π/ℓ: ``lateral_difference_S``, across the
+    box. γ is that of (100), half of the bonds cut.
+    """
+    surface = Surface(model.parameters, model.lattice.unit_cell.name, model.temperature_K)
+    medium = medium_of(VacancyTransport(surface), model.electrode_thickness_um)
+    h, a_um = model.hamiltonian, model.lattice.lattice_parameter_A * 1e-4
+    gamma_ueV_um2 = (4 * int(h.bond1[LI, LI]) + int(h.bond2[LI, LI])) / 2 / a_um**2
+    capillary_um = gamma_ueV_um2 * medium.site_volume_um3 / model.kT_ueV
+    constant = Upscale.model_fields["relaxation_constant"].default
+    per_um4 = constant * capillary_um * medium.site_volume_um3 * medium.interface_per_s
+    flux = flux_per_cm2_s(abs(model.current_density_mA_cm2), model.parameters.valence)
+    k = 2 * math.pi / (math.sqrt(model.lattice.area_A2) * 1e-4)
+    conducted = medium.bulk_per_um_s * k + medium.interface_per_s * k * k
+    return {
+        "rounding_s_per_nm4": 1.0 / per_um4 / _NM_PER_UM**4,
+        "lateral_difference_S": flux / _UM2_PER_CM2 / conducted,
+    }

@@ -140,7 +140,7 @@ def test_a_finished_run_is_not_resumed_but_extended(whole, tmp_path):
         resume.resume(path)
     with pytest.raises(InputError, match="there already"):
         resume.extend(path, {"stop.capacity_monolayers": 0.2})
-    with pytest.raises(InputError, match=r"seed.*\n.*Only keys of \[stop\]"):
+    with pytest.raises(InputError, match=r"seed.*\n.*its end alone can change: .*stop\."):
         resume.extend(path, {"random.seed": 3})
     with pytest.raises(InputError, match="no new end"):
         resume.extend(path, {})
