@@ -185,15 +185,16 @@ def metal_of_slab(slab: Any, settings: AseSettings) -> tuple[np.ndarray, np.ndar
     normal *= np.sign(normal[2]) / np.linalg.norm(normal)
     heights, symbols = slab.positions @ normal, np.array(slab.get_chemical_symbols())
     metal: Any = np.isin(symbols, list(filter(None, (settings.metal, settings.solute))))
+    period = abs(float(slab.cell.array[2] @ normal)) if slab.pbc[2] else math.inf
     if settings.metal_range_A is not None:
         low, high = settings.metal_range_A
-        metal &= (heights >= low) & (heights <= high)
+        # Of a periodic cell also through its edge, as from 35 to 12 Å of 40.
+        metal &= (heights - low) % period <= (high - low) % period
     if metal.sum() < 2 * _MIN_LAYERS:
         raise InputError(
             f"the slab holds {metal.sum()} atoms of {settings.metal}",
             advice="Name its metal with --metal; a slab needs some tens of atoms.",
         )
-    period = abs(float(slab.cell.array[2] @ normal)) if slab.pbc[2] else math.inf
     if slab.pbc[2]:
         heights = heights % period
     others = np.sort(heights[~metal])

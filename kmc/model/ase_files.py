@@ -48,11 +48,15 @@ def read_structure(path: str | Path, whose: str = "") -> Any:
             image = len(images) - 1
             text = f"{path}{whose} holds {len(images)} steps, of which the last is taken"
             warnings.warn(f"{text}; {path.name}@0 is the first", KmcWarning, stacklevel=3)
+        if image is not None and not -len(images) <= image < len(images):
+            raise IndexError(f"it holds {len(images)} structures, of which none is @{image}")
         chosen = images[image or 0]
         if steps := electronic_steps(path, form, (image or 0) % len(images)):
             chosen.info["kmc_electronic"] = steps
     except Exception as problem:  # the readers of each format raise errors of their own
         reason = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
+        if type(problem).__name__ == "UnknownFileTypeError":
+            reason = "neither its name nor its content is that of a format of ASE"
         raise InputError(
             f"{path}{whose} cannot be read: {reason.splitlines()[0]}",
             advice="Give a file that ASE reads: OUTCAR, vasprun.xml, POSCAR, extended XYZ.",
@@ -109,13 +113,12 @@ def check_converged(name: str, atoms: Any, allow: bool = False) -> None:
 
     - `allow`: warn only.
     """
-    info = getattr(atoms, "info", {})
-    file = f" ({info['kmc_file']})" if "kmc_file" in info else ""
-    problems = []
+    file, problems = of_file(atoms), []
     if (force := largest_force(atoms)) is not None and not force <= WARNED_eV_A:
         text = f"configuration {name!r}{file} has forces of up to {force:.3g} eV/Å"
-        problems.append((text, "Is it relaxed?", not force <= REFUSED_eV_A))
-    if steps := info.get("kmc_electronic"):
+        advice = "Is it relaxed? Of an OUTCAR a CONTCAR beside it says which atoms were fixed."
+        problems.append((text, advice, not force <= REFUSED_eV_A))
+    if steps := getattr(atoms, "info", {}).get("kmc_electronic"):
         text = f"configuration {name!r}{file} ended after {steps[0]} of {steps[1]} electronic steps"
         problems.append((text, "Its energy is not converged: raise NELM.", True))
     for text, advice, refused in problems:
@@ -145,6 +148,12 @@ def check_bcc(atoms: Any) -> None:
             f"the eighth (1.15 in bcc), the fifteenth {fifteenth:.2f} times the fourteenth (1.41)",
             advice="The lattice of kmc is bcc: give the bcc phase of the metal.",
         )
+
+
+def of_file(atoms: Any) -> str:
+    """The file of a configuration in brackets, where it was read from one."""
+    file = getattr(atoms, "info", {}).get("kmc_file")
+    return f" ({file})" if file else ""
 
 
 def energy_keys(atoms: Any) -> str:

@@ -19,13 +19,14 @@ import numpy as np
 from kmc.common.catalogue import nearest, read_toml
 from kmc.common.metals import METALS
 from kmc.common.tables import read_table
-from kmc.errors import InputError
-from kmc.model.ase_files import check_bcc, check_converged, energy_keys, read_structure
+from kmc.errors import InputError, KmcWarning
+from kmc.model.ase_files import check_bcc, check_converged, energy_keys, of_file, read_structure
 from kmc.model.dft_clusters import SURFACE, of_surface
 from kmc.model.parameter_file import write_parameters
 from kmc.model.parameters import ParameterSet
 from kmc.model.quantities import QUANTITIES
 
+_SAME_VOLUME = 0.02  # a vacancy in 54 atoms shrinks its cell by 0.6 %
 _PAIRS = ("bulk_two_vacancies_shell1", "bulk_two_vacancies_shell2")
 
 
@@ -89,12 +90,14 @@ def configuration(name: str, given: Any) -> DFTEnergy:
         atoms = {str(element): round(float(n)) for element, n in dict(atoms).items()}
     except Exception as problem:  # calculators raise errors of their own
         raise InputError(
-            f"configuration {name!r} has no energy and atoms: {problem}{energy_keys(given)}",
+            f"configuration {name!r}{of_file(given)} has no energy and atoms: {problem}"
+            f"{energy_keys(given)}",
             advice="Give an ase.Atoms with its energy, an entry of pymatgen, or a pair such as "
             '(-101.2, {"Li": 53}).',
         ) from None
     if not (np.isfinite(energy) and sum(atoms.values()) > 0):
-        raise InputError(f"configuration {name!r} has the energy {energy} and atoms {atoms}")
+        text = f"configuration {name!r}{of_file(given)} has the energy {energy} and atoms {atoms}"
+        raise InputError(text, advice="Compute it again, or leave it out.")
     return DFTEnergy(energy, atoms, volume)
 
 
@@ -214,6 +217,11 @@ def _check_atoms(
             f"configuration {end!r} has the atoms {after}, and {start!r} {given[start].atoms}",
             advice=f"{end} must have {wanted} {start}; use one supercell for both.",
         )
+    volumes = [given[name].volume_A3 for name in (start, end)]
+    if all(volumes) and abs(volumes[1] / volumes[0] - 1) > _SAME_VOLUME:
+        text = f"configurations {end!r} and {start!r} have cells of {volumes[1]:.5g} and "
+        text += f"{volumes[0]:.5g} Å³: their difference holds the energy of strain, too"
+        warnings.warn(text, KmcWarning, stacklevel=3)
 
 
 def read_configurations(path: str | Path, allow_unconverged: bool = False) -> dict[str, Any]:

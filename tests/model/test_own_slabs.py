@@ -106,6 +106,20 @@ def test_a_tilt_of_a_tenth_of_a_degree_is_no_turn(tmp_path):
         Configurations(atoms, johnson.Johnson(), "johnson", PLAIN, tmp_path / "d")
 
 
+def test_heights_of_the_metal_through_the_edge_of_the_cell():
+    """An atom of Li of the electrolyte in front of L1 is left out by the range."""
+    atoms = slab()
+    atoms += Atoms("Li", [[0.3 * A, 0.3 * A, 0.6 * A]])
+    atoms.positions[:, 2] += 3 * A
+    atoms.wrap(eps=0)  # of 8 a: the metal from 4 a to the edge and, one layer of it, at 0.5 a
+    with pytest.raises(InputError, match=r"lies in layers of 1, 4, 4"):
+        layers_of(atoms, AseSettings(), A)
+    for low, high in ((3.9 * A, 0.9 * A), (3.9 * A, 8.9 * A), (-4.1 * A, 0.9 * A)):
+        layers = layers_of(atoms, AseSettings(metal_range_A=(low, high)), A)
+        assert [len(layer) for layer in layers] == [4] * 10
+        assert atoms.positions[layers[0], 2] == pytest.approx(4 * A)
+
+
 def test_a_slab_without_periods_is_refused(tmp_path):
     for change in ({"pbc": False}, {"cell": None}):
         atoms = slab()
@@ -392,8 +406,12 @@ def test_which_structure_of_a_file(tmp_path, monkeypatch):
         read_structure("all.xyz")
     energies = [read_structure(f"all.xyz@{n}").get_potential_energy() for n in (0, 1, -1)]
     assert energies == [-1.0, -2.0, -3.0]
-    with pytest.raises(InputError, match=r"all\.xyz cannot be read"):
-        read_structure("all.xyz@7")
+    for image in (3, 7, -4):
+        with pytest.raises(InputError, match=rf"it holds 3 structures, of which none is @{image}"):
+            read_structure(f"all.xyz@{image}")
+    write("vasprun.xml.relax1", bulk("Li"), format="vasp")
+    with pytest.raises(InputError, match=r"vasprun\.xml\.relax1 cannot be read: neither its name"):
+        read_structure("vasprun.xml.relax1")
     os.mkfifo("pipe.xyz")
     with pytest.raises(InputError, match="it is not a regular file"):
         read_structure("pipe.xyz")
@@ -413,5 +431,17 @@ def test_energies_under_other_names_are_named(tmp_path):
     atoms = calculated(perfect(), None, REF_energy=-3.0)
     write(tmp_path / "bulk.xyz", atoms, format="extxyz")
     (tmp_path / "t.csv").write_text("configuration,file\nbulk,bulk.xyz\n", encoding="utf-8")
-    with pytest.raises(InputError, match="the file has REF_energy: name it energy"):
+    with pytest.raises(InputError, match=r"bulk\.xyz\).*the file has REF_energy: name it energy"):
         read_configurations(tmp_path / "t.csv")
+
+
+def test_cells_of_two_sizes_are_no_difference_of_a_vacancy(recwarn):
+    """Bulk at 1 % more than its lattice parameter, which 16 atoms make 0.1 eV of strain."""
+    for share, warned in ((1.0, False), (1.004, False), (1.01, True)):
+        whole, vacant = perfect(), perfect()
+        whole.set_cell(whole.cell * share, scale_atoms=True)
+        del vacant[0]
+        both = {"bulk": calculated(whole, -16.0), "bulk_vacancy": calculated(vacant, -14.5)}
+        quantities_of(both)
+        texts = [str(w.message) for w in recwarn if issubclass(w.category, KmcWarning)]
+        assert any("have cells of 325.66 and 335.53 Å³" in text for text in texts) == warned
