@@ -49,16 +49,19 @@ def check_contents(folder: Path) -> None:
 
     Raises `InputError`: something else is there, or the folder cannot be read.
     """
+    folders = [os.fspath(folder)]  # a stranger's may be deeper than Python calls itself
     try:
-        for entry in os.scandir(folder):
-            if entry.is_dir(follow_symlinks=False):
-                check_contents(Path(entry.path))
-            elif not entry.is_file(follow_symlinks=False):
-                kind = "a link" if entry.is_symlink() else "no regular file"
-                raise InputError(
-                    f"{entry.path} is {kind}, and kmc makes files alone in a folder that it keeps",
-                    advice="Put the file itself in its place, or remove it.",
-                )
+        while folders:
+            for entry in os.scandir(folders.pop()):
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                elif not entry.is_file(follow_symlinks=False):
+                    kind = "a link" if entry.is_symlink() else "no regular file"
+                    raise InputError(
+                        f"{entry.path} is {kind}, and kmc makes files alone in a folder that it "
+                        "keeps",
+                        advice="Put the file itself in its place, or remove it.",
+                    )
     except OSError as problem:
         raise InputError(f"{folder} cannot be read: {problem.strerror or problem}") from None
 

@@ -58,8 +58,8 @@ def check_output(
 ) -> Path:
     """Check, before any work is done, that a file can be written.
 
-    A link is followed, and stays one. `endings` are those allowed, in lower case; `what` names the
-    file in messages.
+    `endings` are those allowed, in lower case; `what` names the file in messages. The file of a
+    run is written where a link leads; any other takes the place of the link.
 
     Raises `InputError`: the ending is another one, the path is a folder or no regular file, its
     folder is missing or not writable, or the file exists already.
@@ -80,7 +80,6 @@ def check_output(
     if target.is_dir():
         raise InputError(f"{what} {path} is a folder", advice="Give the name of a file.")
     check_ending(path, endings, what)
-    # The draft of a link stands where the link leads, so that one file system holds both.
     folder = target.parent if path.is_symlink() else path.parent
     if exists and not target.is_file():
         raise InputError(f"{what} {path} is not a regular file", advice="Give another name.")
@@ -99,8 +98,9 @@ def check_output(
             f"{what} {path} exists and is write-protected", advice="Give another name."
         )
     try:  # rights alone do not say it: quotas, file systems that are read-only or not of files
-        draft_of(target).touch()
-        draft_of(target).unlink()
+        for draft in {draft_of(target), draft_of(path)}:
+            draft.touch()
+            draft.unlink()
     except OSError as problem:
         raise InputError(
             f"{what} {path} cannot be written: {problem.strerror}", advice="Give another place."
@@ -112,16 +112,16 @@ def check_output(
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary file beside `path`, which replaces `path` atomically at the end of the block.
 
-    A link is followed, and stays one.
+    A link is replaced, and what it leads to stays: most names are those that kmc gives, in folders
+    that may come from strangers.
 
     Raises `KmcError`: the disk is full or fails, at the end of the work: no `InputError`, which
     would say that nothing was computed. `check_output` comes before the work.
     """
-    target = Path(os.path.realpath(path))
-    draft = draft_of(target, target.suffix)
+    draft = draft_of(path, path.suffix)
     try:
         yield draft
-        put_in_place(draft, target)
+        put_in_place(draft, path)
     except OSError as problem:
         raise KmcError(
             f"{path} cannot be written: {problem.strerror or problem}",

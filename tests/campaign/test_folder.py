@@ -221,6 +221,18 @@ def test_links_and_pipes_in_place_of_files_are_refused(folder, plan_of, tmp_path
     assert outside.read_text() == "mine"
 
 
+def test_a_folder_deeper_than_any_name_is_refused(folder, monkeypatch):
+    monkeypatch.chdir(folder.path)
+    for _ in range(2200):
+        os.mkdir("d")
+        os.chdir("d")
+    with pytest.raises(InputError, match="File name too long"):
+        open_folder(folder.path)
+    for _ in range(2200):  # which the remover of temporary folders cannot
+        os.chdir("..")
+        os.rmdir("d")
+
+
 def test_a_link_to_the_folder_is_the_users(folder, tmp_path):
     (tmp_path / "short").symlink_to(folder.path)
     assert len(open_folder(tmp_path / "short").plan.points) == 2

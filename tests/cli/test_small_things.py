@@ -154,6 +154,24 @@ def test_cells_are_no_formulas():
     assert rows[0][1] == "-1.0"
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_names_that_kmc_gives_are_not_followed_as_links(tmp_path, there):
+    """A stranger's folder may hold them: a file of mine is neither replaced nor made."""
+    mine, run = tmp_path / "mine", fake.write(tmp_path / "run.h5")
+    if there:
+        mine.write_text("mine")
+    for command, name in (("plot", "run_summary.png"), ("report", "run_report.html")):
+        (tmp_path / name).symlink_to(mine)
+        done = CliRunner().invoke(main, [command, str(run)])
+        assert done.exit_code == (2 if there else 0)
+        assert CliRunner().invoke(main, [command, str(run), "--force"]).exit_code == 0
+        assert not (tmp_path / name).is_symlink()
+    (tmp_path / "run.png").symlink_to(mine)
+    finish(kmc.load(run), quiet=True)
+    assert not (tmp_path / "run.png").is_symlink()
+    assert mine.read_text() == "mine" if there else not mine.exists()
+
+
 def test_a_folder_has_no_picture_and_a_loop_of_links_no_report(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a").symlink_to("b")

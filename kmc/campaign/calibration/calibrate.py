@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kmc.campaign.calibration import posterior
-from kmc.campaign.calibration.design import Results, Simulate, Sweeps, sobol
+from kmc.campaign.calibration.design import Results, Simulate, Sweeps, read_design, sobol
 from kmc.campaign.calibration.emulator import Emulator, Emulators, one_thread, refusals, train
 from kmc.campaign.calibration.posterior import IDLE
 from kmc.campaign.calibration.problem import InverseProblem, read_problem
@@ -184,11 +184,11 @@ def load_calibration(folder: str | Path) -> Calibration:
             raise ValueError(f"{SAMPLES} would take {size / 1e6:.0f} MB of memory")
         with np.load(path / SAMPLES, allow_pickle=False) as arrays:
             samples = dict(arrays)
-        shape = (
-            samples["posterior"].shape if "posterior" in samples else (0, len(content["inputs"]))
-        )
-        if shape[1:] != (len(content["inputs"]),):
-            raise ValueError(f"posterior in {SAMPLES} has the shape {shape}")
+        for name in ("theta", *(("posterior", "posterior_u") if content["plausible"] else ())):
+            values = samples[name]
+            shape = len(values) or 1, len(content["inputs"])
+            if values.shape != shape or not np.isfinite(values).all():
+                raise ValueError(f"{name} in {SAMPLES} is no table of numbers for each input")
         return Calibration(path, bool(content["plausible"]), content, samples)
     except Exception as problem:  # damage raises whatever zipfile, numpy and texts meet
         raise InputError(
@@ -245,7 +245,7 @@ class _Study:
         folder = self.folder / f"wave_{wave}"
         folder.mkdir(exist_ok=True)
         if (folder / "design.json").is_file():
-            places = np.array(read_json(folder / "design.json"), dtype=float)
+            places = read_design(folder / "design.json", places.shape[1])
         else:
             write_text(folder / "design.json", json.dumps(places.tolist()))
         self.u = np.concatenate([self.u, places])

@@ -21,6 +21,7 @@ from kmc.campaign.local import local_workers
 from kmc.campaign.plan import Plan, plan_of
 from kmc.campaign.points import without_removed
 from kmc.common.catalogue import names
+from kmc.common.json_files import read_json
 from kmc.common.progress import display_for
 from kmc.errors import InputError
 from kmc.runfile.load import load_run
@@ -51,6 +52,25 @@ class Results:
 
 Simulate = Callable[[str, Sequence[dict[str, float]], Sequence[Measurable], int, Path], Results]
 """Experiment, settings of its runs, what to read, replicas and a folder → `Results`."""
+
+
+def read_design(path: Path, inputs: int) -> np.ndarray:
+    """Places of the unit cube in a design.json, shape (n, inputs).
+
+    Raises `InputError`: they are none.
+    """
+    places = read_json(path)
+    try:
+        # Places of another shape or type raise either, in numpy.
+        found = np.array(places, dtype=float).reshape(len(places), inputs)
+        if not ((found >= 0) & (found <= 1)).all():
+            raise ValueError
+    except (ValueError, TypeError, OverflowError):
+        raise InputError(
+            f"{path} holds no places for {inputs} inputs",
+            advice="Remove it with the runs beside it; the same command makes them again.",
+        ) from None
+    return found
 
 
 def sobol(points: int, inputs: int, seed: int) -> np.ndarray:

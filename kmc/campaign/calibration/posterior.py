@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from kmc.campaign.calibration.data import Datum, discrepancy_of
-from kmc.campaign.calibration.design import Results, Simulate, sobol
+from kmc.campaign.calibration.design import Results, Simulate, read_design, sobol
 from kmc.campaign.calibration.emulator import Emulators
 from kmc.campaign.calibration.problem import InverseProblem
-from kmc.common.json_files import read_json
 from kmc.common.outputs import write_text
 from kmc.errors import optional_library
 
@@ -258,7 +257,7 @@ def runs_of(
         return {}
     folder.mkdir(exist_ok=True)
     kept = folder / "design.json"
-    places = np.array(read_json(kept) if kept.is_file() else []).reshape(-1, posterior.u.shape[1])
+    places = read_design(kept, posterior.u.shape[1]) if kept.is_file() else posterior.u[:0]
     if len(places) < count:
         # One order for any number of runs: more of them go on where fewer ended.
         order = np.random.default_rng(problem.settings.seed).permutation(len(posterior.u))

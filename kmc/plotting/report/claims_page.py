@@ -1,5 +1,6 @@
 """Reports of studies, with their claims, figures and steps, and of calibrations."""
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -201,7 +202,7 @@ def _figures(folder: Path, pictures: Sequence[Mapping[str, Any]]) -> list[Any]:
 
 def _opened(folder: Path, step: str) -> SweepFolder | None:
     """The sweep of a step; a name in the study's files that leads elsewhere is not followed."""
-    if not step or Path(step).name != step or not (folder / step / "index.json").is_file():
+    if not re.fullmatch(r"\w{1,100}", step) or not (folder / step / "index.json").is_file():
         return None
     return open_folder(folder / step)
 

@@ -13,7 +13,7 @@ import stand_in
 
 from kmc.campaign.calibration import posterior
 from kmc.campaign.calibration.calibrate import calibrate_problem, load_calibration
-from kmc.campaign.calibration.design import sobol
+from kmc.campaign.calibration.design import read_design, sobol
 from kmc.errors import InputError
 from kmc.plotting.report import report
 
@@ -136,6 +136,42 @@ def test_a_damaged_calibration_is_refused_in_words(one, tmp_path, name, damage):
     with pytest.raises(InputError):
         report(folder, tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()
+
+
+def changed_samples(folder, name, values):
+    arrays = dict(np.load(folder / "samples.npz"))
+    np.savez(folder / "samples.npz", **{**arrays, name: values})
+
+
+@pytest.mark.parametrize("name", ["theta", "posterior", "posterior_u"])
+def test_samples_that_are_no_numbers_of_the_inputs_are_refused(one, tmp_path, name):
+    folder = tmp_path / "fit"
+    right = one.samples[name]
+    for wrong in (
+        np.full_like(right, np.nan),
+        right[:0],
+        right[:, :1],
+        right[0],
+        np.array(5.0),
+        right.astype(str),
+        np.zeros((2, 3, 4)),
+    ):
+        shutil.copytree(one.folder, folder)
+        changed_samples(folder, name, wrong)
+        with pytest.raises(InputError, match=r"calibration in .* cannot be used"):
+            load_calibration(folder)
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("place", ["wave_1", "posterior_2"])
+@pytest.mark.parametrize("text", ["[]x", "{}", "5", "[[0.1]]", '[["a", 0, 0]]', "[[2, 0, 0]]",
+                                  "[[NaN, 0, 0]]", "[[1, 2], [3]]", "null"])  # fmt: skip
+def test_a_damaged_design_is_refused_by_its_name(one, tmp_path, place, text):
+    folder = tmp_path / "fit"
+    shutil.copytree(one.folder, folder)
+    (folder / place / "design.json").write_text(text)
+    with pytest.raises(InputError, match=r"design\.json"):
+        read_design(folder / place / "design.json", 3)
 
 
 def test_it_has_a_report_and_pictures(one, tmp_path):
