@@ -17,6 +17,7 @@ from kmc.common.outputs import (
     check_output,
     csv_of,
     replacing,
+    write_text,
 )
 from kmc.common.progress import FrameProgress
 from kmc.errors import InputError
@@ -188,14 +189,11 @@ def export_table(table: "pd.DataFrame", path: str | Path, *, overwrite: bool = F
     pyarrow.
     """
     path = check_output(path, overwrite, TABLE_ENDINGS)
-    parquet = path.suffix.lower() == ".parquet"
-    if parquet:
-        check_parquet(path)
+    if path.suffix.lower() != ".parquet":
+        return write_text(path, csv_of(table))
+    check_parquet(path)
     with replacing(path) as draft:
-        if parquet:
-            table.to_parquet(draft, index=False)
-        else:
-            draft.write_text(csv_of(table), encoding="utf-8")
+        table.to_parquet(draft, index=False)
 
 
 def check_parquet(path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from kmc.common.json_files import read_json
 from kmc.common.metals import VALENCES
-from kmc.common.outputs import check_output, csv_of, replacing
+from kmc.common.outputs import check_output, csv_of, write_text
 from kmc.common.tables import read_table
 from kmc.errors import InputError, optional_library
 from kmc.model.electrochemistry import thermal_voltage_V
@@ -86,11 +86,8 @@ def write_contact(place: str | Path, output: str | Path, *, overwrite: bool = Fa
             f"{place} holds no .h5 file", advice="Give a run or the folder of a sweep."
         )
     table = contact_table(map(load, files))
-    with replacing(path) as draft:
-        if path.suffix.lower() == ".json":
-            draft.write_text(json.dumps(table.to_dict("list"), indent=1), encoding="utf-8")
-        else:
-            draft.write_text(csv_of(table), encoding="utf-8")
+    of_json = path.suffix.lower() == ".json"
+    write_text(path, json.dumps(table.to_dict("list"), indent=1) if of_json else csv_of(table))
     return len(table)
 
 

@@ -32,7 +32,7 @@ from kmc.campaign import point_files
 from kmc.campaign.points import Plan, Point, canonical
 from kmc.common.formatting import listed
 from kmc.common.json_files import check_contents, read_json, read_text
-from kmc.common.outputs import remove_drafts, replacing
+from kmc.common.outputs import remove_drafts, write_text
 from kmc.common.version import __version__
 from kmc.errors import InputError, KmcError, KmcWarning, OutputError
 
@@ -216,8 +216,7 @@ class SweepFolder:
     def write(self, name: str, text: str) -> None:
         """Write a file of the folder atomically; `KmcError` where that is impossible."""
         try:
-            with replacing(self.path / name) as draft:
-                draft.write_text(text, encoding="utf-8")
+            write_text(self.path / name, text)
         except KmcError as problem:
             raise KmcError(problem.message, advice=_REPEAT) from None
 

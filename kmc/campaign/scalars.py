@@ -247,7 +247,6 @@ def append_entries(folder: Path, entries: Mapping[str, Mapping[str, Any]]) -> No
     """Keep the numbers of points whose files do not change any more."""
     head, path = {"version": _VERSION, "kmc": __version__}, Path(folder) / _FILE
     rows = [json.dumps({**head, "name": name, "entry": e}) for name, e in entries.items()]
-    # The cache may be left out where the disk is full or read-only; a pipe would block for ever.
-    if rows and (path.is_file() or not path.exists()):
+    if rows:  # which may be left out where the disk is full or read-only
         with suppress(OSError), open(path, "a", encoding="utf-8") as file:
             file.writelines(f"{row}\n" for row in rows)

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from kmc.common import catalogue
-from kmc.common.outputs import check_output, csv_of, replacing
+from kmc.common.outputs import check_output, csv_of, write_text
 from kmc.errors import InputError, KmcError, KmcWarning, printable
 from kmc.files.frame_selection import HELP as FRAMES
 
@@ -183,11 +183,9 @@ def write(content: Any, path: Path | None) -> None:
     if path is None:
         return
     if isinstance(content, str):
-        with replacing(path) as draft:
-            draft.write_text(content.rstrip("\n") + "\n", encoding="utf-8")
+        write_text(path, content.rstrip("\n") + "\n")
     elif hasattr(content, "to_csv"):
-        with replacing(path) as draft:
-            draft.write_text(csv_of(content), encoding="utf-8")
+        write_text(path, csv_of(content))
     else:
         from kmc.plotting import save
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from kmc.errors import InputError
 
-MAX_BYTES = 2**30
+MAX_BYTES = 2**28  # more than numbers of the 100 000 points that a sweep may have
 
 
 def read_bytes(path: Path, *, max_bytes: int = MAX_BYTES) -> bytes:
@@ -58,8 +58,7 @@ def check_contents(folder: Path) -> None:
                 elif not entry.is_file(follow_symlinks=False):
                     kind = "a link" if entry.is_symlink() else "no regular file"
                     raise InputError(
-                        f"{entry.path} is {kind}, and kmc makes files alone in a folder that it "
-                        "keeps",
+                        f"{entry.path} is {kind}, and kmc makes files alone in its folders",
                         advice="Put the file itself in its place, or remove it.",
                     )
     except OSError as problem:

@@ -110,10 +110,7 @@ def check_output(
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path`, which replaces `path` atomically at the end of the block.
-
-    A link is replaced, and what it leads to stays: most names are those that kmc gives, in folders
-    that may come from strangers.
+    """A temporary file beside `path`, which replaces `path`, a link too, at the end of the block.
 
     Raises `KmcError`: the disk is full or fails, at the end of the work: no `InputError`, which
     would say that nothing was computed. `check_output` comes before the work.

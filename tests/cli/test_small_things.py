@@ -18,7 +18,7 @@ import kmc
 from kmc.campaign.dataset import _with_removed
 from kmc.cli.app import main
 from kmc.cli.shared import finish
-from kmc.common.outputs import check_output, csv_of
+from kmc.common.outputs import check_output, csv_of, replacing
 from kmc.errors import InputError, KmcWarning, OutputError
 from kmc.files import saving
 from kmc.runfile.load import checked_run
@@ -154,6 +154,17 @@ def test_cells_are_no_formulas():
     assert rows[0][1] == "-1.0"
 
 
+def test_a_link_is_replaced_and_what_it_leads_to_stays(tmp_path):
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    (tmp_path / "a.csv").symlink_to(mine)
+    with replacing(tmp_path / "a.csv") as draft:
+        draft.write_text("new")
+    assert not (tmp_path / "a.csv").is_symlink()
+    assert ((tmp_path / "a.csv").read_text(), mine.read_text()) == ("new", "mine")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("there", [True, False])
 def test_names_that_kmc_gives_are_not_followed_as_links(tmp_path, there):
     """A stranger's folder may hold them: a file of mine is neither replaced nor made."""

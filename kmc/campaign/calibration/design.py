@@ -5,6 +5,7 @@ is made twice. `Simulate` is all that the statistics know of them, so that they 
 formula in place of a run.
 """
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -55,22 +56,16 @@ Simulate = Callable[[str, Sequence[dict[str, float]], Sequence[Measurable], int,
 
 
 def read_design(path: Path, inputs: int) -> np.ndarray:
-    """Places of the unit cube in a design.json, shape (n, inputs).
-
-    Raises `InputError`: they are none.
-    """
-    places = read_json(path)
-    try:
-        # Places of another shape or type raise either, in numpy.
-        found = np.array(places, dtype=float).reshape(len(places), inputs)
-        if not ((found >= 0) & (found <= 1)).all():
-            raise ValueError
-    except (ValueError, TypeError, OverflowError):
+    """Places of the unit cube in a design.json, shape (n, inputs); `InputError` without them."""
+    content, places = read_json(path), np.full((1, 1), np.nan)
+    with contextlib.suppress(ValueError, TypeError, OverflowError):  # of numpy, for other content
+        places = np.array(content, dtype=float).reshape(len(content), inputs)
+    if not ((places >= 0) & (places <= 1)).all():
         raise InputError(
             f"{path} holds no places for {inputs} inputs",
             advice="Remove it with the runs beside it; the same command makes them again.",
-        ) from None
-    return found
+        )
+    return places
 
 
 def sobol(points: int, inputs: int, seed: int) -> np.ndarray:

@@ -19,6 +19,7 @@ from PIL import Image
 
 from kmc.common import catalogue
 from kmc.common.formatting import figure, quantity
+from kmc.common.json_files import read_bytes
 from kmc.common.provenance import collect
 from kmc.errors import KmcError
 from kmc.model.parameters import Source, load_parameters
@@ -194,10 +195,8 @@ def picture(draw: Callable[[], Any], text: str) -> Any:
 def picture_file(path: Path, text: str) -> Any:
     """A PNG that a command left in a folder, embedded; None where there is none."""
     try:
-        if path.stat().st_size > _MAX_PNG_BYTES:
-            return None
-        data = path.read_bytes()
-        with Image.open(path) as image:
+        data = read_bytes(path, max_bytes=_MAX_PNG_BYTES)
+        with Image.open(io.BytesIO(data)) as image:
             width, height = image.size
     except (OSError, ValueError, Image.DecompressionBombError):
         return None

@@ -19,7 +19,7 @@ from kmc.campaign.dataset import load_sweep
 from kmc.campaign.folder import open_folder
 from kmc.common.formatting import figure, label, quantity
 from kmc.common.json_files import check_contents, read_json
-from kmc.common.outputs import check_output, replacing
+from kmc.common.outputs import check_output, write_text
 from kmc.errors import InputError
 from kmc.plotting.nucleation_panels import file_picture
 from kmc.plotting.report.claims_page import calibration_page, study_page
@@ -74,9 +74,7 @@ def report(
     path = Path(source)
     target = default_output(path) if output is None else Path(output)
     check_output(target, overwrite, (".html", ".htm"), "report")
-    text = page_of(path).html()
-    with replacing(target) as draft:
-        draft.write_text(text, encoding="utf-8")
+    write_text(target, page_of(path).html())
     return target
 
 
