@@ -102,19 +102,21 @@ class Hamiltonian:
         - `occupancy` (array of int, shape (n_sites,)): 0 vacancy, 1 Li, 2 Mg.
         - `lattice`: the box; its own neighbours are used, none of the event loop's counts.
         """
-        occupancy = np.asarray(occupancy, dtype=np.int64)
+        occupancy = np.asarray(occupancy)
         total = int(self.phi[occupancy, lattice.layer].sum())
         for shell, bond in ((1, self.bond1), (2, self.bond2)):
-            table = lattice.neighbour_table(shell)
-            partner = occupancy[table]  # −1 wraps to the last site and is masked out below
-            inside = table >= 0
-            energies = bond[occupancy[:, None], partner]
-            # Each pair stands in the table twice, at either end.
-            total -= int(energies[inside].sum()) // 2
-            # Neighbours that are missing above are the reservoir, which is all Li; those below do
-            # not exist.
-            above = (~inside).sum(axis=1) * (lattice.layer > lattice.layers // 2)
-            total -= int((bond[occupancy, LI] * above).sum())
+            twice = 0
+            for part, table in lattice.neighbour_parts(shell):
+                here = occupancy[part]
+                partner = occupancy[table]  # −1 wraps to the last site and is masked out below
+                inside = table >= 0
+                # Each pair stands in the table twice, at either end.
+                twice += int(bond[here[:, None], partner][inside].sum())
+                # Neighbours that are missing above are the reservoir, which is all Li; those below
+                # do not exist.
+                above = (~inside).sum(axis=1) * (lattice.layer[part] > lattice.layers // 2)
+                total -= int((bond[here, LI] * above).sum())
+            total -= twice // 2
         if self.chi and lattice.has_interface:
             vacant = np.flatnonzero((lattice.layer == 1) & (occupancy == VACANCY))
             table = lattice.neighbours(vacant, 1)
@@ -132,13 +134,12 @@ class Hamiltonian:
             occupancy = np.concatenate((occupancy, above))
             lattice = replace(lattice, layers=lattice.layers + _REACH)
         vacant = occupancy == VACANCY
-        v1, v2 = (
-            (vacant[table] & (table >= 0)).sum(axis=1)
-            for table in (lattice.neighbour_table(1), lattice.neighbour_table(2))
-        )
         near = lattice.has_interface & (lattice.layer <= N_INTERFACE_LAYERS)
-        energies = self.coordination_ueV[np.where(near, lattice.layer, 0), v1, v2]
-        total = int(energies[~vacant].sum())
+        places, total = np.where(near, lattice.layer, 0), 0
+        tables = (lattice.neighbour_parts(1), lattice.neighbour_parts(2))
+        for (part, first), (_, second) in zip(*tables, strict=True):
+            v1, v2 = ((vacant[table] & (table >= 0)).sum(axis=1) for table in (first, second))
+            total += int(self.coordination_ueV[places[part], v1, v2][~vacant[part]].sum())
         if self.bond_L1_ueV and lattice.has_interface:
             table = lattice.neighbours(np.flatnonzero(vacant & (lattice.layer == 1)), 2)
             pairs = (table >= 0) & vacant[table] & (lattice.layer[table] == 1)

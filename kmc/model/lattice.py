@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -293,6 +294,14 @@ class Lattice:
             if self.n_sites <= _SITES_KEPT:
                 self._tables[shell] = table
         return table
+
+    def neighbour_parts(self, shell: int) -> Iterator[tuple[slice, np.ndarray]]:
+        """The table by parts, each with its sites: that of a large box would fill the memory."""
+        for start in range(0, self.n_sites, _SITES_KEPT):
+            part = slice(start, min(start + _SITES_KEPT, self.n_sites))
+            whole = part.stop - start == self.n_sites
+            sites = np.arange(start, part.stop)
+            yield part, self.neighbour_table(shell) if whole else self.neighbours(sites, shell)
 
     def distance_A(self, i: np.ndarray | int, j: np.ndarray | int) -> np.ndarray:
         """Shortest distance in Å between sites i and j over the periodic images."""

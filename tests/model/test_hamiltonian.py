@@ -7,6 +7,7 @@ from naive import LI, MG, VACANCY
 from paired_engines import Setup, parameter_set, random_occupancy
 
 from kmc.errors import InputError
+from kmc.model import lattice as lattice_module
 from kmc.model.hamiltonian import calibrate
 from kmc.model.lattice import Lattice
 from kmc.model.parameters import load_parameters
@@ -131,6 +132,19 @@ def test_energy_with_coordination(name, boundary, cells, layers):
         occupancy = random_occupancy(setup.n_sites, rng, vacancies, setup.n_sites // 4)
         energy = hamiltonian.energy_ueV(occupancy, lattice)
         assert energy == naive.hamiltonian(setup.box, energies, occupancy.tolist())
+
+
+@pytest.mark.parametrize("values", [naive.LIMG_LI2S, naive.LIMG_CURVED])
+def test_energy_of_a_large_box_is_summed_by_parts(values, monkeypatch):
+    setup = Setup("bcc_110", (5, 6), 12, "interface", values)
+    box, hamiltonian = setup.kmc_lattice(), calibrate(parameter_set(values), setup.kmc_lattice())
+    rng = np.random.default_rng(3)
+    n = setup.n_sites
+    occupancy = np.array(random_occupancy(n, rng, n // 5, n // 4))
+    whole = hamiltonian.energy_ueV(occupancy, box)
+    monkeypatch.setattr(lattice_module, "_SITES_KEPT", 77)
+    assert len([*box.neighbour_parts(1)]) == -(-n // 77) > 5
+    assert hamiltonian.energy_ueV(occupancy, box) == whole
 
 
 def _energy_eV(values, vacant, name="bcc_100"):
