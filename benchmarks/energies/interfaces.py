@@ -48,7 +48,8 @@ def lithium_nitride(a: float) -> Atoms:
     return Atoms("NLi3", scaled_positions=places, cell=cell, pbc=True)
 
 
-_HALF = ((0.5, -0.5, 0), (0.5, 0.5, 0), (0, 0, 1))
+# Turned by 33.7° an area of 13 ions of each kind is a square under 3 × 3 cells of lithium.
+_TURNED = ((2.5, -0.5, 0), (0.5, 2.5, 0), (0, 0, 1))
 INTERFACES = {
     "li2s_110": Interface(
         *(antifluorite("SLi2"), 5.70, ((1, -1, 0), (0, 0, 1), (0.5, 0.5, 0)), 2, (3, 3), (7, 5))
@@ -58,12 +59,11 @@ INTERFACES = {
         4.63,
         ((0.5, -0.5, 0), (0.5, 0.5, -1), (1, 1, 1)),
         2 / 3,
-        (3, 6),
-        (2, 7),
-        turned=True,
+        (3, 3),
+        (3, 5),
         shift=1 / 6,
     ),
-    "lif_100": Interface(rocksalt("LiF"), 4.06, _HALF, 2, (6, 6), (5, 5)),
+    "lif_100": Interface(rocksalt("LiF"), 4.06, _TURNED, 1.5, (1, 1), (3, 3)),
     "licl_100": Interface(rocksalt("LiCl"), 5.15, np.eye(3), 2, (2, 2), (3, 3)),
     "li3n_001": Interface(
         *(lithium_nitride, 3.64, ((1, 0, 0), (0, math.sqrt(3), 0), (0, 0, 1.063)), 2),

@@ -69,6 +69,56 @@ def print_interface(name: str) -> None:
                 print(f"  {key}: {row['excess_eV']:.3f} eV{_gain(key, row, table)}")
 
 
+def of_electrolyte(name: str) -> dict[str, dict[str, float]]:
+    """By potential: W/γ of a table, and means of single vacancies of L1 to L3 in units of E_f.
+
+    Of the nine sites of a layer whose cell is 3 × 3 with an axis of four, three differ, and count
+    as often as they occur; of other cells the sites that are computed count the same.
+    """
+    found = {}
+    for potential in dict.fromkeys(row["potential"] for row in ase_clusters.energies(name)):
+        table, bulk = of_potential(name, potential), of_potential("li", potential)
+        both, numbers = table["interface"], {}
+        adhesion = -both["excess_eV"] / both["area_A2"] * J_m2
+        numbers["W/gamma"] = adhesion / surface_energy_J_m2(potential)
+        for layer in ("L1", "L2", "L3"):
+            rows = [r for k, r in table.items() if k.startswith(layer) and r["removed"] == 1]
+            often = [1] * len(rows)
+            if name in ("licl_100", "lif_100"):
+                often = [4, 4, 1] if layer == "L2" else [1, 4, 4]
+            if len(rows) == len(often):
+                total = sum(n * r["excess_eV"] for n, r in zip(often, rows, strict=True))
+                numbers[layer] = total / sum(often) / bulk["vacancy"]["excess_eV"]
+        found[potential] = numbers
+    return found
+
+
+def of_set(name: str, vacancy_eV: float = 0.5, gamma_J_m2: float = 0.416) -> dict[str, float]:
+    """Quantities of a set: means of the potentials, scaled to E_f and γ(100) of li_li2s_clusters.
+
+    `spread_…`: half of the difference between the potentials; nothing where there is one alone.
+    """
+    tables = list(of_electrolyte(name).values())
+
+    def mean(key: str) -> float:
+        return sum(table[key] for table in tables) / len(tables)
+
+    def spread(key: str) -> float:
+        return (max(t[key] for t in tables) - min(t[key] for t in tables)) / 2
+
+    values = {
+        "formation_energy_L1_eV": vacancy_eV * mean("L1"),
+        "formation_energy_L1_to_L2_eV": vacancy_eV * (mean("L2") - mean("L1")),
+        "work_of_adhesion_J_m2": gamma_J_m2 * mean("W/gamma"),
+        "contact_angle_deg": math.degrees(math.acos(max(min(mean("W/gamma") - 1, 1), -1))),
+    }
+    if len(tables) > 1:
+        values["spread_L1_eV"] = vacancy_eV * spread("L1")
+        values["spread_L2_eV"] = vacancy_eV * spread("L2")
+        values["spread_adhesion_J_m2"] = gamma_J_m2 * spread("W/gamma")
+    return values
+
+
 def _gain(key: str, row: dict, table: dict[str, dict]) -> str:
     """Energy beyond the single vacancies of the same sites, where all are computed."""
     if "+" in key:

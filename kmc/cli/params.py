@@ -268,7 +268,10 @@ class _Target:
 
         # With a reference of their own the numbers are no longer assumed.
         if self.sources:
-            values = {key: entry | {"source": "own"} for key, entry in values.items()}
+            values = {
+                key: entry if entry.get("assumed") else entry | {"source": "own"}
+                for key, entry in values.items()
+            }
         about: Any = {"metal": metal, "description": f"{base} with the energies of {what}"}
         about |= {"sources": self.sources, "overwrite": self.force}
         below, left_out = load_parameters(base), {}
@@ -341,6 +344,7 @@ _lattice_option = ui.option("--lattice", default="bcc_100", help="Face at the in
     help="Heights in Å where the metal is, if its element is in the electrolyte too.",
 )
 @click.option("--relax/--no-relax", default=True, help="Perfect places alone; then no barriers.")
+@ui.option("--clusters", is_flag=True, help="Also pairs to shell 5, (100), four vacancies in L1.")
 @_target_options
 def from_ase(slab: Path, calculator: str, **options: Any) -> None:
     """Compute a parameter set from SLAB with an ASE calculator, write it and check it.

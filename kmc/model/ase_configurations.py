@@ -14,6 +14,7 @@ import numpy as np
 
 from kmc.common.metals import METALS
 from kmc.errors import InputError
+from kmc.model.dft_clusters import PATCH, SINGLES, SURFACE
 
 # Distance of atomic layers and area of a site of one, in units of a and a², by face.
 FACES = {
@@ -49,6 +50,16 @@ CHANGES = {
     "filled_by_Li_near_Mg": {"L2": SOLUTE, "L2b": _VACANCY},
     "filled_by_Mg": {"L1": SOLUTE, "L2": _VACANCY},
 }
+# Vacancies beside each other and a surface, computed with `clusters` alone.
+CLUSTERS = {
+    "bulk_two_vacancies_shell3": {"here": _VACANCY, "third": _VACANCY},
+    "bulk_two_vacancies_shell4": {"here": _VACANCY, "fourth": _VACANCY},
+    "bulk_two_vacancies_shell5": {"here": _VACANCY, "fifth": _VACANCY},
+    SURFACE: {},
+    **{name: {name[-3:]: _VACANCY} for name in SINGLES[1:]},
+    PATCH: {name.removeprefix("interface_vacancy_"): _VACANCY for name in SINGLES},
+}
+CHANGES |= CLUSTERS
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,7 @@ class AseSettings:
     # atom of the slab whose place in L1 becomes vacant; the one nearest the middle by default
     site: int | None = None
     relax: bool = True  # False for energies of atoms on their perfect places, without barriers
+    clusters: bool = False  # also `CLUSTERS`
 
 
 def changed(stem: str, perfect: Any, sites: dict[str, int], solute: str) -> tuple[Any, np.ndarray]:
@@ -122,26 +134,31 @@ def hold(atoms: Any, held: np.ndarray) -> None:
 
 
 def sites_of_bulk(perfect: Any, lattice_A: float) -> dict[str, int]:
-    """An atom of a bulk (`here`), and its first, second and third neighbour."""
+    """An atom of a bulk (`here`), and its first to fifth neighbour."""
     from ase.geometry import get_distances
 
     shifts = {"here": (0, 0, 0), "first": (0.5, 0.5, 0.5), "second": (1, 0, 0), "third": (1, 1, 0)}
+    shifts |= {"fourth": (1.5, 0.5, 0.5), "fifth": (1, 1, 1)}
     places = perfect.positions[0] + lattice_A * np.array(list(shifts.values()))
     away = get_distances(places, perfect.positions, perfect.cell, perfect.pbc)[1]
     return dict(zip(shifts, map(int, away.argmin(axis=1)), strict=True))
 
 
-def sites_of_slab(
-    perfect: Any, first: list[int], second: list[int], here: int | None, middle_A: np.ndarray
-) -> dict[str, int]:
-    """An atom of L1 (`here`, or the one of `first` nearest to the middle), the nearest of L2 and
-    another of L2 beside that."""
-    if here is None:
-        here = min(first, key=lambda i: np.hypot(*(perfect.positions[i, :2] - middle_A)))
+def sites_of_slab(perfect: Any, first: list[int], second: list[int], here: int) -> dict[str, int]:
+    """An atom of L1 (`here`), the nearest of L2, another of L2 beside that, and three of L1 that
+    make a square with the first where L1 has nine or more."""
     away = perfect.get_distances(here, second, mic=True)
     above = [second[i] for i in np.argsort(away, kind="stable")]
     apart = perfect.get_distances(above[0], above[1:4], mic=True)
-    return {"L1": here, "L2": above[0], "L2b": above[1 + int(np.argmin(apart))]}
+    found = {"L1": here, "L2": above[0], "L2b": above[1 + int(np.argmin(apart))]}
+    others = [i for i in first if i != here]
+    if len(others) > 7:  # of fewer sites a square would touch its own images
+        beside: Any = perfect.get_distances(here, others, mic=True, vector=True)
+        edge = beside[np.argmin((beside**2).sum(axis=1))]
+        turned = np.array([-edge[1], edge[0], edge[2]])
+        for name, place in (("L1b", edge), ("L1c", turned), ("L1d", edge + turned)):
+            found[name] = others[int(((beside - place) ** 2).sum(axis=1).argmin())]
+    return found
 
 
 def check_slab(slab: Any, settings: AseSettings) -> None:
@@ -154,6 +171,11 @@ def check_slab(slab: Any, settings: AseSettings) -> None:
         if value not in allowed:
             listed = ", ".join(filter(None, allowed))
             raise InputError(f"{name} {value!r} is not known", advice=f"Use one of: {listed}.")
+    if settings.clusters and settings.lattice != "bcc_100":
+        raise InputError(
+            f"vacancies beside each other are computed on bcc_100, not on {settings.lattice}",
+            advice="Leave out --clusters.",
+        )
     if min((*settings.cells, *settings.repeats)) < 1 or min(settings.cells) < 2:
         raise InputError("cells must be 2 or more, repeats 1 or more")
     edges = slab.cell.array[:2]

@@ -27,8 +27,10 @@ from kmc.common.json_files import check_contents, read_json
 from kmc.common.outputs import replacing
 from kmc.errors import InputError, KmcError
 from kmc.model.ase_calculator import reference_energies, same_energies
+from kmc.model.ase_clusters import SURFACE_LAYERS, surface
 from kmc.model.ase_configurations import (
     CHANGES,
+    CLUSTERS,
     FACES,
     MAX_STRAIN,
     SADDLES,
@@ -45,6 +47,7 @@ from kmc.model.ase_configurations import (
     sites_of_slab,
 )
 from kmc.model.ase_files import DamagedFileError, damaged, read_kept
+from kmc.model.dft_clusters import PATCH, SURFACE
 from kmc.model.dft_energies import QUANTITIES_OF, quantities_of
 
 _ROUGH_eV_A = 0.1  # forces left on a band before its highest image climbs
@@ -99,7 +102,7 @@ class Configurations:
         if theirs := self._json("settings.json"):
             if not isinstance(theirs, dict):
                 raise damaged(folder / "settings.json", "it holds no settings")
-            free = ("cells", "repeats", "max_steps")
+            free = ("cells", "repeats", "max_steps", "clusters")
             differ = [k for k in mine if k not in free and mine[k] != theirs.get(k)]
             kept = theirs.get("reference_eV", reference)  # earlier versions wrote none
             if not same_energies(reference, kept):
@@ -115,13 +118,14 @@ class Configurations:
         """Every configuration that is needed, as NAME-SIZE, smaller sizes first."""
         s = self.settings
         chosen = [name for name in CHANGES if s.solute or SOLUTE not in CHANGES[name].values()]
+        chosen = [name for name in chosen if s.clusters or name not in CLUSTERS]
         if s.relax:
             chosen += [n for n, (start, *_) in SADDLES.items() if start in chosen]
         found = []
         for name in chosen:
             sizes = s.cells if name.startswith("bulk") else s.repeats
             # The costly ones in the largest size only; but barriers in the bulk depend on it.
-            once = name in SADDLES or SOLUTE in CHANGES[name].values()
+            once = name in SADDLES or name in CLUSTERS or SOLUTE in CHANGES[name].values()
             once = once and name != "bulk_hop_saddle"
             found += [f"{name}-{size}" for size in sizes if not once or size == sizes[-1]]
         return found
@@ -174,9 +178,10 @@ class Configurations:
     def missing_quantities(self) -> dict[str, str]:
         """Quantities that do not follow as a configuration of theirs failed, and why."""
         failed = {name.rpartition("-")[0]: problem for name, problem in self.missing.items()}
-        of_pairs = [n for n in failed if n.startswith("bulk_two_vacancies")]
+        of_pairs = [n for n in failed if n.endswith(("vacancies_shell1", "vacancies_shell2"))]
         needed = {key: [d.end, d.start] for key, d in QUANTITIES_OF.items()}
         needed["second_shell_ratio"] = of_pairs
+        needed |= {"coordination_curvature_eV": [SURFACE], "bond_L1_vacancies_eV": [PATCH]}
         reasons = {key: [failed[n] for n in names if n in failed] for key, names in needed.items()}
         return {key: found[0].message for key, found in reasons.items() if found}
 
@@ -349,7 +354,14 @@ class Configurations:
             # A larger slab starts from the relaxed one, which leaves it little to relax.
             one = self.slab if size == 1 or 1 not in s.repeats else self.get("interface-1")
             return self._relaxed(name, one.repeat((size, size, 1)))
+        if stem == SURFACE:
+            return self._relaxed(name, surface(s.metal, self.lattice_A, "100", SURFACE_LAYERS))
         perfect, sites = self._base(stem, size)
+        if missing := set(CHANGES[stem]) - set(sites):
+            raise InputError(
+                f"L1 of the slab has no room for {', '.join(sorted(missing))} of {name}",
+                advice="It needs nine sites or more: a wider slab, or more --repeat.",
+            )
         atoms, own = changed(stem, perfect, sites, s.solute)
         return self._relaxed(name, atoms, perfect, own)
 
@@ -360,10 +372,14 @@ class Configurations:
             return perfect, sites_of_bulk(perfect, self.lattice_A)
         perfect = self.get(f"interface-{size}")
         # An atom stays of its layer, however far the interface relaxes; so do those of repeats.
-        first, second = self.layers[:2]
-        above = [i + n for n in range(0, len(perfect), len(self.slab)) for i in second]
+        repeats = range(0, len(perfect), len(self.slab))
+        first, above = ([i + n for n in repeats for i in layer] for layer in self.layers[:2])
         middle = self.slab.cell.array[:2, :2].sum(axis=0) / 2
-        return perfect, sites_of_slab(perfect, first, above, self.settings.site, middle)
+        here = self.settings.site
+        if here is None:  # of the first repeat, nearest to its middle
+            one = perfect.positions[self.layers[0], :2]
+            here = self.layers[0][int(np.hypot(*(one - middle).T).argmin())]
+        return perfect, sites_of_slab(perfect, first, above, here)
 
     def _relaxed(self, name: str, atoms: Any, perfect: Any = None, own: Any = None) -> Any:
         """Relax a configuration in place and check that every atom kept its site."""

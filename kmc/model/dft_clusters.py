@@ -1,5 +1,6 @@
-"""How energies curve with coordination, from DFT of a vacancy and of a surface."""
+"""How energies curve with coordination, from DFT of a vacancy, a surface and a patch in L1."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,9 @@ from kmc.common.units import E_C
 from kmc.errors import InputError
 
 SURFACE = "surface_100"  # metal between two (100) faces
+# A square of four vacancies in L1, second neighbours in the plane, and each of its sites alone.
+PATCH = "interface_four_vacancies_L1"
+SINGLES = tuple(f"interface_vacancy_L1{site}" for site in ("", "b", "c", "d"))
 _R = 0.4  # weight of second neighbours, of the fit to two potentials; energies hardly depend on it
 # β times these: atoms beside a vacancy (8 first, 6 second neighbours), and of a site of the (100)
 # surface (4 first neighbours and 1 second are missing in its layer, 1 second in the next).
@@ -37,4 +41,29 @@ def of_surface(formation_eV: float, mu_eV: float, lattice_A: float, slab: Any) -
         "coordination_second_shell_weight": (_R, "Assumed, as in li_li2s_clusters."),
         "surface_energy_100_J_m2": (gamma * E_C * 1e20, f"(E({SURFACE}) − N E(bulk)/N(bulk))/2A."),
     }
-    return {key: {"value": round(value, 6), "note": note} for key, (value, note) in values.items()}
+    found = {k: {"value": round(value, 6), "note": note} for k, (value, note) in values.items()}
+    found["coordination_second_shell_weight"]["assumed"] = True
+    return found
+
+
+def of_patch(
+    beyond_eV: float | None, found: Mapping[str, Any], singles: int = 0
+) -> dict[str, dict[str, Any]]:
+    """Bond of vacancies of L1 on bcc_100, from what a square of four costs beyond single ones.
+
+    Four pairs of second neighbours lie in the square, and the atoms beside it (one with four
+    vacant first neighbours, four with two) curve: −4 ε2 + 20 β − 8 β r² − 4 b. The one number
+    without a patch, `beyond_eV` None, is 0, assumed.
+
+    - `found`: ε2 and β of `of_surface`. `singles`: of the four sites have an energy of their own.
+    """
+    if beyond_eV is None:
+        note = f"Assumed: there is no {PATCH} with its single vacancies."
+        return {"bond_L1_vacancies_eV": {"value": 0.0, "note": note, "assumed": True}}
+    names = ("second_shell_bond_eV", "coordination_curvature_eV")
+    epsilon2, beta = (found[name]["value"] for name in names)
+    bond = (-4 * epsilon2 + (20 - 8 * _R**2) * beta - beyond_eV) / 4
+    note = f"{PATCH} costs {beyond_eV:.4f} eV beyond its single vacancies"
+    if singles < 4:
+        note += f", of which {singles} of 4 have an energy and the others are assumed alike"
+    return {"bond_L1_vacancies_eV": {"value": round(bond, 6), "note": f"{note}."}}

@@ -21,7 +21,7 @@ from kmc.common.metals import METALS
 from kmc.common.tables import read_table
 from kmc.errors import InputError, KmcWarning
 from kmc.model.ase_files import check_bcc, check_converged, energy_keys, of_file, read_structure
-from kmc.model.dft_clusters import SURFACE, of_surface
+from kmc.model.dft_clusters import PATCH, SINGLES, SURFACE, of_patch, of_surface
 from kmc.model.parameter_file import write_parameters
 from kmc.model.parameters import ParameterSet
 from kmc.model.quantities import QUANTITIES
@@ -38,6 +38,7 @@ class Difference(NamedTuple):
     start: str
     # atoms of the metal that `end` lacks; they count with their energy in the bulk
     removed: int = 0
+    parts: int = 1  # of which the quantity is the energy of one
 
 
 QUANTITIES_OF = {
@@ -53,10 +54,13 @@ QUANTITIES_OF = {
     "fill_Li_near_Mg_eV": Difference("filled_by_Li_near_Mg", "interface_vacancy_L1_Mg_L2"),
     "fill_Mg_near_Mg_eV": Difference("filled_by_Mg", "interface_vacancy_L1_Mg_L2"),
     "fill_Li_far_from_Mg_eV": Difference("filled_by_Li_far_from_Mg", "interface_vacancy_L1_Mg_L2"),
+} | {
+    f"formation_energy_pair_shell{n}_eV": Difference(f"bulk_two_vacancies_shell{n}", "bulk", 2, 2)
+    for n in range(1, 6)
 }
 CONFIGURATIONS = tuple(
     dict.fromkeys(
-        [n for d in QUANTITIES_OF.values() for n in (d.end, d.start)] + [*_PAIRS, SURFACE]
+        [n for d in QUANTITIES_OF.values() for n in (d.end, d.start)] + [SURFACE, *SINGLES, PATCH]
     )
 )
 
@@ -136,15 +140,16 @@ def quantities_of(configurations: Mapping[str, Any]) -> dict[str, dict[str, Any]
     if bulk is not None and (atoms := _periodic_atoms(configurations["bulk"])) is not None:
         check_bcc(atoms)
     found: dict[str, dict[str, Any]] = {}
-    for key, (end, start, removed) in QUANTITIES_OF.items():
+    for key, (end, start, removed, parts) in QUANTITIES_OF.items():
         if end not in given or start not in given or (removed and bulk is None):
             continue
         _check_atoms(given, end, start, removed, metal)
         value, note = given[end].energy_eV - given[start].energy_eV, f"E({end}) − E({start})"
         if removed and bulk is not None:
-            value += bulk.energy_eV / bulk.atoms[metal]
-            note += f" + E(bulk)/{bulk.atoms[metal]}"
-        found[key] = {"value": round(value, 6), "note": f"{note}, from total energies."}
+            value += removed * bulk.energy_eV / bulk.atoms[metal]
+            note += f" + {removed} E(bulk)/{bulk.atoms[metal]}".replace(" 1 E", " E")
+        note += f", per vacancy of {parts}" if parts > 1 else ""
+        found[key] = {"value": round(value / parts, 6), "note": f"{note}, from total energies."}
     if bulk is not None and bulk.volume_A3:
         edge = (2 * bulk.volume_A3 / bulk.atoms[metal]) ** (1 / 3)
         note = "(2 V/N)^(1/3) of the configuration bulk, two atoms to a bcc cell."
@@ -155,6 +160,9 @@ def quantities_of(configurations: Mapping[str, Any]) -> dict[str, dict[str, Any]
     if SURFACE in given and bulk is not None and formation and edge:
         mu = bulk.energy_eV / bulk.atoms[metal]
         found |= of_surface(formation["value"], mu, edge["value"], configurations[SURFACE])
+        found |= _patch_bond(given, metal, found)
+    elif PATCH in given:
+        warnings.warn(f"{PATCH} gives no bond without bulk, bulk_vacancy, {SURFACE}", stacklevel=2)
     if not found:
         raise InputError(
             "no quantity follows from these configurations",
@@ -203,6 +211,22 @@ def _pair_ratio(given: Mapping[str, DFTEnergy], metal: str) -> dict[str, dict[st
     from_formation = 2 * formation / (8 + 6 * second / first)
     note = f"{text}; the formation energy with this ratio gives a bond of {from_formation:.4f} eV."
     return {"second_shell_ratio": {"value": round(second / first, 6), "note": note}}
+
+
+def _patch_bond(
+    given: Mapping[str, DFTEnergy], metal: str, found: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Bond between vacancies of L1; assumed where no patch and no single vacancy has an energy."""
+    if not {PATCH, "interface", SINGLES[0]} <= set(given):
+        return of_patch(None, found)
+    _check_atoms(given, PATCH, "interface", 4, metal)
+    singles = [name for name in SINGLES if name in given]
+    for name in singles:
+        _check_atoms(given, name, "interface", 1, metal)
+    # Sites of which there is no single vacancy cost what the mean of the others does.
+    mean = sum(given[name].energy_eV for name in singles) / len(singles)
+    beyond = given[PATCH].energy_eV - 4 * mean + 3 * given["interface"].energy_eV
+    return of_patch(beyond, found, len(singles))
 
 
 def _check_atoms(
@@ -289,7 +313,7 @@ def parameters_from_dft(
         check_converged(name, one, allow_unconverged)
     found = quantities_of(configurations)
     if source is not None:
-        found = {key: entry | {"source": "DFT"} for key, entry in found.items()}
+        found = {k: e if e.get("assumed") else e | {"source": "DFT"} for k, e in found.items()}
     return write_parameters(
         path,
         found,

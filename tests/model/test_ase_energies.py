@@ -59,6 +59,35 @@ def test_on_perfect_places_every_number_is_a_sum_of_bonds(tmp_path):
     assert "by 0.2312 eV as first, 0.2042 eV as second" in found["second_shell_ratio"]["note"]
 
 
+def test_clusters_on_perfect_places(tmp_path):
+    """Pairs lack half a bond each, a square of L1 its four bonds, and (100) two and one bonds."""
+    settings = AseSettings(cells=(3,), repeats=(1,), relax=False, clusters=True)
+    found = Configurations(slab(3), johnson.Johnson(), "johnson", settings, tmp_path / "c").run()
+    value = {key: entry["value"] for key, entry in found.items()}
+    bulk_eV = 4 * E1 + 3 * E2
+    bonds = dict(enumerate((E1, E2, 0, 0, 0), start=1))
+    for shell, bond in bonds.items():
+        pair = value[f"formation_energy_pair_shell{shell}_eV"]
+        assert pair == pytest.approx(bulk_eV - bond / 2, abs=1e-3)
+    surface = (2 * E1 + E2) / A**2 * 16.02176634
+    assert value["surface_energy_100_J_m2"] == pytest.approx(surface, rel=1e-3)
+    e2, beta = value["second_shell_bond_eV"], value["coordination_curvature_eV"]
+    bond = (-4 * e2 + (20 - 8 * 0.16) * beta + 4 * E2) / 4
+    assert value["bond_L1_vacancies_eV"] == pytest.approx(bond, abs=1e-3)
+    assert "costs -0.81" in found["bond_L1_vacancies_eV"]["note"]
+
+
+def test_a_square_of_vacancies_needs_room(tmp_path):
+    settings = AseSettings(cells=(3,), repeats=(1,), relax=False, clusters=True)
+    computed = Configurations(slab(), johnson.Johnson(), "johnson", settings, tmp_path / "c")
+    value = computed.run()
+    assert "no room for L1b" in computed.missing_quantities()["bond_L1_vacancies_eV"]
+    assert value["bond_L1_vacancies_eV"]["assumed"]
+    other = AseSettings(lattice="bcc_110", clusters=True)
+    with pytest.raises(InputError, match="on bcc_100, not on bcc_110"):
+        Configurations(slab(), johnson.Johnson(), "johnson", other, tmp_path / "d")
+
+
 def test_a_solute_alike_costs_what_the_metal_does(tmp_path):
     settings = AseSettings(solute="Mg", cells=(3,), repeats=(1,), relax=False)
     found = Configurations(slab(), johnson.Johnson(), "johnson", settings, tmp_path / "c").run()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import kmc
 from kmc.errors import InputError
 from kmc.model.dft_check import check_rows
-from kmc.model.dft_energies import QUANTITIES_OF, quantities_of
-from kmc.model.hamiltonian import calibrate
+from kmc.model.dft_clusters import PATCH, SINGLES
+from kmc.model.dft_energies import QUANTITIES_OF, _patch_bond, configuration, quantities_of
+from kmc.model.hamiltonian import LI, VACANCY, calibrate
 from kmc.model.lattice import Lattice
 from kmc.model.parameters import load_parameters
 
@@ -184,9 +186,44 @@ def test_a_surface_gives_the_curvature_of_coordination(tmp_path):
     made = kmc.parameters_from_dft(tmp_path / "mine.toml", configurations)
     for key in ("second_shell_bond_eV", "coordination_curvature_eV"):
         assert made.value(key) == pytest.approx(shipped.value(key), rel=2e-3)
+    assert made["coordination_second_shell_weight"].assumed
+    assert made["bond_L1_vacancies_eV"].assumed
+    assert made.value("bond_L1_vacancies_eV") == 0
     rows = {row.name: row for row in check_rows(made)}
     assert rows["surface (100) of Li"].model == pytest.approx(0.416, abs=1e-4)
     assert rows["vacancy in the bulk"].model == pytest.approx(0.5, abs=1e-5)
+
+
+def test_a_patch_gives_the_bond_in_L1():
+    """Energies that the Hamiltonian of li_li2s_clusters gives: its bond, by five configurations."""
+    shipped = load_parameters("li_li2s_clusters")
+    box = Lattice("bcc_100", (8, 8), 18, "interface", shipped.value("lattice_parameter_A"))
+    h = calibrate(shipped, box)
+    half = np.rint(2 * box.positions_A[:, :2] / shipped.value("lattice_parameter_A")).astype(int)
+    place = {tuple(xy): i for i, xy in enumerate(half.tolist()) if box.layer[i] == 1}
+    four = [place[xy] for xy in ((4, 4), (6, 4), (4, 6), (6, 6))]
+
+    def energy_eV(vacant):
+        species = np.where(np.isin(np.arange(box.n_sites), vacant), VACANCY, LI)
+        return h.energy_ueV(species, box) / 1e6
+
+    def found_with(change_eV=0.0, names=SINGLES):
+        given = {"bulk": (0.0, {"Li": 2}), "interface": (energy_eV([]), {"Li": 9})}
+        for name, site in zip(SINGLES, four, strict=True):
+            if name in names:
+                given[name] = (energy_eV([site]), {"Li": 8})
+        given[PATCH] = (energy_eV(four) + change_eV, {"Li": 5})
+        given = {name: configuration(name, one) for name, one in given.items()}
+        keys = ("second_shell_bond_eV", "coordination_curvature_eV")
+        curved = {key: {"value": shipped.value(key)} for key in keys}
+        return _patch_bond(given, "Li", curved)["bond_L1_vacancies_eV"]
+
+    assert found_with()["value"] == pytest.approx(-0.0455, abs=2e-6)
+    # 5 % of the bond, in four pairs.
+    assert found_with(0.0091)["value"] == pytest.approx(-0.0455 * 1.05, abs=2e-6)
+    assert "1 of 4 have an energy" in found_with(names=SINGLES[:1])["note"]
+    assert "assumed" not in found_with()
+    assert found_with(names=())["assumed"]
 
 
 def test_a_surface_without_a_cell_is_refused():
