@@ -268,10 +268,7 @@ class _Target:
 
         # With a reference of their own the numbers are no longer assumed.
         if self.sources:
-            values = {
-                key: entry if entry.get("assumed") else entry | {"source": "own"}
-                for key, entry in values.items()
-            }
+            values |= {k: e | {"source": "own"} for k, e in values.items() if not e.get("assumed")}
         about: Any = {"metal": metal, "description": f"{base} with the energies of {what}"}
         about |= {"sources": self.sources, "overwrite": self.force}
         below, left_out = load_parameters(base), {}

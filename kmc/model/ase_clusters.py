@@ -47,8 +47,7 @@ _FACES = {
     "110": np.array([(0.5, -0.5, 0.5), (0.5, -0.5, -0.5), (1, 1, 0)], float),
     "111": np.array([(1, -1, 0), (0, 1, -1), (0.5, 0.5, 0.5)], float),
 }
-SURFACE_LAYERS = 12  # of a slab with (100) faces
-_LAYERS = {"100": SURFACE_LAYERS, "110": 9, "111": 21}  # of a slab, some 20 Å
+_LAYERS = {"100": 12, "110": 9, "111": 21}  # of a slab, some 20 Å
 _WIDE_LAYERS = 9  # of the slab with a vacancy or an adatom
 _VACUUM_A = 16.0
 

@@ -50,8 +50,7 @@ CHANGES = {
     "filled_by_Li_near_Mg": {"L2": SOLUTE, "L2b": _VACANCY},
     "filled_by_Mg": {"L1": SOLUTE, "L2": _VACANCY},
 }
-# Vacancies beside each other and a surface, computed with `clusters` alone.
-CLUSTERS = {
+CLUSTERS = {  # of `AseSettings.clusters`
     "bulk_two_vacancies_shell3": {"here": _VACANCY, "third": _VACANCY},
     "bulk_two_vacancies_shell4": {"here": _VACANCY, "fourth": _VACANCY},
     "bulk_two_vacancies_shell5": {"here": _VACANCY, "fifth": _VACANCY},
@@ -167,15 +166,11 @@ def check_slab(slab: Any, settings: AseSettings) -> None:
         (settings.metal, METALS, "metal"),
         (settings.solute, ("", "Mg"), "solute"),
         (settings.lattice, FACES, "lattice"),
+        (settings.lattice, ("bcc_100",) if settings.clusters else FACES, "with clusters, lattice"),
     ):
         if value not in allowed:
             listed = ", ".join(filter(None, allowed))
             raise InputError(f"{name} {value!r} is not known", advice=f"Use one of: {listed}.")
-    if settings.clusters and settings.lattice != "bcc_100":
-        raise InputError(
-            f"vacancies beside each other are computed on bcc_100, not on {settings.lattice}",
-            advice="Leave out --clusters.",
-        )
     if min((*settings.cells, *settings.repeats)) < 1 or min(settings.cells) < 2:
         raise InputError("cells must be 2 or more, repeats 1 or more")
     edges = slab.cell.array[:2]

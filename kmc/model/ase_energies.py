@@ -27,7 +27,7 @@ from kmc.common.json_files import check_contents, read_json
 from kmc.common.outputs import replacing
 from kmc.errors import InputError, KmcError
 from kmc.model.ase_calculator import reference_energies, same_energies
-from kmc.model.ase_clusters import SURFACE_LAYERS, surface
+from kmc.model.ase_clusters import surface
 from kmc.model.ase_configurations import (
     CHANGES,
     CLUSTERS,
@@ -117,8 +117,8 @@ class Configurations:
     def names(self) -> list[str]:
         """Every configuration that is needed, as NAME-SIZE, smaller sizes first."""
         s = self.settings
-        chosen = [name for name in CHANGES if s.solute or SOLUTE not in CHANGES[name].values()]
-        chosen = [name for name in chosen if s.clusters or name not in CLUSTERS]
+        names = [name for name in CHANGES if s.clusters or name not in CLUSTERS]
+        chosen = [name for name in names if s.solute or SOLUTE not in CHANGES[name].values()]
         if s.relax:
             chosen += [n for n, (start, *_) in SADDLES.items() if start in chosen]
         found = []
@@ -355,12 +355,12 @@ class Configurations:
             one = self.slab if size == 1 or 1 not in s.repeats else self.get("interface-1")
             return self._relaxed(name, one.repeat((size, size, 1)))
         if stem == SURFACE:
-            return self._relaxed(name, surface(s.metal, self.lattice_A, "100", SURFACE_LAYERS))
+            return self._relaxed(name, surface(s.metal, self.lattice_A, "100", 12))
         perfect, sites = self._base(stem, size)
         if missing := set(CHANGES[stem]) - set(sites):
             raise InputError(
                 f"L1 of the slab has no room for {', '.join(sorted(missing))} of {name}",
-                advice="It needs nine sites or more: a wider slab, or more --repeat.",
+                advice="It needs nine sites: a wider slab, or more --repeat.",
             )
         atoms, own = changed(stem, perfect, sites, s.solute)
         return self._relaxed(name, atoms, perfect, own)

@@ -49,21 +49,15 @@ def of_surface(formation_eV: float, mu_eV: float, lattice_A: float, slab: Any) -
 def of_patch(
     beyond_eV: float | None, found: Mapping[str, Any], singles: int = 0
 ) -> dict[str, dict[str, Any]]:
-    """Bond of vacancies of L1 on bcc_100, from what a square of four costs beyond single ones.
+    """Bond b of vacancies of L1 on bcc_100, from what a square of four costs beyond single ones,
+    −4 ε2 + 20 β − 8 β r² − 4 b, with ε2 and β of `found`; 0, assumed, where that is None.
 
-    Four pairs of second neighbours lie in the square, and the atoms beside it (one with four
-    vacant first neighbours, four with two) curve: −4 ε2 + 20 β − 8 β r² − 4 b. The one number
-    without a patch, `beyond_eV` None, is 0, assumed.
-
-    - `found`: ε2 and β of `of_surface`. `singles`: of the four sites have an energy of their own.
+    - `singles`: of the four sites that have an energy of their own.
     """
     if beyond_eV is None:
         note = f"Assumed: there is no {PATCH} with its single vacancies."
         return {"bond_L1_vacancies_eV": {"value": 0.0, "note": note, "assumed": True}}
-    names = ("second_shell_bond_eV", "coordination_curvature_eV")
-    epsilon2, beta = (found[name]["value"] for name in names)
-    bond = (-4 * epsilon2 + (20 - 8 * _R**2) * beta - beyond_eV) / 4
-    note = f"{PATCH} costs {beyond_eV:.4f} eV beyond its single vacancies"
-    if singles < 4:
-        note += f", of which {singles} of 4 have an energy and the others are assumed alike"
-    return {"bond_L1_vacancies_eV": {"value": round(bond, 6), "note": f"{note}."}}
+    beta = found["coordination_curvature_eV"]["value"]
+    bond = (5 - 2 * _R**2) * beta - found["second_shell_bond_eV"]["value"] - beyond_eV / 4
+    note = f"{PATCH} costs {beyond_eV:.4f} eV beyond single vacancies of {singles} of its 4 sites."
+    return {"bond_L1_vacancies_eV": {"value": round(bond, 6), "note": note}}

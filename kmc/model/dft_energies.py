@@ -216,13 +216,12 @@ def _pair_ratio(given: Mapping[str, DFTEnergy], metal: str) -> dict[str, dict[st
 def _patch_bond(
     given: Mapping[str, DFTEnergy], metal: str, found: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    """Bond between vacancies of L1; assumed where no patch and no single vacancy has an energy."""
+    """Bond between vacancies of L1, assumed without a patch."""
     if not {PATCH, "interface", SINGLES[0]} <= set(given):
         return of_patch(None, found)
-    _check_atoms(given, PATCH, "interface", 4, metal)
     singles = [name for name in SINGLES if name in given]
-    for name in singles:
-        _check_atoms(given, name, "interface", 1, metal)
+    for name in (*singles, PATCH):
+        _check_atoms(given, name, "interface", 4 if name == PATCH else 1, metal)
     # Sites of which there is no single vacancy cost what the mean of the others does.
     mean = sum(given[name].energy_eV for name in singles) / len(singles)
     beyond = given[PATCH].energy_eV - 4 * mean + 3 * given["interface"].energy_eV

@@ -84,7 +84,7 @@ def test_a_square_of_vacancies_needs_room(tmp_path):
     assert "no room for L1b" in computed.missing_quantities()["bond_L1_vacancies_eV"]
     assert value["bond_L1_vacancies_eV"]["assumed"]
     other = AseSettings(lattice="bcc_110", clusters=True)
-    with pytest.raises(InputError, match="on bcc_100, not on bcc_110"):
+    with pytest.raises(InputError, match="with clusters, lattice 'bcc_110' is not known"):
         Configurations(slab(), johnson.Johnson(), "johnson", other, tmp_path / "d")
 
 

@@ -221,7 +221,7 @@ def test_a_patch_gives_the_bond_in_L1():
     assert found_with()["value"] == pytest.approx(-0.0455, abs=2e-6)
     # 5 % of the bond, in four pairs.
     assert found_with(0.0091)["value"] == pytest.approx(-0.0455 * 1.05, abs=2e-6)
-    assert "1 of 4 have an energy" in found_with(names=SINGLES[:1])["note"]
+    assert "of 1 of its 4 sites" in found_with(names=SINGLES[:1])["note"]
     assert "assumed" not in found_with()
     assert found_with(names=())["assumed"]
 
