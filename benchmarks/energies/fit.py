@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,32 @@ def fit(table: dict[str, float], without: str = "") -> np.ndarray:
     energy = np.array([table[name] for name in names]) - rows[:, 1] / lone[1]
     (epsilon1, beta), *_ = np.linalg.lstsq(free, energy, rcond=None)
     return np.array([epsilon1, (1 - lone[0] * epsilon1 - lone[2] * beta) / lone[1], beta])
+
+
+def fourth(structure: str) -> float:
+    """What a bond of fourth neighbours ε4 is multiplied with, per vacancy or surface site."""
+    odd = np.array(list(itertools.product((-3, -1, 1, 3), repeat=3)))
+    vectors = odd[(odd**2).sum(axis=1) == 11]
+    if structure.startswith("surface_"):
+        normal = np.array([int(digit) for digit in structure.removeprefix("surface_")])
+        # From layer to layer: 1, 2 and 1 of these steps, in half the edge of the cubic cell.
+        layer = {"100": 1, "110": 2, "111": 1}[structure[-3:]]
+        return float(np.abs(vectors @ normal).sum() / layer / 4)
+    places = np.array(ase_clusters.CLUSTERS[structure])
+    squared = ((places[:, None] - places) ** 2).sum(axis=2)
+    return 12 - float((squared == 11).sum()) / 2 / len(places)
+
+
+def fit_with_fourth(table: dict[str, float], without: str = "") -> np.ndarray:
+    """ε1, ε2, β and ε4 in units of E_f: one number more than `fit` has."""
+    names = [name for name in table if name != without]
+    rows = np.array([[*terms(name), fourth(name)] for name in names])
+    lone = np.array([*terms("vacancy"), fourth("vacancy")])
+    free = rows[:, [0, 2, 3]] - rows[:, [1]] * lone[[0, 2, 3]] / lone[1]
+    energy = np.array([table[name] for name in names]) - rows[:, 1] / lone[1]
+    (epsilon1, beta, epsilon4), *_ = np.linalg.lstsq(free, energy, rcond=None)
+    rest = 1 - lone[0] * epsilon1 - lone[2] * beta - lone[3] * epsilon4
+    return np.array([epsilon1, rest / lone[1], beta, epsilon4])
 
 
 def of_set(name: str = SET) -> np.ndarray:

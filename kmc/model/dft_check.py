@@ -107,7 +107,8 @@ class _Bench:
 
     def __init__(self, parameters: ParameterSet, lattice_name: str):
         self.parameters, self._row = parameters, functools.partial(row_of, parameters)
-        known = parameters.has("work_of_adhesion_J_m2")
+        key = "work_of_adhesion_J_m2"
+        known = parameters.has(key) and "S4" in parameters[key].source
         self.electrolyte = "Li2S" if known else "the electrolyte"
         a = parameters.value("lattice_parameter_A")
         self.bulk = Lattice(lattice_name, _CELLS, _LAYERS, "periodic", a)

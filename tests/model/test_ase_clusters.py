@@ -18,12 +18,15 @@ sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks" / "energi
 
 import cluster_energies
 import interfaces
+import summary
 
 from kmc.errors import InputError
 from kmc.model import ase_clusters
+from kmc.model.dft_check import check_rows
 from kmc.model.hamiltonian import LI, VACANCY, calibrate
 from kmc.model.lattice import Lattice
 from kmc.model.parameters import load_parameters
+from kmc.runfile.load import load_run
 
 A = 3.5
 E1, E2 = 2 / 11, 1 / 11  # bonds to two shells with ratio 0.5, where a vacancy costs 4 E1 + 3 E2 = 1
@@ -257,6 +260,26 @@ def test_lithium_chloride_by_two_potentials():
     assert ratios == pytest.approx({"chgnet": 0.17, "7net-0": -0.04}, abs=0.005)
 
 
+@pytest.mark.parametrize(("name", "table"), [("li_licl", "licl_100")])
+def test_a_computed_set_is_its_table(name, table):
+    """Means of the potentials, scaled; spreads stand in notes; a cell takes the angle."""
+    values, parameters = summary.of_set(table), load_parameters(name)
+    spreads = {key: values.pop(key) for key in list(values) if key.startswith("spread")}
+    for key, value in values.items():
+        half_a_digit = 0.05 if key == "contact_angle_deg" else 0.0006
+        assert parameters.value(key) == pytest.approx(value, abs=half_a_digit), key
+        assert parameters[key].note.startswith("Computed: ")
+    for key, spread in spreads.items():
+        quantity = {"spread_L1_eV": "L1_eV", "spread_L2_eV": "to_L2_eV"}.get(key, "adhesion_J_m2")
+        note = next(q.note for k, q in parameters.quantities.items() if k.endswith(quantity))
+        assert f"{spread:.2f}" in note.split("pread")[1]
+    rows = check_rows(parameters)
+    assert all(row.ok for row in rows if row.ok is not None and row.unit == "eV")
+    assert not any("Li2S" in row.name for row in rows)
+    run = load_run("cell_li", {"system.params": name})
+    assert run.parameter_set().value("contact_angle_deg") == parameters.value("contact_angle_deg")
+
+
 def test_the_bond_in_L1_that_computed_squares_ask_for():
     """Squares of four and nine by chgnet, beyond their single vacancies; page energy."""
     rows = {row["structure"]: row["excess_eV"] for row in ase_clusters.energies("li2s_110")}
@@ -280,3 +303,27 @@ def test_the_bond_in_L1_that_computed_squares_ask_for():
         bonds.append((gain - cost[-1]) / (2 * edge * (edge - 1)))
     assert cost == pytest.approx([0.08, 1.05], abs=0.006)
     assert bonds == pytest.approx([-0.12, -0.18], abs=0.006)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("potential", ["chgnet", "7net-0"])
+def test_recomputed_energies_are_the_shipped_ones(potential, tmp_path, monkeypatch):
+    """The command of benchmarks/README.md, of a vacancy and of (100): within 2 meV."""
+    pytest.importorskip("chgnet" if potential == "chgnet" else "sevenn")
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+    calculator, name = cluster_energies.potential(potential)
+    shipped = {r["structure"]: r for r in by_potential("li").get(name, [])}
+    if not shipped:
+        pytest.skip(f"the shipped table was made by another version than {name}")
+    a = float(shipped["vacancy"]["cell_A"].split()[0]) / 4
+    wanted = ("vacancy", "surface_100")
+    made = [*ase_clusters.bulk_structures("Li", a), *ase_clusters.surface_structures("Li", a)]
+    chosen = [s for s in made if s.name in wanted]
+    kept = cluster_energies.Relaxed(tmp_path, calculator, 0.03, 1000)
+    bulk = ase_clusters.bulk("Li", a, 2)
+    bulk.calc = calculator
+    mu = bulk.get_potential_energy() / len(bulk)
+    for row in cluster_energies.rows(kept, chosen, mu, name, "FIRE"):
+        expected = shipped[row["structure"]]
+        assert float(row["excess_eV"]) == pytest.approx(expected["excess_eV"], abs=2e-3)
