@@ -107,9 +107,8 @@ class _Bench:
 
     def __init__(self, parameters: ParameterSet, lattice_name: str):
         self.parameters, self._row = parameters, functools.partial(row_of, parameters)
-        key = "work_of_adhesion_J_m2"
-        known = parameters.has(key) and "S4" in parameters[key].source
-        self.electrolyte = "Li2S" if known else "the electrolyte"
+        target = parameters.quantities.get("work_of_adhesion_J_m2")
+        self.electrolyte = "Li2S" if target and "S4" in target.source else "the electrolyte"
         a = parameters.value("lattice_parameter_A")
         self.bulk = Lattice(lattice_name, _CELLS, _LAYERS, "periodic", a)
         self.interface = Lattice(lattice_name, _CELLS, _LAYERS, "interface", a)
