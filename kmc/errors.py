@@ -59,5 +59,5 @@ def optional_library(name: str, extra: str) -> Iterator[None]:
     try:
         yield
     except ImportError:
-        advice = f'Install it with: pip install "kmc-voids[{extra}]"'
+        advice = f'Install it with: pip install ".[{extra}]" in a clone of kmc'
         raise InputError(f"{name} is not installed", advice=advice) from None

@@ -30,6 +30,7 @@ def rewrite(
         "seed": found.seed,
         "run_file": found.run_file,
         "resolved": found.resolved,
+        "settings": table_file.settings_of(found.resolved),
     }
     if found.kind == "electrode":
         head |= {"lattice": found.box, "provenance": found.provenance}

@@ -203,6 +203,6 @@ def check_parquet(path: Path) -> None:
     if find_spec("pyarrow") is None:
         raise InputError(
             f"{path}: Parquet needs pyarrow, which is not installed",
-            advice='Install it with: pip install "kmc-voids[analysis]"; or use a name that ends '
+            advice='Type: pip install ".[analysis]" in a clone of kmc; or use a name that ends '
             "in .csv.",
         )

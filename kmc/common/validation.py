@@ -70,8 +70,7 @@ def toml_value(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(toml_value(item) for item in value) + "]"
     if isinstance(value, dict):
-        pairs = (f"{toml_key(key)} = {toml_value(v)}" for key, v in value.items())
-        return f"{{ {', '.join(pairs)} }}"
+        return f"{{ {', '.join(_toml_pairs(value))} }}"
     if isinstance(value, Integral):
         # Python refuses to print integers of thousands of digits.
         return str(int(value)) if int(value).bit_length() < 256 else "an enormous integer"
@@ -95,12 +94,14 @@ def toml_key(key: str) -> str:
     return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else toml_value(key)
 
 
+def _toml_pairs(table: Mapping[str, Any]) -> list[str]:
+    # TOML has no value for "none": the key is left out.
+    return [f"{toml_key(k)} = {toml_value(v)}" for k, v in table.items() if v is not None]
+
+
 def toml_document(tables: Mapping[str, Mapping[str, Any]]) -> str:
     """A TOML file of sections, each with its keys; tables inside a section stand in one line."""
-    blocks = [
-        "\n".join([f"[{name}]", *(f"{toml_key(k)} = {toml_value(v)}" for k, v in table.items())])
-        for name, table in tables.items()
-    ]
+    blocks = ["\n".join([f"[{name}]", *_toml_pairs(table)]) for name, table in tables.items()]
     return "\n\n".join(blocks) + "\n"
 
 

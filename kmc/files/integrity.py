@@ -352,12 +352,14 @@ def root_number(file: h5py.File, name: str) -> int | None:
 def attribute(place: Any, name: str, kinds: str = "Siufb") -> Any:
     """Text or numbers of an attribute as Python has them; None if there is none, or of other kinds.
 
-    A text in a heap is one of another kind: HDF5 goes round in a damaged heap for ever.
+    A text in a heap is one of the kind O, for who has checked the heaps: HDF5 goes round in a
+    damaged one for ever.
     """
     if name not in place.attrs:
         return None
     stored = place.attrs.get_id(name)
-    if stored.dtype.kind not in kinds:
+    is_text = h5py.check_string_dtype(stored.dtype) is not None
+    if stored.dtype.kind not in kinds or (stored.dtype.kind == "O" and not is_text):
         return None
     # Before it is read: what it states would take memory.
     if math.prod(stored.shape) > 16:

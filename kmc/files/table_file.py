@@ -12,8 +12,9 @@ The groups are::
                          with its type and shape, the CRC-32 of each of its pieces (a frame, or
                          some rows of a column) and the length of these
 
-The attributes at the root repeat some of the record for whoever opens the file with h5py; a reader
-compares them, and ``record_crc32`` with the record, so that nothing can change unseen. The file is
+The attributes at the root repeat some of the record for whoever opens the file with h5py, and
+``settings`` all settings as TOML; a reader compares them, and ``record_crc32`` with the record, so
+that nothing can change unseen. ``time_s`` is the dimension scale of its group. The file is
 replaced whole each time, so that it is complete at every moment; equal runs give equal bytes.
 Frames and long columns are packed as they come, once, so that a save writes them and packs nothing.
 """
@@ -22,7 +23,7 @@ import io
 import json
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,17 +31,18 @@ from typing import Any
 import h5py
 import numpy as np
 
+from kmc.common.validation import toml_document
 from kmc.common.version import __version__
 from kmc.files.saving import SavedWhole
 
 FORMAT = "kmc system"
 # 1 had the record as attributes, without a checksum over them; 2 one checksum a dataset, and boxes
-# of atoms had files of their own.
-SCHEMA_VERSION = 3
+# of atoms had files of their own; 3 texts of a fixed length, and neither settings nor scales.
+SCHEMA_VERSION = 4
 MARKER = "system_schema"
 RECORD, CHECKPOINT = "record", "checkpoint"
 RECORD_LABELS = ("UTF-8", "This file, as JSON")
-ROOT = ("format", "system", MARKER, "kmc_version", "finished", "stop_reason", "seed")
+ROOT = ("format", "system", MARKER, "kmc_version", "finished", "stop_reason", "seed", "settings")
 """Attributes at the root that repeat the record."""
 
 Table = Mapping[str, tuple[str, str]]
@@ -50,7 +52,8 @@ _FEW = 64  # numbers that are not worth packing
 _ROWS = 4096  # of a column that are packed as one piece
 _SITES = 2**16  # the same of an array of sites: more than a layer, which the next one repeats
 _LEVEL = 4  # of gzip: 1 M sites in 10 ms; level 1 takes half the time and a third more space
-_TEXT_BYTES = 2000  # of an attribute, fixed: HDF5 keeps others in heaps without a checksum
+_TEXT_BYTES, FIXED_BYTES = 2**15, 2000  # of an attribute, at most; of one up to schema 3
+_TIME = "time_s"
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ class Tables:
     format: str = FORMAT  #: what the file calls itself
     counts: frozenset[str] = frozenset()  #: columns of `/samples` that are whole numbers, int64
     group: str = "constants"  #: of the arrays that do not change
+    #: Array of the frames → constants that are the coordinates along its axes after the first.
+    axes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     #: Datasets that are read when they are asked for, as they are most of a file.
     late: frozenset[str] = frozenset()
 
@@ -349,8 +354,15 @@ class TableWriter:
             "format": self.tables.format,
             "finished": bool(finished),
             "stop_reason": stop_reason,
+            "settings": settings_of(self.head["resolved"]),
         }
         self._place.save(content(record, datasets, self.tables), self._last_s)
+
+
+def settings_of(resolved: Mapping[str, Any]) -> str:
+    """All settings of a run as TOML."""
+    # JSON has no infinity, which stands in the record as text.
+    return toml_document(resolved["run"]).replace(' = "inf"', " = inf")
 
 
 def content(
@@ -372,13 +384,32 @@ def content(
     data = text.encode("utf-8", "backslashreplace")
     memory = io.BytesIO()  # HDF5 aborts the process where a disk is full
     with h5py.File(memory, "w", **_OPTIONS) as file:
-        for name in ROOT:
+        for name in filter(record.__contains__, ROOT):
             _put_attribute(file, name, record[name])
         file.attrs["record_crc32"] = zlib.crc32(data)
         _put(file, RECORD, _in_pieces(np.frombuffer(data, np.uint8)), *RECORD_LABELS)
         for path, values in datasets.items():
             _put(file, path, values, *listed[path][-2:])
+        _attach_scales(file, datasets, tables)
     return memory.getbuffer()
+
+
+def _attach_scales(file: h5py.File, paths: Iterable[str], tables: Tables) -> None:
+    """Name the coordinates of each axis, for programs that read such files (netCDF, xarray)."""
+    coordinates = {path for path in paths if path.endswith(f"/{_TIME}")}
+    of_axes = {f"{tables.group}/{name}" for names in tables.axes.values() for name in names}
+    coordinates |= of_axes.intersection(paths)
+    for path in sorted(coordinates):
+        h5py.h5ds.set_scale(file[path].id, path.rpartition("/")[2].encode())
+    for path in paths:
+        group, _, name = path.rpartition("/")
+        along = [
+            f"{group}/{_TIME}",
+            *(f"{tables.group}/{axis}" for axis in tables.axes.get(name, ())),
+        ]
+        for axis, scale in enumerate(along):
+            if scale in coordinates and path not in coordinates:
+                h5py.h5ds.attach_scale(file[path].id, file[scale].id, axis)
 
 
 def _in_pieces(values: np.ndarray | Pieces, path: str = "") -> np.ndarray | Pieces:
@@ -410,17 +441,14 @@ def _put(file: h5py.File, path: str, values: np.ndarray | Pieces, unit: str, mea
 
 
 def _put_attribute(place: Any, name: str, value: Any) -> None:
-    if not isinstance(value, str):
-        place.attrs[name] = value
-        return
-    text = short_text(value).encode()
-    place.attrs.create(name, text, dtype=h5py.string_dtype("utf-8", max(1, len(text))))
+    # A text of variable length, which h5py shows as text, and one of a fixed length as bytes.
+    place.attrs[name] = short_text(value) if isinstance(value, str) else value
 
 
-def short_text(text: str) -> str:
+def short_text(text: str, limit: int = _TEXT_BYTES) -> str:
     """What an attribute holds of a text: no zero byte, no half character, and a limited length."""
     printable = text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "backslashreplace")
-    return printable[:_TEXT_BYTES].decode(errors="ignore")
+    return printable[:limit].decode(errors="ignore")
 
 
 def mean_of(replicas: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

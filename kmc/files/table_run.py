@@ -243,7 +243,8 @@ def kind_of(file: h5py.File) -> str:
     Raises `FileFormatError`: it is none of kmc, or of a newer schema.
     """
     if _is_of_today(file):
-        return str(guard.attribute(file, "system", "S"))
+        earlier.check_heaps(Path(file.filename))
+        return str(guard.attribute(file, "system", "SO"))
     return earlier.kind_of(file)
 
 
@@ -299,6 +300,7 @@ def _arrays_of_frames(datasets: Mapping[str, Any]) -> set[str]:
 
 
 def _record(file: h5py.File) -> dict[str, Any]:
+    earlier.check_heaps(Path(file.filename))
     data = guard.record_bytes(file)
     # Before it is parsed: JSON from a damaged file may be deep or wrong in ways no check foresees.
     if zlib.crc32(data) != guard.root_number(file, "record_crc32"):
@@ -306,7 +308,7 @@ def _record(file: h5py.File) -> dict[str, Any]:
     record = json.loads(data)
     version = guard.root_number(file, schema.MARKER)
     for name, value in ({schema.MARKER: 2} | record).items():  # schema 2 did not repeat it
-        if name in schema.ROOT and guard.attribute(file, name) != _shown(value):
+        if name in schema.ROOT and not _is_shown(file, name, value):
             raise damaged(file, f"its attribute {name} is not that of /record")
     labels = schema.RECORD_LABELS if schema.MARKER in record else ()
     _check_labels(file, schema.RECORD, file[schema.RECORD], labels)
@@ -314,8 +316,12 @@ def _record(file: h5py.File) -> dict[str, Any]:
     return {**record, "schema_version": version}
 
 
-def _shown(value: Any) -> Any:
-    return schema.short_text(value) if isinstance(value, str) else value
+def _is_shown(place: Any, name: str, value: Any) -> bool:
+    """Whether an attribute is that of the record; a long text is shown in part."""
+    stored = guard.attribute(place, name, "SOiufb")
+    if isinstance(value, str):
+        return stored in (schema.short_text(value), schema.short_text(value, schema.FIXED_BYTES))
+    return bool(stored == value)
 
 
 def _arrays(
@@ -349,13 +355,14 @@ def _place(file: h5py.File, path: str, entry: list[Any], sized: bool = True) -> 
 def _check_labels(file: h5py.File, path: str, place: h5py.Dataset, labels: Iterable[str]) -> None:
     """Refuse a dataset with another unit or description; schema 2 does not list them."""
     for name, label in zip(("unit", "description"), labels, strict=False):
-        if guard.attribute(place, name) != _shown(label):
+        if not _is_shown(place, name, label):
             raise damaged(file, f"the {name} of {path} has changed")
 
 
 def _rows(file: h5py.File, path: str, entry: list[Any], rows: slice | None) -> np.ndarray:
     """Rows of a dataset, which are compared with the checksums of the pieces they lie in."""
-    place = _place(file, path, entry, sized=rows is None)
+    # Labels were compared when the file was opened, with its heaps.
+    place = _place(file, path, entry[:4], sized=rows is None)
     n = entry[1][0]
     step = max(1, entry[3] if len(entry) > 3 else n)
     if rows is not None and step > 1 and step * math.prod(entry[1][1:]) > _PIECE_NUMBERS:

@@ -107,7 +107,9 @@ def test_the_key_of_the_jobs_is_readable_for_the_user_alone(jobs, tmp_path):
 
 def test_without_the_library_that_makes_certificates_it_is_refused(monkeypatch):
     def missing(name):
-        raise InputError(f"{name} is not installed", advice='pip install "kmc-voids[cluster]"')
+        raise InputError(
+            f"{name} is not installed", advice='pip install ".[cluster]" in a clone of kmc'
+        )
 
     library = module._library
     monkeypatch.setattr(

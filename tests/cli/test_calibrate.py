@@ -74,7 +74,7 @@ def test_a_missing_library_is_refused_with_the_remedy(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     result = kmc("calibrate", "fit.toml", "-q")
     assert result.exit_code == 2
-    assert 'pip install "kmc-voids[calibrate]"' in result.output
+    assert 'pip install ".[calibrate]" in a clone of kmc' in result.output
 
 
 def test_a_quantity_without_discrepancy_is_refused(folder):

@@ -131,8 +131,8 @@ def test_file_holds_what_the_schema_says_and_nothing_else(path, box):
             entry = documented[f"/{name}"]
             found.add(entry.path)
             assert item.dtype.str == entry.dtype
-            assert item.attrs["unit"].decode() == entry.unit
-            assert item.attrs["description"].decode() == entry.description
+            assert item.attrs["unit"] == entry.unit
+            assert item.attrs["description"] == entry.description
             assert item.ndim == len(entry.shape.split(", "))
 
     with h5py.File(path) as file:
@@ -500,7 +500,7 @@ def test_missing_folder_empty_and_foreign(tmp_path):
 def test_newer_schema_is_named(whole):
     with h5py.File(whole, "r+") as file:
         file.attrs[MARKER] = SCHEMA_VERSION + 1
-    with pytest.raises(FileFormatError, match=r"has system schema 4, but .* 3: update kmc"):
+    with pytest.raises(FileFormatError, match=r"has system schema 5, but .* 4: update kmc"):
         load(whole)
 
 
@@ -541,10 +541,15 @@ def test_changed_numbers_are_noticed(whole, column):
 
 
 def test_long_stop_reason_is_cut_at_a_whole_letter_in_the_attribute(path, box):
-    fake.writer_of(path, box).close(finished=True, stop_reason="µ" * 1400)
-    assert load(path).stop_reason == "µ" * 1400
-    with h5py.File(path) as file:
-        assert file.attrs["stop_reason"].decode() == "µ" * 1000
+    fake.writer_of(path, box).close(finished=True, stop_reason="µ" * 20_000)
+    assert load(path).stop_reason == "µ" * 20_000
+    with h5py.File(path, "r+") as file:
+        assert file.attrs["stop_reason"] == "µ" * 2**14
+        # As files of schema 3 have it: a text of a fixed length, of 2000 bytes at most.
+        file.attrs["stop_reason"] = np.bytes_("µ".encode() * 1000)
+        unit = file["samples/time_s"].attrs
+        unit["unit"] = np.bytes_(b"s")
+    assert load(path).stop_reason == "µ" * 20_000
 
 
 def test_cut_short_anywhere(whole, tmp_path):

@@ -89,8 +89,18 @@ EVENTS: dict[str, tuple[str, str]] = {
     "height_um": ("µm", "Largest height of the void as it began, or before it ended"),
 }
 
+CELLS: dict[str, tuple[str, str]] = {
+    "x_um": ("µm", "Centre of each column of cells of the gap"),
+    "y_um": ("µm", "Centre of each row of cells of the gap"),
+}
+
 TABLES = Tables(
-    SAMPLES, FRAMES, lists={"points": POINTS, "events": EVENTS}, format="kmc population"
+    SAMPLES,
+    FRAMES,
+    CELLS,
+    lists={"points": POINTS, "events": EVENTS},
+    format="kmc population",
+    axes={"h_um": ("y_um", "x_um")},
 )
 
 

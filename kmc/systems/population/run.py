@@ -11,6 +11,7 @@ from kmc.common.progress import Progress, Share
 from kmc.model.electrochemistry import capacity_mAh_cm2
 from kmc.runfile.run_file import RunFile
 from kmc.systems.job import Ended, Frame, Item, Job, Listed, NextReplica, Row
+from kmc.systems.population.columns import CELLS
 from kmc.systems.population.cuts import cut
 from kmc.systems.population.gaps import Gaps
 from kmc.systems.population.life import KINDS, Life
@@ -60,6 +61,7 @@ class PopulationJob(Job):
         setting, parameters = prepared.setting, prepared.parameters
         self.constriction = Constriction(setting.edge_um, setting.n_cells)
         self.facts, self.parameters = prepared.facts(), parameters.resolved()
+        self.constants = dict.fromkeys(CELLS, (np.arange(setting.n_cells) + 0.5) * setting.pitch_um)
         self.resolved = {
             "parameter_set": parameters.name,
             "metal": parameters.metal,
@@ -290,8 +292,8 @@ class PopulationJob(Job):
         largest, area = self.life.voids[:, 1:3].T
         least, points = self.life.least_um2, self.gaps.points
         drawn = np.count_nonzero((area >= least) | (largest < least))
-        of_flaws = self.prepared.setting.flaws is not None
-        return drawn + (np.count_nonzero(points.flaw_um) if of_flaws else len(points))
+        nuclei = self.prepared.setting.homogeneous
+        return drawn + (len(points) if nuclei else np.count_nonzero(points.flaw_um))
 
     def _frame(self) -> Frame:
         # The gap in single precision: half the file, and far below what the grid resolves.

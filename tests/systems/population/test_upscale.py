@@ -7,6 +7,7 @@ import json
 import math
 import re
 import shutil
+import tomllib
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -83,12 +84,12 @@ def test_the_file_says_what_the_schema_says(small):
     number = round(found.samples.voids_per_um2.max() * found.edge_um**2)
     assert said["Trust"].startswith(f"{number}\u00a0void")
     with h5py.File(small) as file:
-        assert file.attrs["format"].decode() == TABLES.format
+        assert file.attrs["format"] == TABLES.format
         for name, (unit, _) in TABLES.samples.items():
-            assert file[f"samples/{name}"].attrs["unit"].decode() == unit
+            assert file[f"samples/{name}"].attrs["unit"] == unit
         for group, table in {"frames": TABLES.frames, **TABLES.lists}.items():
             for name, (unit, _) in table.items():
-                assert file[f"{group}/{name}"].attrs["unit"].decode() == unit
+                assert file[f"{group}/{name}"].attrs["unit"] == unit
         for name, dtype in {
             "frames/h_um": "<f4",
             "frames/sample": "<i8",
@@ -98,6 +99,15 @@ def test_the_file_says_what_the_schema_says(small):
             "events/time_s": "<f8",
         }.items():
             assert file[name].dtype == np.dtype(dtype)
+        # For programs that know nothing of kmc: texts, all settings, coordinates of every axis.
+        run = tomllib.loads(file.attrs["settings"])
+        assert run["upscale"]["domain_um"] == SMALL["upscale.domain_um"]
+        assert run["conditions"]["sink_depth_um"] == math.inf
+        gap = file["frames/h_um"]
+        assert [dimension.keys() for dimension in gap.dims] == [["time_s"], ["y_um"], ["x_um"]]
+        assert np.diff(gap.dims[2][0]) == pytest.approx(0.1)
+        assert file["samples/contact_fraction"].dims[0]["time_s"] == file["samples/time_s"]
+        assert isinstance(gap.attrs["description"], str)
     s = found.samples
     assert s.capacity_mAh_cm2[-1] == pytest.approx(0.004)
     assert 0.2 < s.voids_per_um2.max() < 2.0
@@ -759,10 +769,10 @@ def test_debris_below_the_resolution_is_no_void():
     job.gaps = SimpleNamespace(
         points=Points(*map(np.array, (places, places, volumes, [0.1, 0, 0.1])))
     )
-    job.prepared = SimpleNamespace(setting=SimpleNamespace(flaws="of some density"))
+    job.prepared = SimpleNamespace(setting=SimpleNamespace(homogeneous=False))
     assert job._number_of_voids() == 4 + 2
     # Nuclei begin as points without a flaw.
-    job.prepared.setting.flaws = None
+    job.prepared.setting.homogeneous = True
     assert job._number_of_voids() == 4 + 3
 
 

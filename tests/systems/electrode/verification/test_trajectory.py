@@ -349,7 +349,7 @@ def test_no_attribute_can_be_changed_unnoticed(copy, name):
     path = copy("li")
     with h5py.File(path, "r+") as file:
         value = file.attrs[name]
-        file.attrs[name] = b"other" if isinstance(value, bytes) else np.asarray(value) ^ 1
+        file.attrs[name] = b"other" if isinstance(value, str) else np.asarray(value) ^ 1
     with pytest.raises(InputError):
         kmc.verify(path)
 
