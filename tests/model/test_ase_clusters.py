@@ -113,7 +113,11 @@ def test_an_interface(name):
     assert np.sort(both.get_all_distances(mic=True), axis=1)[:, 1].min() > 1.9
     area = film.cell.array[0, 0] * film.cell.array[1, 1]
     per_layer = len(film) / interfaces.LAYERS
-    assert (area / per_layer / 3.43**2) ** 0.5 == pytest.approx(1, abs=0.02)
+    # On Li2O the metal is shorter by 4.5 and 0.8 %, so that interface and vacuum hold 198 atoms.
+    edge = 0.973 if name == "li2o_111" else 1
+    assert (area / per_layer / 3.43**2) ** 0.5 == pytest.approx(
+        edge, abs=0.02 if edge == 1 else 0.002
+    )
     heights = np.unique(film.positions[:, 2].round(3), return_counts=True)[1]
     assert heights.tolist() == [per_layer] * interfaces.LAYERS
     formula = slab.symbols.formula.count()  # stoichiometric, hence neutral

@@ -303,7 +303,7 @@ def test_finished_calculations_named_by_a_table(here):
     atoms.calc = None
     write(f"c/{names['bulk_vacancy']}.extxyz", atoms, format="extxyz")
     done = call("from-dft", "mine.csv", "-o", "none.toml", "--allow-unconverged")
-    assert "configuration 'bulk_vacancy' has no energy" in done.stderr
+    assert "configuration 'bulk_vacancy' (c/bulk_vacancy-3.extxyz) has no energy" in done.stderr
     assert call("from-dft", "out.toml", "-o", "none.toml").exit_code == 2
 
 
