@@ -150,12 +150,16 @@ def test_data_that_cannot_be_fitted_are_refused(tmp_path, old, new, message):
         read(tmp_path, data=DATA.replace(old, new, 1))
 
 
-def test_the_shipped_calibration_fits_the_images_and_holds_the_pressures_out():
+def test_the_shipped_calibration_has_three_kinds_of_data():
+    """Fitted; known when the form of creep was chosen; held out."""
     problem = read_problem("calibrate_operando")
-    assert {d.of.experiment for d in problem.fitted} == {"Li", "Li-Mg"}
+    assert {d.of.experiment for d in problem.fitted} == {"Li", "Li-Mg", "Li 7 MPa"}
     held = {name: e for name, e in problem.experiments.items() if e.held_out}
-    for pressure in ("Li 1", "Li 1.5", "Li 7", "Li-Mg 1", "Li-Mg 14", "Li-Mg 50"):
-        assert f"{pressure} MPa" in held
+    seen = {f"{name} MPa" for name in ("Li 1", "Li 1.5", "Li-Mg 0.2", "Li-Mg 1")}
+    seen |= {"3 MPa, 0.2 mA", "0.4 MPa, 0.1 mA"}
+    assert {name for name, e in problem.experiments.items() if e.seen} == seen
+    for name in ("Li-Mg 14 MPa", "Li-Mg 50 MPa", "25 °C, 0.25 mA", "80 °C, 2.5 mA, 5 MPa"):
+        assert name in held
     # A number from memory is shown and not judged.
     unverified = {name for name, e in held.items() if not e.verified}
     assert unverified == {"3 MPa, 0.2 mA", "0.4 MPa, 0.1 mA"}
