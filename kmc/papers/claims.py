@@ -111,13 +111,14 @@ class Claim:
     note: str = ""
     # verdict → why the runs say so. Another verdict has another reason, or none yet.
     why: Mapping[str, str] = field(default_factory=dict)
-    follows: str = ""  # "by input" or "by definition", see `Evidence`
+    follows: str = ""  # "by input", "by definition" or "by fit", see `Evidence`
     # why the rule was changed, of a claim whose rule was chosen after its counts were seen
     rule_after: str = ""
     # inputs that are changed one at a time; "all" for all of the study
     variants: Sequence[str] = ()
     # whether the calibration of the study is fitted to it: there it is no prediction
     fitted: bool = False
+    apart: str = ""  # "others" or "ours": whose claim it is that the paper does not make
 
     @property
     def where(self) -> str:
@@ -128,7 +129,7 @@ class Claim:
     def texts(self, verdict: str) -> dict[str, str]:
         """The texts of claims.json: the reason is that of the verdict."""
         analysis = " ".join(filter(None, (self.note, self.why.get(verdict, ""))))
-        kept = {key: getattr(self, key) for key in ("name", "title", "statement", "where")}
+        kept = {k: getattr(self, k) for k in ("name", "title", "statement", "where", "apart")}
         more = {"command": self.command, "analysis": analysis, "rule_after": self.rule_after}
         return {**kept, **more, "verdict": verdict}
 

@@ -230,15 +230,18 @@ SCAN_um = 1.0  # electrons of EDS come from about a micrometre of metal
 def voids_of(samples: Mapping[str, np.ndarray], stop_reason: str = "") -> dict[str, float]:
     """Numbers of a population of voids, from the columns of its samples.
 
-    ``cuts_first``, ``cuts_second``: voids on 100 µm of line at the first and second image;
-    ``width_first_um``: their mean width at the first. ``coalescing_mAh_cm2``: the first image with
-    fewer than nine tenths of the most; ``cuts_left``: the share of these at the end.
+    ``cuts_first``, ``cuts_second``: voids on 100 µm of line at the first and second image,
+    ``cuts_growth`` of the second over the first; ``width_first_um``: mean width at the first.
+    ``coalescing_mAh_cm2``: the first image with fewer than nine tenths of the most; ``cuts_left``:
+    the share of these at the end.
     ``lost90_mAh_cm2``, ``gap_mAh_cm2``: nine tenths and all of the contact are gone.
     ``risen_mAh_cm2``: the overpotential is 50 mV above its lowest value since 1 s; ``steepness``:
     its slope against charge beyond nine tenths over that from one tenth to there;
     ``begun_overpotential_V`` at 1 s. ``concentration_max_V`` from 1 s to the first image,
     ``concentration_first_V`` there. ``first_split_mAh_cm2``. Infinite: not by the end of the run.
-    NaN: not defined.
+    NaN: not defined. Images in which the largest width and height begin to fall:
+    ``width_fall_1_mAh_cm2``, ``width_fall_2_mAh_cm2``, ``width_fall_3_mAh_cm2``,
+    ``height_fall_1_mAh_cm2``, ``height_fall_2_mAh_cm2``, ``height_fall_3_mAh_cm2``.
     """
     charge, contact = samples["capacity_mAh_cm2"], samples["contact_fraction"]
     volts, begun = samples["overpotential_V"], samples["time_s"] >= FIRST_S
@@ -259,9 +262,18 @@ def voids_of(samples: Mapping[str, np.ndarray], stop_reason: str = "") -> dict[s
         ends = np.interp([tenth, lost90, charge[-1]], charge, volts)
         before, after = np.diff(ends) / np.diff([tenth, lost90, charge[-1]])
         steepness = float(after / before) if before > 0 else math.inf
-    return {
+    falls: dict[str, float] = {}
+    for name in ("width", "height"):
+        if (column := f"max_{name}_um") not in samples:
+            continue
+        down = np.diff(np.interp(images, charge, samples[column])) < 0
+        begin = images[1:][down & ~np.concatenate([[False], down[:-1]])]
+        numbers = [*begin[:3], *[math.inf] * 3][:3]
+        falls |= {f"{name}_fall_{k}_mAh_cm2": float(q) for k, q in enumerate(numbers, start=1)}
+    return falls | {
         "cuts_first": at(1, "voids_per_100um"),
         "cuts_second": at(2, "voids_per_100um"),
+        "cuts_growth": at(2, "voids_per_100um") / (at(1, "voids_per_100um") or math.nan),
         "width_first_um": at(1, "mean_width_um"),
         "coalescing_mAh_cm2": of("coalescence"),
         "cuts_left": float(cuts[-1] / cuts.max()) if cuts.max() else math.nan,

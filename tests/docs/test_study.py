@@ -19,7 +19,20 @@ import pytest
 from kmc.common.formatting import label
 from kmc.papers import NAMES, paper, run_study
 from kmc.papers import run as run_module
-from kmc.papers.claims import BY_FIT, NOT_ADDRESSABLE, NOT_RUN, VERDICTS, Evidence, Figure, Order
+from kmc.papers.claims import (
+    BY_DEFINITION,
+    BY_FIT,
+    BY_INPUT,
+    NOT_ADDRESSABLE,
+    NOT_REPRODUCED,
+    NOT_RUN,
+    RANK_ONLY,
+    REPRODUCED,
+    VERDICTS,
+    Evidence,
+    Figure,
+    Order,
+)
 from kmc.papers.readings import RunMean
 from kmc.papers.run import steps_of
 from kmc.plotting.report.claims_page import figure_text, verdict_text
@@ -60,10 +73,16 @@ def _table(head, rows) -> list[str]:
     return lines + [f"| {' | '.join(row)} |" for row in rows]
 
 
-def _counts(found: dict) -> str:
-    verdicts = [claim["verdict"] for claim in found["claims"]]
-    counts = ", ".join(f"{verdicts.count(v)} {v}" for v in VERDICTS if v in verdicts)
-    return f"{len(verdicts)} claims: {counts}"
+def _counts(claims: list[dict], key: str = "verdict") -> str:
+    """How many have which verdict; those of others and of ours apart."""
+    texts = []
+    for apart in (False, True):
+        some = [c[key] if key == "verdict" else c[key]["verdict"] for c in claims
+                if bool(c["apart"]) == apart and key in c]  # fmt: skip
+        counts = ", ".join(f"{some.count(v)} {v}" for v in VERDICTS if v in some)
+        whose = "of others or ours" if apart else "claims"
+        texts += [f"{len(some)} {whose}: {counts}"] if some else []
+    return "; ".join(texts)
 
 
 def _missing(found: dict) -> str:
@@ -138,8 +157,8 @@ def tables(study: str) -> str:
     lines = [
         "## Claims",
         "",
-        f"Plan `{found['plan']}`, kmc {found['kmc']}. {_counts(found)}.{_missing(found)} In "
-        "parentheses: 95 % intervals.",
+        f"Plan `{found['plan']}`, kmc {found['kmc']}. {_counts(found['claims'])}."
+        f"{_missing(found)} In parentheses: 95 % intervals.",
         "",
         *_table(head, rows),
         "",
@@ -154,13 +173,13 @@ def overview() -> str:
     lines = []
     for study in NAMES:
         found = claims(study)
-        counted = f"{_counts(found)}; [the page](study_{study}.md) has each.{_missing(found)}"
+        counted = f"{_counts(found['claims'])}; [the page](study_{study}.md) has each."
+        counted += _missing(found)
         lines += ["", f"## {found['papers'][study]}", "", counted]
         if found.get("calibration"):
             samples = found["calibration"]["samples"]
-            text = f"Calibrated on Fig. 1 at 0.2 MPa, over {samples} samples of the posterior"
-            second = [c["calibrated"] for c in found["claims"] if "calibrated" in c]
-            lines += ["", f"{text}: {_counts({'claims': second})}."]
+            text = f"Calibrated on Fig. 1 and 7 MPa, over {samples} samples of the posterior"
+            lines += ["", f"{text}: {_counts(found['claims'], 'calibrated')}."]
     return "\n".join(lines[1:]) + "\n"
 
 
@@ -178,6 +197,19 @@ def test_a_page_shows_the_claims(study):
 
 def test_the_overview_shows_the_claims_of_all_papers():
     assert ALL.read_text(encoding="utf-8") == with_tables(ALL, overview()), f"run: {AT_HAND}"
+
+
+def test_the_readme_counts_the_claims():
+    """Those that the three papers make, as the runs that ship answer them."""
+    every = [c["verdict"] for study in NAMES for c in claims(study)["claims"] if not c["apart"]]
+    n = {verdict: every.count(verdict) for verdict in VERDICTS}
+    text = (
+        f"of {len(every)} claims it reproduces {n[REPRODUCED]}, {n[RANK_ONLY]} in rank only, "
+        f"{n[NOT_REPRODUCED]} not; {n[BY_INPUT] + n[BY_DEFINITION] + n[BY_FIT]} hold by input, "
+        f"definition or fit, {n[NOT_ADDRESSABLE]} are beyond the model"
+    )
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    assert text in " ".join(readme.split()), text
 
 
 @pytest.mark.parametrize("study", TODAY)

@@ -173,7 +173,7 @@ def test_every_claim_says_where_it_stands_and_what_shows_it(study):
         assert one.note or one.why or one.rule_after, one.name
         assert one.command or not one.figures, one.name
         assert {*one.variants} <= {*known.inputs, "all"}, one.name
-        assert one.follows in ("", "by input", "by definition"), one.name
+        assert one.follows in ("", "by input", "by definition", "by fit"), one.name
         assert {*one.why} <= {NOT_REPRODUCED, RANK_ONLY, REPRODUCED}, one.name
         labels = {given["label"] for given in one.figures}
         assert len(labels) == len(one.figures), one.name
@@ -276,7 +276,10 @@ def test_a_gap_where_the_paper_sees_one_is_asked_for_at_its_pressure():
             for reading in readings("operando", "pressures", ["Li voids", p],
                                     "end_contact_fraction", contact + np.array([-0.01, 0, 0.01]))
         ])  # fmt: skip
-        return claim("operando", "pressure_contact").evidence(runs).verdict
+        # Its form was chosen beside this claim, which is therefore by fit; the rule is the same.
+        judged = claim("operando", "pressure_contact")
+        assert judged.follows == BY_FIT
+        return replace(judged, follows="").evidence(runs).verdict
 
     assert verdict((0.02, 0.05, 0.9, 1.0)) == REPRODUCED
     assert verdict((0.02, 0.85, 0.99, 1.0)) == RANK_ONLY  # the paper has a severe rise at 1 MPa
@@ -377,6 +380,13 @@ def test_numbers_of_a_population():
     assert found["cuts_first"] == pytest.approx(5)  # at 0.125 mAh/cm², between two rows
     assert found["cuts_second"] == pytest.approx(10)
     assert found["width_first_um"] == pytest.approx(1.125)
+    assert found["cuts_growth"] == pytest.approx(2)
+    q = np.linspace(0, 1, 101)
+    # Images at 0.125, 0.25, …: up to 0.375, down at 0.5 and 0.625, up, and down at 1.
+    wide = np.interp(q, [0, 0.375, 0.625, 0.875, 1], [0, 4, 2, 6, 5])
+    falls = voids_of(samples(max_width_um=wide, max_height_um=np.ones(101)), "")
+    assert [falls[f"width_fall_{k}_mAh_cm2"] for k in (1, 2, 3)] == [0.5, 1.0, math.inf]
+    assert falls["height_fall_1_mAh_cm2"] == math.inf
     assert found["coalescing_mAh_cm2"] == 0.625  # the image after the most, at 0.5
     assert found["cuts_left"] == pytest.approx(0)
     assert found["lost90_mAh_cm2"] == pytest.approx(0.9)
