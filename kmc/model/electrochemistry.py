@@ -201,26 +201,6 @@ def net_rate_overpotential_V(
     return thermal_V * (rest + brentq(excess, low, high, xtol=1e-15))
 
 
-def balance_of_sites(
-    overpotential_V: float, net: float, oxidation: float, thermal_V: float, alpha: float = 0.5
-) -> tuple[float, float]:
-    """Where nothing flows, and the exchange there, from an overpotential and its net rate.
-
-    - `overpotential_V`, `net`: η and the net rate a exp[α zeη/kT] − b exp[−(1 − α) zeη/kT] at it.
-    - `oxidation`: a, in the unit of the net rate.
-
-    Returns `rest_V`: (kT/ze) ln(b/a); −inf where nothing is reduced. Returns `exchange`: a^(1 − α)
-    b^α, rate of oxidation and of reduction at that potential.
-    """
-    forward, backward = charge_transfer_factors(overpotential_V, thermal_V, alpha)
-    # A sample stores what passed, and not b: it follows from the net rate.
-    reduction = (oxidation * forward - net) / backward
-    if reduction <= 0.0 or oxidation <= 0.0:
-        return -math.inf, 0.0
-    rest_V = thermal_V * math.log(reduction / oxidation)
-    return rest_V, oxidation ** (1 - alpha) * reduction**alpha
-
-
 # --- the electrolyte --------------------------------------------------------------------------
 
 

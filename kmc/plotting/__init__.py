@@ -14,9 +14,9 @@ from kmc.plotting.draw import plot_cross_section as plot_cross_section
 from kmc.plotting.draw import plot_profiles as plot_profiles
 from kmc.plotting.draw import slider as slider
 from kmc.plotting.draw import watch as watch
-from kmc.plotting.image_panels import segmentation_picture as segmentation_picture
 from kmc.plotting.measured_panels import impedance_picture as impedance_picture
 from kmc.plotting.measured_panels import plan_picture as plan_picture
+from kmc.plotting.measured_panels import segmentation_picture as segmentation_picture
 from kmc.plotting.movie import save_movie as save_movie
 from kmc.plotting.nucleation_panels import nucleation_picture as nucleation_picture
 from kmc.plotting.nucleation_panels import voids_picture as voids_picture

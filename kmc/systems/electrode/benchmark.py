@@ -99,15 +99,6 @@ def measure(
     )
 
 
-def state_bytes(engine: Engine) -> int:
-    """Memory that the loop keeps for a box: site states, places in the bins, members in use."""
-    state = engine.state
-    used = 0
-    for bins in (state.hops, state.strips):
-        used += bins.where.nbytes + int(bins.count.sum()) * bins.members.itemsize
-    return state.site_state.nbytes + state.dirty.nbytes + used
-
-
 def _bulk(*box: int, **settings: float) -> Callable[[int], Engine]:
     return lambda seed: bulk_engine(*box, **settings, seed=seed)  # type: ignore[arg-type]
 
