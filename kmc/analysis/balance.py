@@ -95,7 +95,7 @@ def exchanges(trajectory: "Trajectory") -> list[Exchange]:
     last = int(flows[-1]) if len(flows) else 0
     # L1 and L2 have stages of their own, and the top layer has none above it to exchange with.
     above = max(1, trajectory.lattice.layers - (3 if trajectory.has_interface else 0))
-    found = []
+    rows = []
     for hop_class, name in HOP_CLASSES.items():
         for stage in STAGES:
             up, down = (
@@ -104,5 +104,5 @@ def exchanges(trajectory: "Trajectory") -> list[Exchange]:
             )
             if min(up, down) >= 0 < up + down:  # a damaged file may hold any number
                 steps = above if stage == "deep" else 1
-                found.append(Exchange(hop_class, stage, up, down, steps))
-    return found
+                rows.append(Exchange(hop_class, stage, up, down, steps))
+    return rows

@@ -38,7 +38,7 @@ def cycles(t: "Trajectory") -> list[CycleCharge]:
     net, last = _net_by_step(t)
     # A run that goes on is in the middle of its last step, whose charge is not complete.
     done = int(t.samples["step"][-1]) - (0 if t.finished else 1)
-    found = []
+    passes = []
     for cycle in range(1, plan[-1].cycle + 1):
         steps = [planned.number for planned in plan if planned.cycle == cycle]
         if steps[-1] > done:
@@ -48,8 +48,8 @@ def cycles(t: "Trajectory") -> list[CycleCharge]:
         row = last[steps[-1]]
         dead = int(t.samples["dead_Li"][row]) if "dead_Li" in t.samples else -1
         stripped, plated = (sum(max(sign * q, 0) for q in charge) for sign in (1, -1))
-        found.append(CycleCharge(cycle, stripped, plated, dead))
-    return found
+        passes.append(CycleCharge(cycle, stripped, plated, dead))
+    return passes
 
 
 def _net_by_step(t: "Trajectory") -> tuple[dict[int, int], dict[int, int]]:
@@ -157,14 +157,14 @@ def facts(t: "Trajectory") -> dict[str, Any]:
     apart, ``formation_efficiency`` are of the run; ``cycles`` holds the charge of each in atoms,
     ``dead_Li`` the atoms at the last sample.
     """
-    found, whole = cycles(t), aurbach_of(t)
+    passes, whole = cycles(t), aurbach_of(t)
     s = t.samples
     return {
         "cycles": [
             {"cycle": c.cycle, "stripped": c.stripped, "plated": c.plated, "dead_Li": c.dead_Li}
-            for c in found
+            for c in passes
         ],
-        "coulombic_efficiency": [cycle.efficiency for cycle in found],
+        "coulombic_efficiency": [cycle.efficiency for cycle in passes],
         "aurbach_efficiency": None if whole is None else whole.efficiency,
         "formation_efficiency": None if whole is None else whole.formation,
         "dead_Li": int(s["dead_Li"][-1]) if "dead_Li" in s and len(s) else None,

@@ -111,9 +111,9 @@ def cross_section(
             f"depth_nm = {depth_nm}: the box is {figure(row_nm * n_rows, 'nm')} deep",
             advice="Choose more than 0 and at most that.",
         )
-    found = (find(one, lattice, min_size) for one in occupancies)
+    cavities = (find(one, lattice, min_size) for one in occupancies)
     deep = max(1, round(depth_nm / row_nm))
-    return CrossSection(found, columns, lattice, direction, n_lines, deep, min_size)
+    return CrossSection(cavities, columns, lattice, direction, n_lines, deep, min_size)
 
 
 def voids_on_lines(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -69,26 +69,30 @@ def charge_and_overpotential(table: Table) -> tuple[np.ndarray, np.ndarray]:
 
     Raises `InputError`: a number cannot be read, or the area of the electrode is not stated.
     """
-    found = {what: one for what in _NAMES if (one := _column(table, what))}
-    if missing := {"current", "time"} - set(found):
-        found = {what: one for what, one in found.items() if what in ("voltage", "charge")}
+    columns = {what: one for what in _NAMES if (one := _column(table, what))}
+    if missing := {"current", "time"} - set(columns):
+        columns = {what: one for what, one in columns.items() if what in ("voltage", "charge")}
     else:
-        found.pop("charge", None)
-    texts = {one[0]: table.column(one[0]) for one in found.values()}
-    clock = found["time"][0] if "time" in found and ":" in "".join(texts[found["time"][0]]) else ""
+        columns.pop("charge", None)
+    texts = {one[0]: table.column(one[0]) for one in columns.values()}
+    clock = (
+        columns["time"][0]
+        if "time" in columns and ":" in "".join(texts[columns["time"][0]])
+        else ""
+    )
     numbers = table.numbers([name for name in texts if name != clock])
     if clock:
         numbers[clock] = _seconds(texts[clock])
-        found["time"] = (clock, 1.0, False)
-    values = {what: one[1] * np.array(numbers[one[0]]) for what, one in found.items()}
+        columns["time"] = (clock, 1.0, False)
+    values = {what: one[1] * np.array(numbers[one[0]]) for what, one in columns.items()}
     whole = np.all([np.isfinite(v) for v in values.values()], axis=0)
     values = {what: v[whole] for what, v in values.items()}
     if missing:
-        charge_mAh, areal = 1e3 * values["charge"], found["charge"][2]
+        charge_mAh, areal = 1e3 * values["charge"], columns["charge"][2]
     else:
         # Times of Neware begin again with each step.
         step_s = np.maximum(np.diff(values["time"], prepend=values["time"][:1]), 0.0)
-        now, areal = values["current"], found["current"][2]
+        now, areal = values["current"], columns["current"][2]
         before = np.concatenate((now[:1], now[:-1]))
         # A current that jumps has been switched: it flowed neither before nor, in a rest, behind.
         smooth = np.abs(now - before) <= np.abs(now + before) / 2
@@ -141,5 +145,5 @@ def area_cm2(table: Table) -> float:
 def stated(table: Table, name: str) -> float:
     """A number that a comment states as NAME = NUMBER or NAME : NUMBER; NaN without one."""
     pattern = re.compile(rf"(?:{name})\s*[:=]\s*(\d+(?:[.,]\d+)?)", re.IGNORECASE)
-    found = (match[1] for line in table.comments if (match := pattern.search(line)))
-    return float(next(found, "nan").replace(",", "."))
+    matches = (match[1] for line in table.comments if (match := pattern.search(line)))
+    return float(next(matches, "nan").replace(",", "."))

@@ -75,9 +75,11 @@ def voids(
     if not reach_nm >= 0:
         raise InputError(f"reach_nm = {reach_nm}: a distance is not negative")
     indices = chosen_frames(t, frames)
-    found = (find(frame.occupancy, lattice, min_size) for frame in each_frame(t, indices, progress))
+    cavities = (
+        find(frame.occupancy, lattice, min_size) for frame in each_frame(t, indices, progress)
+    )
     columns = frame_columns(t, indices)
-    return VoidHistory(found, columns, lattice, min_size, overlap=overlap, reach_nm=reach_nm)
+    return VoidHistory(cavities, columns, lattice, min_size, overlap=overlap, reach_nm=reach_nm)
 
 
 class VoidHistory:

@@ -116,16 +116,16 @@ def read_measured(path: str | Path) -> Measured:
             f"{path} lacks the columns of measured data",
             advice=f"It needs {CAPACITY} and at least one of {', '.join(QUANTITIES.values())}.",
         )
-    found = pd.DataFrame({name: table.column(name) for name in _TEXTS}, dtype=object)
+    rows = pd.DataFrame({name: table.column(name) for name in _TEXTS}, dtype=object)
     for name, values in table.numbers(_NUMBERS).items():
-        found[name] = values
-        if name in _NOT_NEGATIVE and (found[name] < 0).any():
-            row = int((found[name] < 0).to_numpy().argmax())
+        rows[name] = values
+        if name in _NOT_NEGATIVE and (rows[name] < 0).any():
+            row = int((rows[name] < 0).to_numpy().argmax())
             text = f"{path}, row {row + 1}: {name} = {values[row]:g} is negative"
             raise InputError(text, advice="Is it a typo?")
-    found.loc[found["series"] == "", "series"] = path.stem
-    _check_rows(path, found)
-    return Measured(table.title or path.stem, found)
+    rows.loc[rows["series"] == "", "series"] = path.stem
+    _check_rows(path, rows)
+    return Measured(table.title or path.stem, rows)
 
 
 def _check_rows(path: Path, table: "pd.DataFrame") -> None:

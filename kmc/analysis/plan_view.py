@@ -71,10 +71,10 @@ def measure_plan(void: np.ndarray, um_per_pixel: float, *, min_size: int = 4) ->
         from skimage.measure import label, regionprops_table
     # By corners, too, as on cross-section lines: a thinner bridge of metal is below a pixel.
     labels = label(np.asarray(void, dtype=bool), connectivity=2)
-    found = regionprops_table(labels, properties=("area", "centroid", "bbox"))
-    keep = found["area"] >= min_size
+    regions = regionprops_table(labels, properties=("area", "centroid", "bbox"))
+    keep = regions["area"] >= min_size
     area, y, x, top, left, bottom, right = (
-        found[name][keep]
+        regions[name][keep]
         for name in ("area", "centroid-0", "centroid-1", "bbox-0", "bbox-1", "bbox-2", "bbox-3")
     )
     height, width = labels.shape
@@ -158,7 +158,7 @@ def measure_plan_image(
     mask = phases == VOID
     burned, n_burned = _scale_bars(mask)
     mask &= ~burned
-    found = measure_plan(mask, um_per_pixel, min_size=min_size)
+    plan = measure_plan(mask, um_per_pixel, min_size=min_size)
     labels, n = ndimage.label(mask, structure=np.ones((3, 3)))
     small = mask & (region_sizes(labels, n) < min_size)[labels]
     shown = np.full(image.shape, View.BAR, np.uint8)
@@ -170,12 +170,12 @@ def measure_plan_image(
         texts.append(f"{plural(n_burned, 'region')} of a scale bar and its label")
     if small.any():
         texts.append(f"{plural(int(small.sum()), 'pixel')} in voids of less than {min_size}")
-    void_px = float(found.voids["diameter_um"].median()) / um_per_pixel
+    void_px = float(plan.voids["diameter_um"].median()) / um_per_pixel
     rim_note = rim_text(width, phases_by.middle, void_px)
     notes = [phases_by.text, f"not counted: {listed(texts)}" if texts else "", rim_note]
     step = View.step(image.shape)
     view = View(image[::step, ::step], shown[::step, ::step])
-    return replace(found, notes=tuple(filter(None, notes)), views=(view,))
+    return replace(plan, notes=tuple(filter(None, notes)), views=(view,))
 
 
 def _scale_bars(mask: np.ndarray) -> tuple[np.ndarray, int]:

@@ -121,11 +121,11 @@ def measure(
             }
         )
     table = pd.DataFrame(rows)
-    known = table[table["voids"] > 0]
+    populated = table[table["voids"] > 0]
     growth = np.nan
-    if len(known):
-        growth = known["mean_radius_nm"].iloc[-1] / known["mean_radius_nm"].iloc[0]
-    return Ripening(table, volumes, *_fit(known), growth)
+    if len(populated):
+        growth = populated["mean_radius_nm"].iloc[-1] / populated["mean_radius_nm"].iloc[0]
+    return Ripening(table, volumes, *_fit(populated), growth)
 
 
 def _fit(table: "pd.DataFrame") -> tuple[float, float]:
@@ -144,7 +144,7 @@ def _fit(table: "pd.DataFrame") -> tuple[float, float]:
     guess = (np.log(radius[0]), np.log(time_s[-1] / 10), 0.3)
     low, high = (-10, np.log(time_s[-1]) - 15, 0), (10, np.log(time_s[-1]) + 5, 2)
     try:
-        found, covariance = curve_fit(law, time_s, np.log(radius), guess, bounds=(low, high))
+        fitted, covariance = curve_fit(law, time_s, np.log(radius), guess, bounds=(low, high))
     except (RuntimeError, ValueError):
         return np.nan, np.nan
-    return float(found[2]), float(np.sqrt(covariance[2, 2]))
+    return float(fitted[2]), float(np.sqrt(covariance[2, 2]))

@@ -67,7 +67,7 @@ class ImageVoids:
 
     def measured_row(self) -> dict[str, float]:
         """Its columns of a table of `kmc.analysis.measured`; errors are standard deviations."""
-        found = {
+        row = {
             QUANTITIES["contact_loss"]: 100 * self.row["contact_loss"],
             QUANTITIES["voids"]: self.row["voids_per_100um"],
         }
@@ -75,9 +75,9 @@ class ImageVoids:
             values = self.voids[f"{name}_nm"].to_numpy(float) / _nm_per_um
             # Of a sample, with n − 1: the voids of an image stand for those of the whole interface.
             deviation = float(values.std(ddof=1)) if len(values) > 1 else np.nan
-            found[QUANTITIES[name]] = float(values.mean()) if len(values) else np.nan
-            found[f"{QUANTITIES[name]}_error"] = deviation
-        return found
+            row[QUANTITIES[name]] = float(values.mean()) if len(values) else np.nan
+            row[f"{QUANTITIES[name]}_error"] = deviation
+        return row
 
 
 def measure_image(
@@ -194,8 +194,8 @@ def measure_image(
 
 def _metal_value(values: np.ndarray, void: float, electrolyte: float | None) -> float | None:
     """The most common other value of a mask."""
-    found, counts = np.unique(values, return_counts=True)
-    others = [v for v in found[np.argsort(-counts)].tolist() if v not in (void, electrolyte)]
+    grey_values, counts = np.unique(values, return_counts=True)
+    others = [v for v in grey_values[np.argsort(-counts)].tolist() if v not in (void, electrolyte)]
     return others[0] if others else None
 
 

@@ -23,16 +23,16 @@ def labels(there: np.ndarray, periodic: Sequence[int] = (0, 1)) -> tuple[np.ndar
     Returns ndarray of int, int: number of the component of each cell, from 1, and 0 elsewhere; how
     many there are.
     """
-    found, n = ndimage.label(there)
+    numbers, n = ndimage.label(there)
     # ndimage knows no periodic edges: numbers that meet across one are joined as a graph.
-    seams = (found.take([0, -1], axis).swapaxes(0, axis).reshape(2, -1) for axis in periodic)
+    seams = (numbers.take([0, -1], axis).swapaxes(0, axis).reshape(2, -1) for axis in periodic)
     pairs = np.concatenate([np.zeros((2, 0), int), *seams], axis=1)
     first, second = pairs[:, (pairs > 0).all(axis=0)]
     if not len(first):
-        return found, n
+        return numbers, n
     graph = coo_array((np.ones(len(first)), (first, second)), shape=(n + 1, n + 1))
     count, component = connected_components(graph, directed=False)
-    return component[found], count - 1  # 0 is joined to nothing and stays first
+    return component[numbers], count - 1  # 0 is joined to nothing and stays first
 
 
 def planes_spanned(present: np.ndarray, periodic: bool) -> np.ndarray:

@@ -68,27 +68,27 @@ def read_spectrum(path: str | Path) -> Spectrum:
     if all(re.fullmatch(r"[-+.\d,e]+", name) for name in names[:3]) and len(names) >= 3:
         table.rows.insert(0, list(table.names))
         names = table.names[:] = ["frequency", "re", "im", *names[3:]]
-    found: dict[str, str] = {}
+    columns: dict[str, str] = {}
     for plain, name in zip(names, table.names, strict=True):
         if what := next((key for key, pattern in _NAMES.items() if pattern.match(plain)), None):
-            found.setdefault(what, name)
-    if len(found) < 3:
+            columns.setdefault(what, name)
+    if len(columns) < 3:
         raise InputError(
             f"{path} has the columns {', '.join(table.names)}, not frequency, Z' and Z''",
             advice="Name them as in freq/Hz, Re(Z)/Ohm, -Im(Z)/Ohm.",
         )
-    numbers = table.numbers(found.values())
-    f, real, imaginary = (np.array(numbers[found[what]]) for what in ("f", "re", "im"))
-    if found["im"].lstrip()[:1] in _MINUS:
+    numbers = table.numbers(columns.values())
+    f, real, imaginary = (np.array(numbers[columns[what]]) for what in ("f", "re", "im"))
+    if columns["im"].lstrip()[:1] in _MINUS:
         imaginary = -imaginary
     elif np.nanmedian(imaginary) > 0:
-        text = f"{path}: most {found['im']} are positive, and are taken as −Z''"
+        text = f"{path}: most {columns['im']} are positive, and are taken as −Z''"
         warnings.warn(text, KmcWarning, stacklevel=2)
         imaginary = -imaginary
     # A capital Ω is its own sign or the Greek letter.
-    unit = re.search(r"(?<![a-zA-Z])([kMm]?)(?:[oO][hH][mM]|[ΩΩ])", found["re"])
+    unit = re.search(r"(?<![a-zA-Z])([kMm]?)(?:[oO][hH][mM]|[ΩΩ])", columns["re"])
     Z = (real + 1j * imaginary) * _UNITS.get(unit[1] if unit else "", 1.0)
-    if not re.search(r"cm(2|²|\^2)", found["re"].lower()):
+    if not re.search(r"cm(2|²|\^2)", columns["re"].lower()):
         Z = Z * area_cm2(table)
     # Beyond its upper end an arc only has the inductance of the leads.
     kept = np.isfinite(Z) & (f > 0) & (Z.imag <= 0)

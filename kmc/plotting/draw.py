@@ -157,17 +157,17 @@ def _of_boxes(
             return None
         return lambda done, of: progress(index * of + done, len(runs) * of)
 
-    found = [
+    analyses = [
         # Of sizes, selected frames restrict the picture, not the tracking.
         analyse(t, frames=None if what == "sizes" else used, progress=part(i), **options)
         for i, (t, used) in enumerate(zip(runs, some, strict=True))
     ]
     if what == "microscope":
-        return microscope.sections_picture(found, names, runs, measured)
+        return microscope.sections_picture(analyses, names, runs, measured)
     if what == "sizes":
         only = [indices for indices in some if indices is not None]
-        return statistics.sizes_picture(found, names, runs, only or None)
-    return _OF_ANALYSES[what](found, names, runs)
+        return statistics.sizes_picture(analyses, names, runs, only or None)
+    return _OF_ANALYSES[what](analyses, names, runs)
 
 
 # --- pictures of results of the analysis ---------------------------------------------

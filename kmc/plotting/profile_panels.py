@@ -27,7 +27,7 @@ def profiles_picture(found: Sequence, names: Sequence[str] = ("",), runs: Sequen
     Below them, against capacity: the Mg coverage of the first layer and the roughness of the
     interface.
     """
-    one = len(found) == 1
+    is_single = len(found) == 1
     alloy = any(_has_mg(p) for p in found)
     rows = 4 if alloy else 2
     page, body = page_of(runs, rows * _ROW_IN + 0.5, names)
@@ -38,18 +38,18 @@ def profiles_picture(found: Sequence, names: Sequence[str] = ("",), runs: Sequen
     for i, profile in enumerate(found):
         table = profile.table
         frames = np.unique(table["frame"])
-        chosen = frames[style.evenly(len(frames), _MAX_MOMENTS)] if one else frames[-1:]
-        shades = style.ramp(len(chosen)) if one else [style.run_colour(i)]
+        chosen = frames[style.evenly(len(frames), _MAX_MOMENTS)] if is_single else frames[-1:]
+        shades = style.ramp(len(chosen)) if is_single else [style.run_colour(i)]
         for frame, colour in zip(chosen, shades, strict=True):
             rows_of = table[table["frame"] == frame].sort_values("layer")
             options = {"color": colour, "label": style.moment_of(rows_of.iloc[0], x_key), "lw": 1.1}
-            options |= {} if one else style.run_style(i)
+            options |= {} if is_single else style.run_style(i)
             z = rows_of["z_nm"].to_numpy(float)
             by_layer[0].plot(z, 100 * rows_of["vacancy_fraction"], **options)
             if alloy and _has_mg(profile):
                 by_layer[1].plot(z, rows_of["mg_relative"], **options)
     by_layer[0].set(ylabel="vacancies (%)", ylim=(0, None))
-    if one:
+    if is_single:
         title = "at" if x_key == "time_s" else "after"
         by_layer[0].legend(loc="upper right", handlelength=1.6, title=title)
     if alloy:

@@ -93,13 +93,13 @@ def nearest_site(cut: Cut, width_px: int) -> np.ndarray:
 
 def pixels_of(cut: Cut, frame: Frame, lattice: Lattice, nearest: np.ndarray) -> np.ndarray:
     """The section as RGBA, shape (height, width, 4)."""
-    found = voids.find(frame.occupancy, lattice)
+    cavities = voids.find(frame.occupancy, lattice)
     species = frame.occupancy[cut.sites]
     state = np.full(len(species), _LI)
     state[species == 2] = _MG
     if lattice.has_interface:
         state[(species == 1) & frame.dead[cut.sites]] = _DEAD
-    state[species == 0] = np.where(found.labels[cut.sites][species == 0] > 0, _VOID, _LONE)
+    state[species == 0] = np.where(cavities.labels[cut.sites][species == 0] > 0, _VOID, _LONE)
     return _COLOURS[state][nearest]
 
 
@@ -130,14 +130,14 @@ def keys_of(trajectories: Sequence[Trajectory]) -> list[Patch]:
     """Legend of the colours of cross-sections of some runs."""
     metal = ", ".join(dict.fromkeys(t.metal for t in trajectories))
     border: dict[str, Any] = {"edgecolor": "#888888", "linewidth": 0.4}
-    found = [Patch(facecolor=style.METAL, label=metal, **border)]
+    patches = [Patch(facecolor=style.METAL, label=metal, **border)]
     if any("Mg" in t.species for t in trajectories):
-        found.append(Patch(facecolor=style.MAGNESIUM, label="Mg"))
+        patches.append(Patch(facecolor=style.MAGNESIUM, label="Mg"))
     # Metal that the current collector does not reach.
     if any("dead_Li" in t.samples and t.samples["dead_Li"].any() for t in trajectories):
-        found.append(Patch(facecolor=DEAD, label=f"dead {metal} (not connected)"))
-    found.append(Patch(facecolor=VOID, label=f"void (≥ {voids.DEFAULT_MIN_SIZE} vacancies)"))
-    found.append(Patch(facecolor=LONE, label="other vacancy"))
+        patches.append(Patch(facecolor=DEAD, label=f"dead {metal} (not connected)"))
+    patches.append(Patch(facecolor=VOID, label=f"void (≥ {voids.DEFAULT_MIN_SIZE} vacancies)"))
+    patches.append(Patch(facecolor=LONE, label="other vacancy"))
     if any(t.has_interface for t in trajectories):
-        found.append(Patch(label="electrolyte", linewidth=0.4, **_ELECTROLYTE))
-    return found
+        patches.append(Patch(label="electrolyte", linewidth=0.4, **_ELECTROLYTE))
+    return patches

@@ -59,10 +59,10 @@ def _draw_numbers(body: SubFigure, histories: "Sequence[VoidHistory]") -> None:
     moments = []
     for history in histories:
         groups = history.table.groupby("frame")["volume_nm3"]
-        found = {"voids": groups.size(), "volume_nm3": groups.sum(), "largest_nm3": groups.max()}
+        numbers = {"voids": groups.size(), "volume_nm3": groups.sum(), "largest_nm3": groups.max()}
         frames = history.counts[["frame", "capacity_monolayers", "time_s"]].set_index("frame")
         # A frame without voids has no group, but stands in the curves.
-        moments.append(frames.assign(**found).fillna(0.0))
+        moments.append(frames.assign(**numbers).fillna(0.0))
     x_key, scale, x_label, last = style.table_axis(moments)
     for i, table in enumerate(moments):
         x, look = table[x_key].to_numpy(float) / scale, style.run_style(i)
@@ -90,9 +90,9 @@ def sizes_picture(
     A cumulative distribution needs no bins, which few voids would not fill. For one run four times
     are shown, for several the last frame of each.
     """
-    one = len(histories) == 1
+    is_single = len(histories) == 1
     x_key = style.table_axis([history.counts for history in histories])[0]
-    most, chosen = _MAX_MOMENTS if one else 1, list(frames or [])
+    most, chosen = _MAX_MOMENTS if is_single else 1, list(frames or [])
     for history in histories if not frames else ():
         every = history.counts["frame"].to_numpy()
         # Frames with voids, spread over the run; the last one where none has any.
@@ -103,14 +103,14 @@ def sizes_picture(
         [style.moment_of(h.counts.set_index("frame").loc[frame], x_key) for frame in some]
         for h, some in zip(histories, chosen, strict=True)
     ]
-    if not one:
+    if not is_single:
         names = [f"{name}, {of_run[-1]}" for name, of_run in zip(names, labels, strict=True)]
-    page, body = page_of(runs, 2.85 if one else 2.5, [""] if one else names)
+    page, body = page_of(runs, 2.85 if is_single else 2.5, [""] if is_single else names)
     axes = body.subplots(1, 1)
     drawn = 0
     for i, history in enumerate(histories):
-        shades = style.ramp(len(chosen[i])) if one else [style.run_colour(i)] * len(chosen[i])
-        dashes = {} if one else {"linestyle": style.run_style(i)["linestyle"]}
+        shades = style.ramp(len(chosen[i])) if is_single else [style.run_colour(i)] * len(chosen[i])
+        dashes = {} if is_single else {"linestyle": style.run_style(i)["linestyle"]}
         for frame, colour, label in zip(chosen[i], shades, labels[i], strict=True):
             volumes = history.table.loc[history.table["frame"] == frame, "volume_nm3"]
             drawn += len(volumes) > 0
@@ -123,7 +123,7 @@ def sizes_picture(
     axes.set(xscale="log", yscale="log")
     for axis in (axes.xaxis, axes.yaxis):
         style.plain_log_axis(axis, *axis.get_view_interval())
-    if one:
+    if is_single:
         body.legend(loc="outside lower center", ncols=2, handlelength=1.6)
     return page
 
@@ -276,8 +276,8 @@ def _draw_tracks(
             axes.plot(at, [lane[t] for t in parents], **_EVENTS[row.kind] | {"ms": 3.5})
         elif row.kind in ("coalescence", "split"):
             merges = row.kind == "coalescence"
-            many, one = (parents, children[:1]) if merges else (children, parents[:1])
-            for track, other in ((a, b) for a in many for b in one if a != b):
+            many, single = (parents, children[:1]) if merges else (children, parents[:1])
+            for track, other in ((a, b) for a in many for b in single if a != b):
                 begin, look = ends.loc[track, "last"] if merges else x, _EVENTS[row.kind]
                 axes.plot([begin, x], [lane[track], lane[other]], lw=0.7, zorder=1, **look)
 

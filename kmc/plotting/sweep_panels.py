@@ -240,16 +240,16 @@ def _lines(
         look = {"color": ramp[i], "linestyle": "-"} if ordered else style.run_style(i)
         if not numeric or zipped:
             look = look | {"linestyle": ""}
-        known = rows["mean"].notna().to_numpy()
+        has_mean = rows["mean"].notna().to_numpy()
         text = "" if value == "" else _shown(value)
         dots: dict[str, Any] = {"marker": "o", "ms": 3, "label": text, "clip_on": False}
-        axes.plot(at[known], rows["mean"][known], **dots, **look)
-        if "censored" in rows and (bound := known & (rows["censored"] > 0).to_numpy()).any():
+        axes.plot(at[has_mean], rows["mean"][has_mean], **dots, **look)
+        if "censored" in rows and (bound := has_mean & (rows["censored"] > 0).to_numpy()).any():
             # Over the point, whose place it takes: the charge is at least this.
             mark = look | {"linestyle": "", "marker": "^", "ms": 5, "markerfacecolor": "white"}
             axes.plot(at[bound], rows["mean"][bound], clip_on=False, **mark)
         band = rows["low"].notna().to_numpy()
-        if band.sum() > 1 and band[known].all() and numeric and not zipped:
+        if band.sum() > 1 and band[has_mean].all() and numeric and not zipped:
             ends = rows["low"][band], rows["high"][band]
             axes.fill_between(at[band], *ends, color=look["color"], alpha=0.18, lw=0)
         elif band.any():

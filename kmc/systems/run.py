@@ -243,14 +243,14 @@ def damage_in(words: Sequence[str]) -> KmcError | None:
         paths = sorted(Path(word).rglob("*.h5")) if os.path.isdir(word) else [Path(word)]
         for path in filter(integrity.is_hdf5, paths):
             try:
-                found, run = verify(path), load(path)
+                verification, run = verify(path), load(path)
                 restored_run(run.run, path, run.run_file)
                 run.summary(full=True)
             except KmcError as refused:
                 return refused
             except integrity.H5PY_ERRORS as problem:
                 return FileFormatError(f"{path} is damaged: {integrity.reason_of(problem)}")
-            if not found.passed:
+            if not verification.passed:
                 advice = "`kmc verify` checks a file; run it again, or use an earlier copy."
-                return FileFormatError(f"{path} is damaged: {found.breach}", advice=advice)
+                return FileFormatError(f"{path} is damaged: {verification.breach}", advice=advice)
     return None

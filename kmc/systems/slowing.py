@@ -92,17 +92,17 @@ def hidden_effects(
                 if key in point and (setting, what) in _WHY:
                     group = seen.setdefault((setting, key, toml_value(value)), {})
                     group.setdefault(repr(point[key]), point)
-    found: dict[tuple[str, str], str] = {}
+    effects: dict[tuple[str, str], str] = {}
     for (setting, key, held), group in seen.items():
-        if len(group) > 1 and (setting, key) not in found:
+        if len(group) > 1 and (setting, key) not in effects:
             what = _TEMPERATURE if key == _TEMPERATURE else "drive"
             instead = _factor(tables, next(iter(group.values())))
-            found[setting, key] = (
+            effects[setting, key] = (
                 f"{key} varies under acceleration.{setting} = {held}: {_WHY[setting, what]}. "
                 f"Slow hops by a constant factor instead: acceleration.{setting} = none, "
                 f"acceleration.{FACTOR} = {instead}"
             )
-    return list(found.values())
+    return list(effects.values())
 
 
 def _value(

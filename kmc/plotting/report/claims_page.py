@@ -43,10 +43,10 @@ def study_page(folder: Path) -> Page:
     page = Page(
         folder.resolve().name, f"Study {head.get('study', '')} (kmc study), plan {head.get('plan')}"
     )
-    found = folder / "claims.json"
-    content = read_json(found) if found.is_file() else {"claims": []}
+    claims_path = folder / "claims.json"
+    content = read_json(claims_path) if claims_path.is_file() else {"claims": []}
     if not isinstance(content, dict) or not isinstance(content.get("claims"), list):
-        raise InputError(f"{found} is not a table of claims")
+        raise InputError(f"{claims_path} is not a table of claims")
     claims = [claim for claim in content["claims"] if isinstance(claim, dict)]
     if claims:
         verdicts = [str(claim.get("verdict")) for claim in claims]
@@ -121,8 +121,8 @@ def verdict_text(claim: Mapping[str, Any]) -> str:
 
 def calibrated_text(claim: Mapping[str, Any]) -> str:
     """Verdict and figures over a calibration; empty where there is none."""
-    found = claim.get("calibrated")
-    return f"{found.get('verdict')} ({_runs(found)})" if found else ""
+    calibration = claim.get("calibrated")
+    return f"{calibration.get('verdict')} ({_runs(calibration)})" if calibration else ""
 
 
 def badge(claim: Mapping[str, Any]) -> Badge:
@@ -221,11 +221,11 @@ _ROWS = 12  # measurements that are listed
 
 def calibration_page(folder: Path) -> Page:
     """The page of a folder of `kmc calibrate`: inputs left, predictions, what to measure."""
-    found = load_calibration(folder)
-    content, inputs = found.content, found.inputs
+    calibration = load_calibration(folder)
+    content, inputs = calibration.content, calibration.inputs
     page = Page(content["title"], "Calibration (kmc calibrate)")
-    page.add("Summary", Text([line.strip() for line in found.lines() if line]))
-    if found.plausible:
+    page.add("Summary", Text([line.strip() for line in calibration.lines() if line]))
+    if calibration.plausible:
         head = ("input", "prior", "median", "90 % interval", "width left")
         rows: list[Any] = []
         for row in content["posterior"]:
@@ -239,10 +239,10 @@ def calibration_page(folder: Path) -> Page:
             rows.append((row["input"], prior, figure(row["median"]), interval, left))
         table = Table(rows, head)
         text = "Posterior of every input and pair of inputs"
-        page.add("Inputs", table, picture(found.plot, text))
+        page.add("Inputs", table, picture(calibration.plot, text))
     if content["predictions"]:
         text = "Runs at samples of the posterior over the data"
-        drawn = picture(partial(found.plot, "predictions"), text)
+        drawn = picture(partial(calibration.plot, "predictions"), text)
         head = ("quantity", "measured", "90 % of runs", "", "source")
         rows = []
         for row in content["predictions"]:

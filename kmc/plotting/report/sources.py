@@ -261,38 +261,38 @@ def _named(ds: Any, name: str) -> str:
 
 
 def _nucleation_page(path: Path) -> Page:
-    found = read_json(path)
-    if not isinstance(found, dict) or not {"ln_Z", "burst", "law"} <= set(found):
+    content = read_json(path)
+    if not isinstance(content, dict) or not {"ln_Z", "burst", "law"} <= set(content):
         raise InputError(
             f"{path} is not the JSON of `kmc nucleation`",
             advice="kmc report also takes trajectories, populations and folders of sweeps.",
         )
     page = Page(path.name, "Nucleation of voids at the true rates (kmc nucleation)")
-    burst = found["burst"]
+    burst = content["burst"]
     rows = [
-        ("parameter set", found.get("parameters", found.get("name", "–"))),
+        ("parameter set", content.get("parameters", content.get("name", "–"))),
         ("voids of the burst", _some(burst["density_per_um2"], "per µm²")),
         ("largest activity S", _some(burst["S"])),
         ("after", _some(burst["time_s"], "s")),
         ("current", _some(burst["current_mA_cm2"], "mA/cm²")),
-        ("threshold current", _some(found.get("threshold_current_mA_cm2"), "mA/cm²")),
-        ("γ of the cap law", _some(found["law"]["gamma_J_m2"], "J/m²")),
+        ("threshold current", _some(content.get("threshold_current_mA_cm2"), "mA/cm²")),
+        ("γ of the cap law", _some(content["law"]["gamma_J_m2"], "J/m²")),
     ]
-    page.add("Summary", Table(rows), Text(list(found.get("statements", []))))
+    page.add("Summary", Table(rows), Text(list(content.get("statements", []))))
     text = "ln Z_n against the size of a cluster; voids per µm² against the current, with the band "
     text += "of γ ± 10 % and a prefactor times and over ten"
-    page.add("Figures", picture(partial(file_picture, found), text))
+    page.add("Figures", picture(partial(file_picture, content), text))
     barriers = [
-        (S, *(_some(found[key].get(S)) for key in ("critical_size", "barrier_kT")))
-        for S in found["barrier_kT"]
+        (S, *(_some(content[key].get(S)) for key in ("critical_size", "barrier_kT")))
+        for S in content["barrier_kT"]
     ]
     columns = ("current_mA_cm2", "density_per_um2", "S", "time_s")
-    bursts = [[_some(one[key]) for key in columns] for one in found.get("burst_by_current", [])]
+    bursts = [[_some(one[key]) for key in columns] for one in content.get("burst_by_current", [])]
     by_current = Table(bursts, ("mA/cm²", "voids per µm²", "largest S", "at (s)"))
     page.add("Results", Table(barriers, ("S", "critical size", "W (kT)")), by_current)
-    scalars = {k: v for k, v in found.items() if isinstance(v, str | int | float | bool)}
+    scalars = {k: v for k, v in content.items() if isinstance(v, str | int | float | bool)}
     page.add("Settings", Table([(key, number(value)) for key, value in scalars.items()]))
-    add_versions(page, {"written by": f"kmc {found.get('kmc_version', 'unknown')}"})
+    add_versions(page, {"written by": f"kmc {content.get('kmc_version', 'unknown')}"})
     return page
 
 

@@ -49,10 +49,10 @@ def single_pores(material: np.ndarray, open_area: np.ndarray, refinement: int = 
     - `material`: ndarray, shape (edge, edge).
     - `open_area`: ndarray, shape (frames, edge, edge).
     """
-    found, n = ndimage.label(material == PORE)
-    sites = np.bincount(found.ravel(), minlength=n + 1)
+    pores, n = ndimage.label(material == PORE)
+    sites = np.bincount(pores.ravel(), minlength=n + 1)
     kept = 1 + np.flatnonzero(sites[1:] >= SMALLEST * refinement**2)
-    return np.stack([ndimage.sum(one, found, kept) / sites[kept] for one in open_area])
+    return np.stack([ndimage.sum(one, pores, kept) / sites[kept] for one in open_area])
 
 
 def describe(

@@ -89,12 +89,12 @@ def _portions(run: TableRun) -> Iterator[Breach]:
 def _area(run: TableRun) -> Iterator[Breach]:
     for i, strain in enumerate(run.frames["area_strain"]):
         row = run.frames["sample"][i]
-        given = run.samples["thickness"][row] - 1.0 if "thickness" in run.samples else 0.0
+        imposed = run.samples["thickness"][row] - 1.0 if "thickness" in run.samples else 0.0
         # Fixed walls hold the area; one under pressure moves, and all sites together with it.
         moves = run.run["cathode"].get("wall_pressure_MPa") is not None
-        if not abs(strain.mean() - given) <= _CLOSED or (given and not moves):
+        if not abs(strain.mean() - imposed) <= _CLOSED or (imposed and not moves):
             where = f"/frames/area_strain, frame {i}"
-            found, wanted = f"{strain.mean():.3g}", f"{given if moves else 0.0:.3g}"
+            found, wanted = f"{strain.mean():.3g}", f"{imposed if moves else 0.0:.3g}"
             yield Breach("area between the walls", where, None, found, wanted)
         # What active material leaves of a site is open, but for sites that it presses on.
         fill = run.frames["portions"][i] * (1.0 + run.samples["swelling"][row])

@@ -98,7 +98,7 @@ def _touching(middle: np.ndarray, sites: np.ndarray, edge: int) -> np.ndarray:
     number = len(middle)
     points = _images(middle, edge)
     tree = cKDTree(sites)
-    found = []
+    pairs = []
     pattern = Voronoi(points)
     for (a, b), ridge in zip(pattern.ridge_points, pattern.ridge_vertices, strict=True):
         if -1 in ridge or (a >= number and b >= number) or a % number == b % number:
@@ -111,5 +111,5 @@ def _touching(middle: np.ndarray, sites: np.ndarray, edge: int) -> np.ndarray:
         for shift in (-1.5, -0.5, 0.5, 1.5):
             place = at + shift * along
             if (place > 0).all() and (place < edge).all():
-                found.append(tree.query(place)[1])
-    return np.unique(np.array(found, dtype=int))
+                pairs.append(tree.query(place)[1])
+    return np.unique(np.array(pairs, dtype=int))

@@ -178,8 +178,8 @@ class CathodeJob(Job):
         }
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        found = vars(self.body).items()
-        return {name: value for name, value in found if isinstance(value, np.ndarray)}
+        attributes = vars(self.body).items()
+        return {name: value for name, value in attributes if isinstance(value, np.ndarray)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.rng.bit_generator.state = state["rng"]

@@ -161,12 +161,12 @@ class DepositionJob(Job):
             return
         step, charge = self.step, self.charge()
         output = self.run.output
-        given = (
+        cadences = (
             output.sample_every_monolayers or 0.02,
             output.frame_every_monolayers or _FRAME_EVERY,
         )
         # In atoms; of a small box an interval may hold less than one.
-        every, every_frame = (max(1, round(interval * self.columns)) for interval in given)
+        every, every_frame = (max(1, round(interval * self.columns)) for interval in cadences)
         # Multiples of the charge passed in all, so that rows do not shift from step to step.
         due = min(
             self.end, (charge // every + 1) * every, (charge // every_frame + 1) * every_frame
@@ -263,11 +263,11 @@ class DepositionJob(Job):
         ends = {**dict.fromkeys(("members", "where", "stack"), n_sites), "neighbours": n_bins}
         ends |= {**dict.fromkeys(("size", "n_connected"), n_sites + 1), "top": n_sites}
         for name, values in self.atoms._asdict().items():
-            given = state[f"atoms_{name}"]
-            if given.shape != values.shape:
-                raise ValueError(f"{name} has shape {given.shape}")
-            if name in ends and not -1 <= given.min() <= given.max() < ends[name]:
+            stored = state[f"atoms_{name}"]
+            if stored.shape != values.shape:
+                raise ValueError(f"{name} has shape {stored.shape}")
+            if name in ends and not -1 <= stored.min() <= stored.max() < ends[name]:
                 raise ValueError(f"{name} is out of range")
-            values[:] = given
+            values[:] = stored
         self._limits()
         self.due_s = float(state["due"][0])

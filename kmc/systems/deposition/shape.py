@@ -13,12 +13,12 @@ def heights(occupied: np.ndarray) -> np.ndarray:
 
 def connected(occupied: np.ndarray) -> np.ndarray:
     """Atoms from which neighbours lead to the substrate, bool [z, y, x]."""
-    found, n = labels(occupied > 0, (1, 2))
+    parts, n = labels(occupied > 0, (1, 2))
     held = np.zeros(n + 1, dtype=bool)
     # The lowest layer stands on the substrate; component 0 is what is no metal.
-    held[found[0]] = True
+    held[parts[0]] = True
     held[0] = False
-    return held[found]
+    return held[parts]
 
 
 def describe(occupied: np.ndarray, spacing_nm: float) -> dict[str, float]:
@@ -28,9 +28,9 @@ def describe(occupied: np.ndarray, spacing_nm: float) -> dict[str, float]:
     - `spacing_nm`: edge of a cell.
     """
     top = heights(occupied)
-    found, islands = labels(top > 0)
+    parts, islands = labels(top > 0)
     columns = top.size
-    sizes = np.bincount(found.ravel(), minlength=islands + 1)[1:]
+    sizes = np.bincount(parts.ravel(), minlength=islands + 1)[1:]
     covered = int(sizes.sum())
     atoms = int(np.count_nonzero(occupied))
     dead = atoms - int(connected(occupied).sum()) if atoms else 0

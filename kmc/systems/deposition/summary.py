@@ -54,12 +54,12 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
     rows.append(("Deposit", text))
     dead = f"{last['dead_Li']:.0f} of {last['atoms']:.0f} atoms"
     rows.append((f"Dead {METALS[run.metal]}", dead))
-    found = aurbach_of(run)
-    if found is not None:
-        formation = "none" if found.formation is None else f"{percent(found.formation)}"
+    efficiency = aurbach_of(run)
+    if efficiency is not None:
+        formation = "none" if efficiency.formation is None else f"{percent(efficiency.formation)}"
         text = (
-            f"{100 * found.efficiency:.3f} % (Aurbach), formation {formation}; lost "
-            f"{plural(found.lost, 'atom')}; left at the end {last['dead_Li']:.0f} dead and "
+            f"{100 * efficiency.efficiency:.3f} % (Aurbach), formation {formation}; lost "
+            f"{plural(efficiency.lost, 'atom')}; left at the end {last['dead_Li']:.0f} dead and "
             f"{last['atoms'] - last['dead_Li']:.0f} that the cutoff holds; side reactions are not "
             "modelled"
         )
@@ -79,9 +79,9 @@ def digest(run: TableRun) -> list[tuple[str, str]]:
     deposit = f"{percent(last['coverage'])} covered, {plural(int(last['islands']), 'island')}"
     deposit += f", {monolayers(last['mean_height_layers'])} high on average"
     rows += [("Capacity", everything["Capacity"]), ("Deposit", deposit)]
-    found = aurbach_of(run)
-    if found is not None:
-        text = f"{100 * found.efficiency:.3f} % (Aurbach); side reactions are not modelled"
+    efficiency = aurbach_of(run)
+    if efficiency is not None:
+        text = f"{100 * efficiency.efficiency:.3f} % (Aurbach); side reactions are not modelled"
         rows.append(("Efficiency", text))
     dead = f"{last['dead_Li']:.0f} of {last['atoms']:.0f} atoms without a path to the substrate"
     rows.append((f"Dead {METALS[run.metal]}", dead))
@@ -97,7 +97,7 @@ def digest(run: TableRun) -> list[tuple[str, str]]:
 def charges(run: TableRun) -> list[tuple[str, int]]:
     """What each finished step did, and the atoms it plated or stripped."""
     plan = [planned.step for planned in plan_of(stored_blocks(run.run))]
-    found: list[tuple[str, int]] = []
+    lines: list[tuple[str, int]] = []
     s, before = run.samples, 0.0
     passed = s["plated"] + s["stripped"]
     for number, step in enumerate(plan, 1):
@@ -105,9 +105,9 @@ def charges(run: TableRun) -> list[tuple[str, int]]:
         if not len(rows):
             break
         # A row at a change belongs to the step that ends there.
-        found.append((step.do, round(passed[rows[-1]] - before)))
+        lines.append((step.do, round(passed[rows[-1]] - before)))
         before = passed[rows[-1]]
-    return found
+    return lines
 
 
 def aurbach_of(run: TableRun) -> Aurbach | None:

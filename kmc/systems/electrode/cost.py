@@ -46,12 +46,12 @@ class _Metal(NamedTuple):
 @cache
 def _metal(params: str) -> _Metal:
     try:
-        found = load_parameters(params)
+        parameters = load_parameters(params)
         return _Metal(
-            found.value("lattice_parameter_A") ** 2,
-            found.valence,
-            found.value("attempt_frequency_Hz"),
-            found.value("barrier_Li_eV"),
+            parameters.value("lattice_parameter_A") ** 2,
+            parameters.valence,
+            parameters.value("attempt_frequency_Hz"),
+            parameters.value("barrier_Li_eV"),
         )
     except (KmcError, OSError):
         return _Metal()
@@ -93,13 +93,13 @@ def _events(run: RunFile) -> float:
 
 def _ratio(run: RunFile) -> float:
     """Rate of the fastest hop over the strip rate of a site: given, or by the lowest barrier."""
-    given, metal = run.acceleration, _metal(run.system.params)
-    if given.max_hops_per_strip_per_site:
-        return given.max_hops_per_strip_per_site
+    acceleration, metal = run.acceleration, _metal(run.system.params)
+    if acceleration.max_hops_per_strip_per_site:
+        return acceleration.max_hops_per_strip_per_site
     kT_eV = K_B_eV * run.conditions.temperature_K
-    lowest_eV = given.saddle_floor_eV or metal.barrier_eV
-    if given.slow_down_by:
-        lowest_eV = metal.barrier_eV + kT_eV * math.log(given.slow_down_by)
+    lowest_eV = acceleration.saddle_floor_eV or metal.barrier_eV
+    if acceleration.slow_down_by:
+        lowest_eV = metal.barrier_eV + kT_eV * math.log(acceleration.slow_down_by)
     return metal.fastest_Hz * math.exp(-lowest_eV / kT_eV) / _strip_rate_Hz(run)
 
 
@@ -109,8 +109,8 @@ def exact_kinetics(run: RunFile) -> str:
     Without [acceleration] a vacancy hops about 1e11 times while an atom of its site is stripped.
     """
     # Any of these raises barriers, and its cost is what the user asked for.
-    given = ("max_hops_per_strip_per_site", "saddle_floor_eV", "slow_down_by")
-    if run.kind != BOX or any(getattr(run.acceleration, key) for key in given):
+    keys = ("max_hops_per_strip_per_site", "saddle_floor_eV", "slow_down_by")
+    if run.kind != BOX or any(getattr(run.acceleration, key) for key in keys):
         return ""
     # Superbasins draw the walk of a lone vacancy in one step: their cost does not follow the hops.
     if run.drive.current_density_mA_cm2 <= 0 or run.acceleration.superbasins:
@@ -151,14 +151,14 @@ def _monolayers(run: RunFile) -> float:
 
 def _least(end: Stop | Until, current_mA_cm2: float | None, run: RunFile) -> float:
     """The least of the charges that may end a run or a step, in monolayers; NaN without one."""
-    metal, found = _metal(run.system.params), []
+    metal, times_s = _metal(run.system.params), []
     if end.capacity_monolayers is not None:
-        found.append(end.capacity_monolayers)
+        times_s.append(end.capacity_monolayers)
     if end.capacity_mAh_cm2 is not None:
-        found.append(atoms_of_capacity(end.capacity_mAh_cm2, metal.area_A2, metal.valence))
+        times_s.append(atoms_of_capacity(end.capacity_mAh_cm2, metal.area_A2, metal.valence))
     if end.time_s is not None and current_mA_cm2:
-        found.append(end.time_s * strip_rate_Hz(current_mA_cm2, metal.area_A2, metal.valence))
-    return min(found, default=math.nan)
+        times_s.append(end.time_s * strip_rate_Hz(current_mA_cm2, metal.area_A2, metal.valence))
+    return min(times_s, default=math.nan)
 
 
 def _sites(run: RunFile) -> tuple[int, int]:
@@ -184,10 +184,12 @@ def file_bytes(tables: Mapping[str, Any]) -> float:
     records = {}
     for what, every in (("sample", 0.02), ("frame", 0.2)):
         by_charge = f"{what}_every_monolayers"
-        given = given_keys(run.output, f"{what}_every_")
-        known = _current_mA_cm2(run) and not math.isnan(monolayers) and given in ([], [by_charge])
+        cadences = given_keys(run.output, f"{what}_every_")
+        is_predictable = (
+            _current_mA_cm2(run) and not math.isnan(monolayers) and cadences in ([], [by_charge])
+        )
         step = getattr(run.output, by_charge) or every
-        records[what] = monolayers / step + 2 if known else _FRAMES_UNKNOWN
+        records[what] = monolayers / step + 2 if is_predictable else _FRAMES_UNKNOWN
     per_site = _FRAME_BYTES_PER_SITE[bool(run.system.mg_fraction)]
     rows = records["sample"] * _SAMPLE_BYTES + records["frame"] * sites * per_site
     return _FILE_BYTES + sites * _LATTICE_BYTES_PER_SITE + rows

@@ -71,27 +71,27 @@ def derived(t: Trajectory, row: dict[str, float], monolayers: float | None) -> d
         # Up to the first frame beyond it: where the current turns round a capacity comes again.
         near = np.abs(capacities[: beyond[0] + 1 if len(beyond) else None] - monolayers)
         frame = int(near.argmin()) if len(near) else -1
-    found = dict.fromkeys(DERIVED, math.nan)
-    del found["aurbach_efficiency"]  # no column of NaN in sweeps of other protocols
+    numbers = dict.fromkeys(DERIVED, math.nan)
+    del numbers["aurbach_efficiency"]  # no column of NaN in sweeps of other protocols
     if monolayers is None and (whole := coulombic.aurbach_of(t)) is not None:
-        found["aurbach_efficiency"] = whole.efficiency
+        numbers["aurbach_efficiency"] = whole.efficiency
     if row["strips"]:
-        found["hops_per_strip"] = row["hops"] / row["strips"]
+        numbers["hops_per_strip"] = row["hops"] / row["strips"]
     if frame < 0:
-        return found
+        return numbers
     shown = t.frames[frame]
     these = voids.find(shown.occupancy, t.lattice)
-    found["frame_capacity_monolayers"] = shown.capacity_monolayers
-    found["voids"] = float(len(these))
-    found["voids_per_um2"] = len(these) / (t.lattice.area_A2 / A_per_nm**2) * _nm2_per_um2
-    found["void_area_nm2"] = float(these.contact_area_nm2.sum())
+    numbers["frame_capacity_monolayers"] = shown.capacity_monolayers
+    numbers["voids"] = float(len(these))
+    numbers["voids_per_um2"] = len(these) / (t.lattice.area_A2 / A_per_nm**2) * _nm2_per_um2
+    numbers["void_area_nm2"] = float(these.contact_area_nm2.sum())
     if len(these):
-        found["mean_void_area_nm2"] = float(these.contact_area_nm2.mean())
+        numbers["mean_void_area_nm2"] = float(these.contact_area_nm2.mean())
         for name in ("width_nm", "height_nm"):
             values = getattr(these, name)
-            found[f"mean_void_{name}"] = float(values.mean())
-            found[f"max_void_{name}"] = float(values.max())
-    return found
+            numbers[f"mean_void_{name}"] = float(values.mean())
+            numbers[f"max_void_{name}"] = float(values.max())
+    return numbers
 
 
 def facts(trajectory: Trajectory) -> dict[str, Any]:
@@ -101,15 +101,17 @@ def facts(trajectory: Trajectory) -> dict[str, Any]:
     keys of a run file do.
     """
     samples = trajectory.samples
-    known, shown = len(samples) > 0, None
+    has_rows, shown = len(samples) > 0, None
     if len(trajectory.frames):
         frame = trajectory.frames[-1]
-        found = voids.find(frame.occupancy, trajectory.lattice)
+        cavities = voids.find(frame.occupancy, trajectory.lattice)
         names = ("width_nm", "height_nm", "contact_sites")
-        rows = [{"vacancies": v.volume} | {name: getattr(v, name) for name in names} for v in found]
+        rows = [
+            {"vacancies": v.volume} | {name: getattr(v, name) for name in names} for v in cavities
+        ]
         clocks = ("index", "events", "time_s", "capacity_monolayers", "capacity_mAh_cm2")
         shown = {name: getattr(frame, name) for name in clocks}
-        shown |= {"void_min_vacancies": found.min_size, "voids": rows}
+        shown |= {"void_min_vacancies": cavities.min_size, "voids": rows}
     return json_safe(
         {
             "format": "kmc trajectory",
@@ -127,8 +129,8 @@ def facts(trajectory: Trajectory) -> dict[str, Any]:
             "parameters": {key: item.value for key, item in trajectory.params.items()},
             "units": {name: samples.units.get(name, "1") for name in samples},
             "n_samples": len(samples),
-            "first": {name: samples[name][0] for name in samples} if known else None,
-            "final": {name: samples[name][-1] for name in samples} if known else None,
+            "first": {name: samples[name][0] for name in samples} if has_rows else None,
+            "final": {name: samples[name][-1] for name in samples} if has_rows else None,
             "n_frames": len(trajectory.frames),
             "last_frame": shown,
             **coulombic.facts(trajectory),

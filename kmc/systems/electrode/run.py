@@ -334,11 +334,11 @@ def of_lattice(
 
     - `chemistry`: that of each L1 site, shape (sites_per_layer,); None where there is one, 0.
     """
-    one = np.zeros(lattice.sites_per_layer, np.uint8)
+    layer = np.zeros(lattice.sites_per_layer, np.uint8)
     arrays = {
         "positions_A": lattice.positions_A,
         "layer": lattice.layer.astype(np.int32),
-        "chemistry": one if chemistry is None else chemistry.astype(np.uint8),
+        "chemistry": layer if chemistry is None else chemistry.astype(np.uint8),
     }
     box = {
         "name": lattice.name,

@@ -68,13 +68,13 @@ class Setup:
             lone["supersaturation_L1"], lone["supersaturation_L3"] = layers[0], layers[2]
         charged = self.parameters.has("exchange_current_density_mA_cm2")
         # Without an interface, or an exchange current in the set, no overpotential follows.
-        found: dict = {}
+        extra: dict = {}
         if self.model.has_interface and charged:
-            found["charge_transfer"] = self.model.charge_transfer()
+            extra["charge_transfer"] = self.model.charge_transfer()
         # The same, and how far barriers are raised, at the temperatures of single steps.
         others = [model for model in self.models.values() if model is not self.model]
         if others:
-            found["temperatures"] = [
+            extra["temperatures"] = [
                 {
                     "temperature_K": model.temperature_K,
                     "saddle_floor_eV": model.floor_ueV / MICRO_eV,
@@ -120,7 +120,7 @@ class Setup:
                 "classes": self.model.hop_classes(),
                 **lone,
             },
-            **found,
+            **extra,
             "reservoir": {
                 "absorption_rate_Hz": self.model.absorption_rate_Hz,
                 "emission_rate_per_site_Hz": self.model.emission_rate_per_site_Hz,

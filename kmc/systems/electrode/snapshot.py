@@ -140,8 +140,8 @@ def _restore_order(engine: Engine, saved: dict, counters: np.ndarray) -> None:
     # Its numbers choose members of lists, which the loop does not check.
     clock, drawn = saved["clock"], saved["clock"][[tables.PLACE, tables.MEMBER]]
     at, n_sites = clock[tables.STRIP_DUE], state.site_state.size
-    known = at in (-1.0, tables.WAITING) or (at == np.floor(at) and 0.0 <= at <= n_sites)
-    if not (known and np.isfinite(clock).all() and np.all((drawn >= 0.0) & (drawn <= 1.0))):
+    is_place = at in (-1.0, tables.WAITING) or (at == np.floor(at) and 0.0 <= at <= n_sites)
+    if not (is_place and np.isfinite(clock).all() and np.all((drawn >= 0.0) & (drawn <= 1.0))):
         raise ValueError(f"the clock stands at {clock.tolist()}")
     state.clock[:] = clock
 

@@ -66,8 +66,8 @@ class Ends:
         if reason == tables.TIME_IS_UP:
             at_s = self.limits["time_s"] if self._step is None else self.stop.time_s
             return f"time_s reached {at_s:g}"
-        found = (text for limit, value, text in self._stops if is_reached(limit, value, engine))
-        return next(found, "")
+        reasons = (text for limit, value, text in self._stops if is_reached(limit, value, engine))
+        return next(reasons, "")
 
     def reached_at(self, row: Mapping[str, float]) -> str:
         """The same for overpotential and rising contact, which each sample has."""

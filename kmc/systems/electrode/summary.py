@@ -74,8 +74,8 @@ def digest(run: Trajectory) -> Rows:
     rows += _charge(run)
     if run.has_interface:
         rows.append(("Contact", _contact(run)))
-    found = voids.find(run.frames[-1].occupancy, run.lattice) if len(run.frames) else None
-    if found is not None:
+    cavities = voids.find(run.frames[-1].occupancy, run.lattice) if len(run.frames) else None
+    if cavities is not None:
         when = "in the last frame"
         # A frame is rarer than a sample: it may be of another moment than the rows above.
         if run.frames.events[-1] != run.samples["events"][-1]:
@@ -84,10 +84,12 @@ def digest(run: Trajectory) -> Rows:
             if run.has_current:
                 at = monolayers(frame.capacity_monolayers)
             when += f", at {at}"
-        text = f"none of {found.min_size} vacancies or more {when}"
-        if len(found):
-            width, height = (figure(x, "nm", 2) for x in (found[0].width_nm, found[0].height_nm))
-            text = f"{len(found)} {when}, the largest {width} wide and {height} high"
+        text = f"none of {cavities.min_size} vacancies or more {when}"
+        if len(cavities):
+            width, height = (
+                figure(x, "nm", 2) for x in (cavities[0].width_nm, cavities[0].height_nm)
+            )
+            text = f"{len(cavities)} {when}, the largest {width} wide and {height} high"
         rows.append(("Voids", text))
     if run.has_interface and run.has_current:
         rows += _overpotential(run)
@@ -96,7 +98,7 @@ def digest(run: Trajectory) -> Rows:
         if len(S := S[np.isfinite(S)]):
             text = f"of vacancies at the interface: {figure(S[-1])} at the end, largest "
             rows.append(("Supersaturation", f"{text}{figure(S.max())}"))
-    if trust := _trust(run, found):
+    if trust := _trust(run, cavities):
         rows.append(("Trust", trust))
     return rows
 
@@ -131,9 +133,11 @@ def _charge(run: Trajectory) -> Rows:
     if "step" not in samples or not samples["step"].any():
         return [("Stripped", text)]
     text += " net of what was plated"
-    known = [(c.cycle, c.efficiency) for c in coulombic.cycles(run) if c.efficiency is not None]
-    if known:
-        ends = dict.fromkeys((known[0], known[-1]))
+    efficiencies = [
+        (c.cycle, c.efficiency) for c in coulombic.cycles(run) if c.efficiency is not None
+    ]
+    if efficiencies:
+        ends = dict.fromkeys((efficiencies[0], efficiencies[-1]))
         texts = (f"{percent(efficiency)} in cycle {cycle}" for cycle, efficiency in ends)
         text += f"; stripped over plated: {', '.join(texts)}"
     return [("Stripped", text)]
@@ -143,7 +147,7 @@ def _overpotential(run: Trajectory) -> Rows:
     samples = run.samples
     volts = samples["overpotential_V"]
     flows = samples["phase"] == 0 if "phase" in samples else np.ones(len(volts), dtype=bool)
-    known = np.flatnonzero(flows & np.isfinite(volts))
+    rows = np.flatnonzero(flows & np.isfinite(volts))
     parts = []  # what no number describes
     if flows.any() and np.isinf(volts[flows][-1]):
         parts.append("unlimited at the end: no atom is electroactive")
@@ -153,9 +157,9 @@ def _overpotential(run: Trajectory) -> Rows:
             "up"
         )
     beyond = "; ".join(parts)
-    if not len(known) or not volts[known].any():
+    if not len(rows) or not volts[rows].any():
         return [("Overpotential", beyond)] if beyond else []
-    last, most = known[-1], known[np.argmax(np.abs(volts[known]))]
+    last, most = rows[-1], rows[np.argmax(np.abs(volts[rows]))]
     text = f"{scaled(volts[last], 'V')} at the end"
     if most != last:
         charge = figure(samples["capacity_mAh_cm2"][most], "mAh/cm²")
@@ -207,7 +211,7 @@ def _validity(run: Trajectory, found: voids.Voids | None, limits: Mapping[str, f
 
 def _interface(trajectory: Trajectory) -> Rows:
     """Chemistries and flaws of the initial interface, if any."""
-    start, given = trajectory.resolved.get("interface", {}), trajectory.run.get("interface", {})
+    start, section = trajectory.resolved.get("interface", {}), trajectory.run.get("interface", {})
     parts = []
     for entry, name in zip(start.get("chemistry", []), trajectory.chemistries, strict=True):
         parts.append(f"{_percent(entry['fraction'])} {name}")
@@ -215,7 +219,7 @@ def _interface(trajectory: Trajectory) -> Rows:
     area_um2 = trajectory.box["box_A"][0] * trajectory.box["box_A"][1] / 1e8
     flaws = []
     for kind, key in (("patch", "patches"), ("void", "voids")):
-        density = given.get(f"{kind}_density_per_um2")
+        density = section.get(f"{kind}_density_per_um2")
         if density or start.get(key):
             number = len(start.get(key, []))
             text = f"{count(number)} {kind if number == 1 else key}"
@@ -231,11 +235,11 @@ def _interface(trajectory: Trajectory) -> Rows:
 def _alloy(trajectory: Trajectory) -> Rows:
     """The input that decides what an alloy's interface does, unless L1 began in equilibrium."""
     system = trajectory.run.get("system", {})
-    given = system.get("mg_coverage_L1")
+    coverage = system.get("mg_coverage_L1")
     # In equilibrium the coverage follows from the energies, and is no input.
-    if not (system.get("mg_fraction") and trajectory.has_interface) or given == "equilibrium":
+    if not (system.get("mg_fraction") and trajectory.has_interface) or coverage == "equilibrium":
         return []
-    start = "as random as the bulk" if given is None else f"with {_percent(given)} Mg"
+    start = "as random as the bulk" if coverage is None else f"with {_percent(coverage)} Mg"
     samples = trajectory.samples
     if trajectory.run.get("acceleration", {}).get("mg_exchange") and len(samples):
         now = float(samples["contact_fraction"][-1] - samples["contact_fraction_Li"][-1])
@@ -250,14 +254,16 @@ def _alloy(trajectory: Trajectory) -> Rows:
 
 def _cycles(trajectory: Trajectory) -> Rows:
     """Charge and efficiency of the cycles of a protocol, the first and the last."""
-    found = coulombic.cycles(trajectory)
-    if not found:
+    cycles = coulombic.cycles(trajectory)
+    if not cycles:
         return []
-    known = [(cycle.cycle, cycle.efficiency) for cycle in found if cycle.efficiency is not None]
-    text = f"{plural(len(found), 'cycle')} completed"
-    if known:
-        shown = known if len(known) <= 3 else [known[0], known[-1]]
-        between = ", " if len(known) <= 3 else " … "
+    efficiencies = [
+        (cycle.cycle, cycle.efficiency) for cycle in cycles if cycle.efficiency is not None
+    ]
+    text = f"{plural(len(cycles), 'cycle')} completed"
+    if efficiencies:
+        shown = efficiencies if len(efficiencies) <= 3 else [efficiencies[0], efficiencies[-1]]
+        between = ", " if len(efficiencies) <= 3 else " … "
         ratios = between.join(f"{_percent(value)} in cycle {number}" for number, value in shown)
         text += f"; stripped over plated charge: {ratios}"
     rows = [("Cycles", text)]

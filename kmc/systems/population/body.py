@@ -154,12 +154,12 @@ class Body:
     ) -> np.ndarray:
         """Loads on contact that, with the given ones, give −values there: (n, n)."""
         none = np.zeros(0)
-        known = Absorbers(cells, contact.ravel()[cells], values, none, none, none, none)
+        absorbers = Absorbers(cells, contact.ravel()[cells], values, none, none, none, none)
         begin = (guess.ravel()[cells], none)
         grid = np.zeros(contact.shape) if given is None else -given
         out = np.zeros(contact.shape)
-        found = self._field.solve(grid, self._mean, known, begin, _TOLERANCE, True)
-        out.ravel()[cells] = found.cell_per_s
+        solution = self._field.solve(grid, self._mean, absorbers, begin, _TOLERANCE, True)
+        out.ravel()[cells] = solution.cell_per_s
         return out
 
     def _stress(

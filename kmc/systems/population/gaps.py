@@ -61,8 +61,8 @@ class Gaps(GapState):
             return False
         # Fluxes first, at the shape of the beginning; the shape then follows from them (operator
         # splitting).
-        known = self._absorbers()
-        rate, per_point, S = self._solve(known, dt)
+        absorbers = self._absorbers()
+        rate, per_point, S = self._solve(absorbers, dt)
         nuclei = np.zeros(1)
         # Voids nucleate on contact alone, and only a current that strips supersaturates it.
         if self.setting.homogeneous and self.strips:
@@ -74,17 +74,17 @@ class Gaps(GapState):
         # themselves lower.
         if expected > 1.5 * allowed:
             dt *= 1.5 * allowed / expected
-            rate, per_point, S = self._solve(known, dt)
+            rate, per_point, S = self._solve(absorbers, dt)
         before, begun = self.S_contact, self.gaps_um
-        near = self._count(known, rate, per_point, S, dt)
+        near = self._count(absorbers, rate, per_point, S, dt)
         self.surface, self._flux, self.points.per_s = S, rate, per_point
         # The mean over contact: that of all cells without the shares that voids cover.
-        free = S.size - float(known.cell_share.sum())
-        under = float((known.cell_share * known.cell_supersaturation).sum())
+        free = S.size - float(absorbers.cell_share.sum())
+        under = float((absorbers.cell_share * absorbers.cell_supersaturation).sum())
         self.S_contact = (float(S.sum()) - under) / free if free > 0 else 1.0
         # The body follows what ended near contact, and the roofs come down with it.
         site = self.setting.medium.site_volume_um3
-        lower, torn, lower_points = self._follow(near * site / theta, S, known, dt)
+        lower, torn, lower_points = self._follow(near * site / theta, S, absorbers, dt)
         # What comes down on contact and over roofs, less what has opened: the mean of the whole
         # body.
         settled = near * site + float((self.cover * lower - torn).mean())

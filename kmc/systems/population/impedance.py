@@ -139,15 +139,15 @@ def impedances(found: Any, frames: Sequence[int] | None = None, **options: float
         contact = found.contact_map(int(frame))
         if not contact.any():
             continue
-        one = impedance(contact, found.edge_um, kinetics, **options)  # type: ignore[arg-type]
+        spectrum = impedance(contact, found.edge_um, kinetics, **options)  # type: ignore[arg-type]
         columns = {
             # First, as pyimpspec and impedance.py take them.
-            "frequency_Hz": one.frequency_Hz,
-            "Z_real_ohm_cm2": one.Z_ohm_cm2.real,
-            "Z_imag_ohm_cm2": one.Z_ohm_cm2.imag,
+            "frequency_Hz": spectrum.frequency_Hz,
+            "Z_real_ohm_cm2": spectrum.Z_ohm_cm2.real,
+            "Z_imag_ohm_cm2": spectrum.Z_ohm_cm2.imag,
             "frame": int(frame),
             "capacity_mAh_cm2": float(found.frames["capacity_mAh_cm2"][frame]),
-            **{name: getattr(one, name) for name in _COLUMNS},
+            **{name: getattr(spectrum, name) for name in _COLUMNS},
         }
         tables.append(pd.DataFrame(columns))
     if not tables:

@@ -62,12 +62,12 @@ def stages(run: RunFile, monolayer_mAh_cm2: float) -> list[Stage]:
     stop = run.stop
     rows = _with_current(run, end, current, early=True, start=True)
     ends = (stop.contact_fraction, stop.overpotential_V, pressure, True)
-    found = [Stage(0, 0, current, rows, "capacity_mAh_cm2", *ends)]
+    plan = [Stage(0, 0, current, rows, "capacity_mAh_cm2", *ends)]
     if run.rest.wanted:
         assert run.rest.time_s is not None, "checked with the run file"
         rows = _resting(run.rest.time_s, _REST_ROWS, _REST_FRAMES)
-        found.append(Stage(0, 0, 0.0, rows, "rest over", None, None, pressure, True))
-    return found
+        plan.append(Stage(0, 0, 0.0, rows, "rest over", None, None, pressure, True))
+    return plan
 
 
 def _step(run: RunFile, planned: Planned, monolayer_mAh_cm2: float) -> Stage:

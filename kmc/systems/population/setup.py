@@ -276,9 +276,9 @@ def _sink_depth_um(run: RunFile, vapour: ClusterVapour) -> float:
     ρ = (σ/αGb)², b = a√3/2 of bcc metal (Taylor, Proc. R. Soc. Lond. A 145, 362 (1934),
     doi:10.1098/rspa.1934.0106).
     """
-    modulus, given = run.upscale.dislocation_modulus_GPa, run.conditions.sink_depth_um
+    modulus, depth_um = run.upscale.dislocation_modulus_GPa, run.conditions.sink_depth_um
     if modulus is None:
-        return given
+        return depth_um
     pressures = pressures_of(run)
     if len(pressures) > 1:
         raise InputError(
@@ -289,7 +289,7 @@ def _sink_depth_um(run: RunFile, vapour: ClusterVapour) -> float:
     burgers_um = 1e4 * vapour.model.transport.lattice_parameter_cm * math.sqrt(3) / 2
     stress_MPa = run.upscale.pressure_share * pressures.pop()
     # Densities of sinks add, and κ² is a density.
-    kappa = math.hypot(1 / given, stress_MPa / (1e3 * modulus * burgers_um))
+    kappa = math.hypot(1 / depth_um, stress_MPa / (1e3 * modulus * burgers_um))
     return 1 / kappa if kappa else math.inf
 
 

@@ -450,14 +450,14 @@ class Outline:
     def relax(self, h: np.ndarray, step: np.ndarray, time: float) -> None:
         """- `step`: what each cell gains in all of the time."""
         stages = max(3, math.ceil((math.sqrt(1 + 8 * 36 * time * self.largest) - 1) / 2))
-        given, work = (self.place, self.nx, self.ny, self.kind), self._work
+        at_line, work = (self.place, self.nx, self.ny, self.kind), self._work
         last = np.cumsum(np.count_nonzero(self.kind == outline.LINE, axis=1))
         first = np.append(0, last[:-1])
         lists = first, last, np.empty((last[-1], 6), np.int64), np.empty((last[-1], 5))
         self._over_rows(
             *(outline.faces, step / time, self.mobility, self.cover, self.place, self.kind, work)
         )
-        self._over_rows(outline.bends, *given, work, *lists)
+        self._over_rows(outline.bends, *at_line, work, *lists)
         for stage in range(1, stages + 1):
             self._over_rows(outline.relax, stage, stages, time, work, *lists)
         self._over_rows(outline.finish_relaxing, h, step, stages, self.place, self.kind, work)

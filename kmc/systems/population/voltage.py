@@ -153,7 +153,7 @@ class Constriction:
         still = np.zeros((n, n))
         # From nothing each time: a resumed run must find the same to the last digit, and from there
         # the error of the sum is that of the potential squared (a Ritz value).
-        found = self._field.solve(
+        solution = self._field.solve(
             still, (-1.0, self._shift), absorbers, tolerance=_TOLERANCE, fluxes_alone=True
         )
-        return max(0.0, self._edge_um**2 / float(found.cell_per_s.sum()) - self._shift)
+        return max(0.0, self._edge_um**2 / float(solution.cell_per_s.sum()) - self._shift)

@@ -66,11 +66,11 @@ def _expected(
         )
         places = np.zeros(len(rows), dtype=np.int64)
         drives = [Drive(float(current or 0.0), volts)]
-    given = np.array([drive.current_density_mA_cm2 for drive in drives])
+    currents = np.array([drive.current_density_mA_cm2 for drive in drives])
     held = np.array(
         [np.nan if d.overpotential_V is None else float(d.overpotential_V) for d in drives]
     )
-    given, held = given[places], held[places]
+    currents, held = currents[places], held[places]
     if plan:
         steps = np.maximum.accumulate(np.clip(rows["step"], 1, len(plan)))
         yield "step", steps.astype(float)
@@ -112,7 +112,7 @@ def _expected(
         ]
         yield from _terms(rows, flows, resolved["charge_transfer"], thermal_V, held)
     if "current_density_mA_cm2" in there:
-        driven = np.where(np.isnan(held) | resting, given, rows["current_density_mA_cm2"])
+        driven = np.where(np.isnan(held) | resting, currents, rows["current_density_mA_cm2"])
         yield "current_density_mA_cm2", np.where(resting, 0.0, driven)
     if "local_stress_MPa" in there:
         # The contact that is left bears all of the stack; without an interface nothing is lost.

@@ -60,10 +60,10 @@ class InterfaceColumns:
     ) -> np.ndarray:
         """Neighbours of every site of L1 and L2 that hold a species, in one layer or in all."""
         near = self._near[shell - 1]
-        found = (near >= 0) & (occupancy[near] == species)
+        matches = (near >= 0) & (occupancy[near] == species)
         if layer is not None:
-            found &= near // self._n == layer - 1
-        return found.sum(axis=1)
+            matches &= near // self._n == layer - 1
+        return matches.sum(axis=1)
 
     def weights(
         self, occupancy: np.ndarray, reached: np.ndarray | None = None

@@ -283,8 +283,8 @@ class Audit:
         current = float(sample["current_density_mA_cm2"])
         # Steps of a protocol spare dead lithium; elsewhere all metal takes part.
         reached = self.run.collector.reached(occupancy) if self.plan else None
-        found = self.interfaces[kelvin].columns(occupancy, current, reached)
-        for name, expected in found.items():
+        columns = self.interfaces[kelvin].columns(occupancy, current, reached)
+        for name, expected in columns.items():
             if held and name == "overpotential_sites_V":
                 continue  # at a held voltage the sites pass what they pass
             if sample[name] == expected:  # may be infinite
