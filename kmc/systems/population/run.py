@@ -293,7 +293,7 @@ class PopulationJob(Job):
         least, points = self.life.least_um2, self.gaps.points
         drawn = np.count_nonzero((area >= least) | (largest < least))
         nuclei = self.prepared.setting.homogeneous
-        return drawn + (len(points) if nuclei else np.count_nonzero(points.flaw_um))
+        return int(drawn + (len(points) if nuclei else np.count_nonzero(points.flaw_um)))
 
     def _frame(self) -> Frame:
         # The gap in single precision: half the file, and far below what the grid resolves.
