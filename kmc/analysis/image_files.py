@@ -87,12 +87,16 @@ def _one_channel(path: Path, image: np.ndarray) -> np.ndarray:
     # Many programs save a grey image in three equal channels, with or without transparency.
     grey = image[..., 0]
     if image.shape[-1] > 2 and any((image[..., k] != grey).any() for k in (1, 2)):
-        raise InputError(f"{path} is in colour", advice="Save the segmentation in grey values.")
+        advice = (
+            "Save the segmentation in grey values; three or four slices as such, not as colours "
+        )
+        advice += "(photometric='minisblack' of tifffile)."
+        raise InputError(f"{path} is in colour", advice=advice)
     return np.ascontiguousarray(grey)
 
 
 def _read_picture(path: Path) -> Micrograph:
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # there is a limit here
@@ -105,7 +109,8 @@ def _read_picture(path: Path) -> Micrograph:
                 per_inch = picture.info.get("dpi", (0, 0))
                 scale = _square(path, *(2.54e7 / float(d) if d else 0.0 for d in per_inch))
                 source = "its resolution" if scale else ""
-                return Micrograph(_pixels(path, picture), scale, source, notes)
+                turned = ImageOps.exif_transpose(picture) or picture  # as viewers show it
+                return Micrograph(_pixels(path, turned), scale, source, notes)
         except Image.DecompressionBombError:
             raise _too_large(path, "it has more pixels than any micrograph") from None
 
@@ -133,6 +138,7 @@ def _read_tiff(path: Path) -> Micrograph:
             raise InputError(
                 f"{path} holds {holds}", advice="Save the one to be measured as a file of its own."
             )
+        turned = int(page.tags.valueof("Orientation") or 1)
         notes = []
         if others:  # mostly previews of the same image
             size = f"{sides.get('X', 0)} × {sides.get('Y', 0)} pixels"
@@ -149,6 +155,7 @@ def _read_tiff(path: Path) -> Micrograph:
             # 8 bits or less it inverts by itself what is stored with white as 0.
             image = _by_pillow(path, [part.index for part in shown.pages if part is not None])
             axes, inverted = "YX", page.photometric == 0 and image.dtype.itemsize > 1
+            turned = 1  # Pillow has done so by itself
         if "S" in axes:
             image = _one_channel(path, np.moveaxis(image, axes.index("S"), -1))
         if page.photometric == 0:
@@ -158,7 +165,11 @@ def _read_tiff(path: Path) -> Micrograph:
         if inverted and image.dtype.kind in "u":
             image = np.subtract(2**page.bitspersample - 1, image, dtype=image.dtype)
         scale, source = _tiff_scale(path, file, page)
-        return Micrograph(np.squeeze(image), scale, source, tuple(notes))
+        image = np.squeeze(image)
+        # As viewers show it: rows and columns exchanged, then turned over.
+        image = image.swapaxes(-1, -2) if turned > 4 else image
+        image = image[..., :: 1 - 2 * (turned in (3, 4, 7, 8)), :: 1 - 2 * (turned in (2, 3, 6, 7))]
+        return Micrograph(np.ascontiguousarray(image), scale, source, tuple(notes))
 
 
 def _by_pillow(path: Path, pages: Sequence[int]) -> np.ndarray:

@@ -181,25 +181,40 @@ def measure_plan_image(
 def _scale_bars(mask: np.ndarray) -> tuple[np.ndarray, int]:
     """Pixels of scale bars and the letters beside them, and how many regions these are.
 
-    A bar is a full rectangle, six times as wide as high, 4 % of the image or more; letters are
-    regions within half its length above and below, less than 40 % of it high.
+    A bar is six times as wide as high, 4 % of the image or more, and a full rectangle or a line
+    with marks at its ends; or it is a rectangle with letters in it. Letters are regions within half
+    its length above and below, less than 40 % of it high, that are no discs.
     """
-    labels, n = ndimage.label(mask, structure=np.ones((3, 3)))
+    # Letters in a box are holes of it.
+    labels, n = ndimage.label(ndimage.binary_fill_holes(mask), structure=np.ones((3, 3)))
     boxes = ndimage.find_objects(labels)
     size = region_sizes(labels, n)[1:]
+    ink = region_sizes(np.where(mask, labels, 0), n)[1:]
     left, right, top, bottom = np.array(
         [(x.start, x.stop, y.start, y.stop) for y, x in boxes] or np.zeros((0, 4)), dtype=int
     ).T
     wide, high = right - left, bottom - top
-    full = (size >= 0.97 * wide * high) & (wide >= 6 * high) & (wide >= 0.04 * mask.shape[1])
+    full, long = size >= 0.97 * wide * high, wide >= np.maximum(6 * high, 0.04 * mask.shape[1])
+    for k in np.flatnonzero(long & ~full):
+        rows = (labels[boxes[k]] == k + 1).sum(axis=1)
+        line = rows[rows >= 0.97 * wide[k]].sum()
+        full[k] = line > 0 and size[k] - line <= 0.1 * wide[k] * high[k]
     away = (left > 0) & (right < mask.shape[1]) & (top > 0) & (bottom < mask.shape[0])
+    lettered = (ink < 0.98 * size) & (wide < 0.6 * mask.shape[1]) & (high < 0.25 * mask.shape[0])
+    disc = (ink > 0.7 * wide * high) & (np.maximum(wide, high) < 1.4 * np.minimum(wide, high))
     burned = np.zeros(n + 1, dtype=bool)
-    for bar in np.flatnonzero(full & away):
-        reach = wide[bar] / 2
+    for bar in np.flatnonzero(full & (away & long | lettered & (wide >= 0.04 * mask.shape[1]))):
+        reach = 0 if lettered[bar] else wide[bar] / 2
         beside = (left >= left[bar] - reach) & (right <= right[bar] + reach)
         beside &= (top >= top[bar] - reach) & (bottom <= bottom[bar] + reach)
-        burned[1:] |= beside & (high <= 0.4 * wide[bar])
-    return burned[labels], int(burned.sum())
+        beside &= high <= 0.4 * wide[bar]
+        beside[bar] = True
+        letters = high[beside & ~disc & ~full]
+        # A point is a disc, too, but smaller than letters.
+        burned[1:] |= beside & (
+            ~disc | (high < 0.5 * np.median(letters) if len(letters) else False)
+        )
+    return burned[labels] & mask, int(burned.sum())
 
 
 def plans_of_run(found: Any, *, min_size: int = 4) -> list[tuple[str, float, PlanView]]:

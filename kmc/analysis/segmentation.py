@@ -105,7 +105,7 @@ def value_counts(stack: np.ndarray) -> Counter[float]:
     values = np.array(sorted(counts))
     at = int(np.diff(values, append=np.inf).argmin())
     # As a JPEG leaves them at every edge, though there be few of them.
-    if values[-1] >= _CODES and np.diff(values[at : at + 2]) < np.ptp(values) / _MIN_APART:
+    if values[-1] >= _CODES and np.any(np.diff(values[at : at + 2]) < np.ptp(values) / _MIN_APART):
         pair = f"{values[at]:g} and {values[at + 1]:g}"
         raise _no_mask(f"the image has grey values as close as {pair}")
     return counts

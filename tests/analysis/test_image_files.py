@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from cli_calls import call
-from PIL import Image
+from PIL import Image, ImageOps
 
-from kmc.analysis.image_files import read_micrograph
+from kmc.analysis.image_files import read_image, read_micrograph
 from kmc.errors import InputError
 
 tifffile = pytest.importorskip("tifffile")
@@ -160,3 +160,25 @@ def test_the_command_uses_and_compares_the_scale(tmp_path, monkeypatch):
         assert done.exit_code == 0, done.output
         said = "a.tif: --scale 2.5 counts, and ImageJ says 25\xa0nm a pixel: all lengths differ"
         assert (said in done.stderr) == differs
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "jpeg"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_image_is_turned_as_its_orientation_says(tmp_path, orientation, compression):
+    """Against Pillow, which turns by its own table."""
+    stored = np.zeros((32, 48), np.uint8)
+    stored[:8, :16], stored[8:16, :8] = 200, 100
+    tags = {274: orientation}
+    if compression == "jpeg":
+        exif = Image.Exif()
+        exif.update(tags)
+        Image.fromarray(stored).save(tmp_path / "a.jpg", exif=exif, quality=100)
+        found = read_image(tmp_path / "a.jpg")[0]
+    else:
+        Image.fromarray(stored).save(tmp_path / "a.tif", compression=compression, tiffinfo=tags)
+        found = read_image(tmp_path / "a.tif")[0]
+    turned = Image.fromarray(stored)
+    turned.getexif()[274] = orientation
+    wanted = np.asarray(ImageOps.exif_transpose(turned))
+    assert found.shape == wanted.shape
+    assert np.abs(found.astype(int) - wanted).max() <= 3 * (compression == "jpeg")

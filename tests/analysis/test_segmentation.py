@@ -222,6 +222,37 @@ def test_a_plan_view_with_labels():
     assert found.notes == ("not counted: an info bar of 34\xa0rows",)
 
 
+@pytest.mark.parametrize("kind", ["box", "marks", "bar beside a void"])
+def test_scale_bars_of_other_programs(kind):
+    """A black box at the corner with white letters, a line with marks at its ends, and a void near
+    a bar, which is a disc and no letter."""
+    void = discs(np.random.default_rng(2))
+    void[300:, :200] = False
+    if kind == "bar beside a void":
+        y, x = np.mgrid[:400, :400]
+        void |= (y - 330) ** 2 + (x - 150) ** 2 < 12**2
+    mask = np.where(void, 0, 255).astype(np.uint8)
+    image = Image.fromarray(mask)
+    draw, ink = ImageDraw.Draw(image), 0
+    if kind == "box":
+        draw.rectangle((0, 340, 130, 399), fill=0)
+        ink = 255
+    draw.rectangle((20, 380, 119, 383), fill=ink)
+    draw.text((45, 350), "10 mm", fill=ink, font_size=22)
+    if kind == "marks":
+        for x in (20, 118):
+            draw.rectangle((x, 374, x + 1, 389), fill=ink)
+    greys = np.where(np.asarray(image) > 127, 255, 0).astype(np.uint8)
+    found, plain = measure_plan_image(greys, 0.1), measure_plan_image(mask, 0.1)
+    assert found.row == plain.row
+    assert "of a scale bar and its label" in found.notes[0]
+
+
+def test_a_mask_of_one_value_has_no_voids():
+    with pytest.raises(InputError, match=r"no pixel has the value 0; there are 255 \(100\.0 %\)"):
+        measure_plan_image(np.full((50, 50), 255, np.uint8), 0.1)
+
+
 @pytest.mark.parametrize("turned", [False, True])
 def test_an_info_bar_on_its_own_ground(turned):
     """White with dark letters on a white mask: all voids, and the area of the image without it."""
