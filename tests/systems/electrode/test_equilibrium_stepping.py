@@ -108,11 +108,16 @@ def test_first_voids_come_as_the_integral_of_the_nucleation_rate_says():
     area_um2, site_Hz = model.lattice.area_A2 * 1e-8, model.rate_per_site_Hz(0.5)
     kT = 8.617333262145e-5 * 298.15
     profile = ElectrodeProfile(model, math.exp(-0.28 / kT) + math.exp(-0.43 / kT))
-    dt, times, hazard = 2e-5, [0.0], [0.0]
+    dt, times, hazard, activity = 2e-5, [0.0], [0.0], [1.0]
     while hazard[-1] < 30.0:
         profile.step(dt, site_Hz * dt)
         times.append(times[-1] + dt)
         hazard.append(hazard[-1] + float(vapour.rate_per_um2_s(profile.S)) * area_um2 * dt)
+        activity.append(profile.S)
+    # Half of the boxes have a void at this S: less in one of twice the edge.
+    assert np.interp(math.log(2) / 4, hazard, activity) < 0.93 * np.interp(
+        math.log(2), hazard, activity
+    )
     reached, drawn = [], []
     for seed in range(50):
         job = job_of(seed)
