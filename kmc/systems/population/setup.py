@@ -316,6 +316,14 @@ def _cells(run: RunFile, edge_um: float, density: float, rounding_um: float, lip
             f"the rim of a spreading void, {lip:.2g} µm thick (rounding_length_um)",
             advice=f"Give {_CELL_OVER_LIP * lip:.2g} µm or less, or leave grid_um out.",
         )
+    elif cell > _CELL_OVER_LIP * lip:
+        warnings.warn(
+            f"upscale.grid_um = {cell:g} of the run {run.name} is {cell / lip:.2g} of the rim of a "
+            f"spreading void, {lip:.2g} µm thick: a lone void loses contact a third too late at "
+            f"0.75, and later with wider cells; give {_CELL_OVER_LIP * lip:.2g} µm or less",
+            KmcWarning,
+            stacklevel=2,
+        )
     n_cells = cells_along_edge(edge_um, cell)
     if n_cells > MAX_CELLS:
         raise InputError(

@@ -8,6 +8,7 @@ import math
 import re
 import shutil
 import tomllib
+import warnings
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -695,6 +696,16 @@ def test_cells_too_coarse_for_the_rim_are_refused_with_what_would_do(tmp_path):
         prepare(load_run("operando_li", {"upscale.grid_um": 5}))
     fine = float(re.findall(r"[0-9.]+", problem.value.advice)[0])
     assert prepare(load_run("operando_li", {"upscale.grid_um": fine})).setting.pitch_um <= fine
+
+
+def test_cells_wider_than_most_of_a_rim_are_named():
+    """At 1.8 µm the lip is 0.92 µm thick: 0.7 of it is 0.64 µm."""
+    with pytest.warns(KmcWarning, match=r"is 0\.87 of the rim .* 0\.92 µm thick") as caught:
+        prepare(load_run("operando_li", {"upscale.grid_um": 0.8}))
+    fine = float(re.findall(r"give ([0-9.]+) µm", str(caught[0].message))[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        prepare(load_run("operando_li", {"upscale.grid_um": fine}))
 
 
 @pytest.mark.parametrize("rounding_um", [0.5, 1.0])
