@@ -108,6 +108,17 @@ def test_refused(change, part):
         measure_image(drawn(*BLOCKS), options.pop("nm_per_pixel"), **options)
 
 
+def test_a_value_that_is_not_there_names_the_option_that_states_it():
+    """Masks of greys other than 0: the values that there are, and where to give one."""
+    image = drawn(*BLOCKS)
+    image[image == VOID] = 30
+    with pytest.raises(InputError) as refusal:
+        measure_image(image, SCALE, electrolyte=ELECTROLYTE)
+    assert "--void VALUE" in refusal.value.advice
+    assert "30 (" in refusal.value.advice
+    assert measure_image(image, SCALE, void=30, electrolyte=ELECTROLYTE).row["voids"] > 0
+
+
 def test_what_is_not_segmented_is_refused():
     noise = np.random.default_rng(1).integers(0, 255, (20, 30))
     with pytest.raises(InputError, match="not segmented"):
