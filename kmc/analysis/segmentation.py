@@ -132,7 +132,7 @@ def of_mask(void: float, electrolyte: float | None, counts: Counter[float]) -> S
         if value is not None and value not in counts:
             raise InputError(
                 f"no pixel has the value {value:g} of the {name}",
-                advice=f"There are {shares_of(counts)}: give the one of the {name}, --{name} VALUE.",
+                advice=f"There are {shares_of(counts)}: give that of the {name}, --{name} VALUE.",
             )
     if void == electrolyte:
         raise InputError(

@@ -263,7 +263,7 @@ def steps_instead(
     return [
         Problem(
             f"{text} cannot be combined with [[protocol]]",
-            "Steps have their own current or voltage and their own end.",
+            "Remove these keys: steps have their own current or voltage and their own end.",
         )
     ]
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from kmc.errors import InputError
 from kmc.runfile.load import load_run
 from kmc.runfile.run_file import ends
+from kmc.runfile.template import template
 from kmc.systems.electrode.cost import exact_kinetics
 
 
@@ -57,3 +59,19 @@ def test_the_price_of_exact_kinetics_is_that_of_their_hops():
     run = load_run("strip_li", {"acceleration.max_hops_per_strip_per_site": None})
     note = exact_kinetics(run).replace("\u00a0", " ")
     assert "4e8 hops for each stripped atom, about 5.9 d" in note
+
+
+def test_a_template_with_a_protocol_names_the_keys_to_remove(tmp_path):
+    """Those of a run with one current and one end; without them the file can be run."""
+    steps = '[[protocol]]\nsteps = ["Strip at 0.5 mA/cm2 until 0.1 mAh/cm2", "Rest for 1 h"]\n'
+    text = f"{template(scale='cell')}\n{steps}"
+    path = tmp_path / "cycles.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="Remove these keys") as refusal:
+        load_run(path)
+    for key in ("current_density_mA_cm2", "capacity_mAh_cm2"):
+        assert f"\n{key} = " in text
+        assert key in str(refusal.value)
+        text = text.replace(f"\n{key} = ", f"\n# {key} = ")
+    path.write_text(text, encoding="utf-8")
+    assert len(load_run(path).protocol.plan) == 2
