@@ -8,6 +8,7 @@ the folder of a new run, and writes the tables of the page anew.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -95,6 +96,33 @@ def test_the_page_shows_the_stored_run():
 def test_the_stored_run_is_of_the_shipped_file():
     """Another prior, run or number of points has other results: run it again."""
     assert stored()["text"] == Path(read_problem("calibrate_operando").source).read_text("utf-8")
+
+
+@pytest.mark.slow
+def test_a_run_at_the_medians_has_the_figures_of_the_page(tmp_path):
+    """Voids and the rise of Li at 0.2 MPa, none at 1 MPa: why the medians do not ship."""
+    import kmc
+    from kmc.papers.readings import voids_of
+
+    medians = {
+        key: row["median"]
+        for row in stored()["posterior"]
+        for key in stored()["inputs"][row["input"]]["keys"]
+        if row["input"] != "flaws_LiMg"
+    }
+    size = {"upscale.domain_um": 20, "upscale.capacity_mAh_cm2": 4.0, "upscale.frames": 1}
+    found = {}
+    for pressure in (0.2, 1.0):
+        pressed = {"upscale.pressure_share": 1.0, "conditions.stack_pressure_MPa": pressure}
+        out = tmp_path / f"{pressure}.h5"
+        run = kmc.run("operando_li", medians | size | pressed, output=out, progress=False)
+        found[pressure] = voids_of(run.samples, run.stop_reason)
+    text = " ".join((DOCS / "study_operando.md").read_text(encoding="utf-8").split())
+    numbers = re.search(r"has (\d+) cuts of ([\d.]+) µm .* a rise at ([\d.]+) mAh", text).groups()
+    names = ("cuts_first", "width_first_um", "risen_mAh_cm2")
+    for name, number, within in zip(names, map(float, numbers), (0.6, 0.06, 0.02), strict=True):
+        assert found[0.2][name] == pytest.approx(number, abs=within)
+    assert found[1.0]["risen_mAh_cm2"] == float("inf")
 
 
 @pytest.mark.long
