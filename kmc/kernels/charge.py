@@ -10,7 +10,6 @@ from kmc.kernels.counts import gather
 from kmc.kernels.events import exchange, record
 from kmc.kernels.jit import inner, rare
 from kmc.kernels.rates import (
-    binding,
     class_of,
     expected_vacancies,
     plate_weight,
@@ -145,19 +144,15 @@ def draw_site(geometry, bins, law, site_state, weight, rng):
 
 @rare
 def oxidise(geometry, law, channels, state, scratch, site, log):
-    state.counters[t.ENERGY] += binding(law, np.int64(t.LI), state.site_state[site])
     exchange(geometry, law, channels, state, scratch, site, np.int64(t.VACANCY))
     state.counters[t.STRIPS] += 1
-    state.counters[t.EVENTS] += 1
     record(geometry, log, state, np.int64(t.STRIP), site, np.int64(-1), np.int64(t.LI))
 
 
 @rare
 def reduce(geometry, law, channels, state, scratch, site, log):
-    state.counters[t.ENERGY] -= binding(law, np.int64(t.LI), state.site_state[site])
     exchange(geometry, law, channels, state, scratch, site, np.int64(t.LI))
     state.counters[t.PLATES] += 1
-    state.counters[t.EVENTS] += 1
     record(geometry, log, state, np.int64(t.PLATE), np.int64(-1), site, np.int64(t.LI))
 
 

@@ -5,7 +5,7 @@ import numpy as np
 from kmc.kernels import tables as t
 from kmc.kernels.counts import gather, lattice_site, neighbour_row, set_species
 from kmc.kernels.jit import index, inner, rare
-from kmc.kernels.rates import absorption, hop_rate, hop_target, remembers_rates, species_of
+from kmc.kernels.rates import absorption, binding, hop_rate, hop_target, remembers_rates, species_of
 from kmc.kernels.selection import assign, bin_or_none, put
 
 
@@ -144,6 +144,10 @@ def exchange(geometry, law, channels, state, scratch, site, new):
     site_state, touched = state.site_state, scratch.touched
     near_site, near = scratch.near[0], scratch.near[2]
     old = species_of(site_state[site])
+    if old != t.VACANCY:
+        state.counters[t.ENERGY] += binding(law, old, site_state[site])
+    if new != t.VACANCY:
+        state.counters[t.ENERGY] -= binding(law, new, site_state[site])
     gather(geometry, site_state[site], site, near_site, t.N_NEAR)
     set_species(geometry, state, site, near_site, old, new)
     # A rate of 0 belongs to no bin: what is no vacancy any more cannot be drawn.
@@ -160,7 +164,8 @@ def exchange(geometry, law, channels, state, scratch, site, new):
 
 @inner
 def record(geometry, log, state, kind, site_from, site_to, species):
-    """Log an event. Whole numbers as ``np.int64``, so that it is compiled once (see `jit.rare`)."""
+    """Count an event and log it. Whole numbers as ``np.int64``: compiled once (see `jit.rare`)."""
+    state.counters[t.EVENTS] += 1
     n = state.counters[t.LOGGED]
     if n < log.kind.size:
         log.kind[n] = kind

@@ -20,7 +20,7 @@ import numpy as np
 from kmc.kernels import tables as t
 from kmc.kernels.events import exchange
 from kmc.kernels.jit import inner
-from kmc.kernels.rates import binding, by_type
+from kmc.kernels.rates import by_type
 from kmc.kernels.selection import find_bin
 
 DOWN, UP = 0, 1
@@ -174,9 +174,7 @@ def _walk(geometry, law, channels, state, scratch, lone, others, limits, rng):
     site_to = column * geometry.height + geometry.walls + end
     if site_to != site:
         # Filled first, so that the energies are those of perfect metal around either site.
-        counters[t.ENERGY] -= binding(law, t.LI, state.site_state[site])
         exchange(geometry, law, channels, state, scratch, site, np.int64(t.LI))
-        counters[t.ENERGY] += binding(law, t.LI, state.site_state[site_to])
         exchange(geometry, law, channels, state, scratch, site_to, np.int64(t.VACANCY))
     counters[t.EVENTS] += hops
     counters[t.HOPS] += hops

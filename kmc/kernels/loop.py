@@ -3,15 +3,7 @@
 import numpy as np
 
 from kmc.kernels import tables as t
-from kmc.kernels.charge import (
-    exchange_rate,
-    observe,
-    oxidise,
-    oxidise_and_reduce,
-    reduce,
-    refresh_strip_weights,
-    sums_over_box,
-)
+from kmc.kernels.charge import oxidise_and_reduce, reduce, refresh_strip_weights, sums_over_box
 from kmc.kernels.connection import is_connected
 from kmc.kernels.counts import count_neighbours, list_mg, neighbour_row, variant_of
 from kmc.kernels.events import exchange, rates_now, record, total_rate, vacancy_rates
@@ -20,40 +12,35 @@ from kmc.kernels.jit import entry, index, inner, prefetch, rare
 from kmc.kernels.lone_vacancy import walk_alone
 from kmc.kernels.rates import (
     barrier_kind,
-    binding,
     class_of,
     exchange_energies,
     exchange_share,
     hop_energy,
     hop_rate,
     hop_target,
-    plate_weight,
     species_of,
-    strip_weight,
 )
 from kmc.kernels.selection import assign, find_bin, find_choice, find_place, lowest_bin, total_mass
 from kmc.kernels.transfer import (
-    DEAD,
+    net_charge,
     none_reacts,
     plate_at_current,
     plate_waiting,
-    site_at_voltage,
     strip_among_all,
-    strip_at_current,
+    transfer_at_current,
+    transfer_at_voltage,
     transfer_due,
+    transfer_rates,
 )
 from kmc.kernels.void_closure import close_void, creep_bound
 
 
 @rare
-def _change_places(geometry, law, channels, state, scratch, site, other, energy_ueV, log):
+def _change_places(geometry, law, channels, state, scratch, site, other, log):
     """An Mg and the Li beside it change places."""
-    counters = state.counters
-    counters[t.ENERGY] += energy_ueV
     exchange(geometry, law, channels, state, scratch, site, np.int64(t.LI))
     exchange(geometry, law, channels, state, scratch, other, np.int64(t.MG))
-    counters[t.MG_EXCHANGES] += 1
-    counters[t.EVENTS] += 1
+    state.counters[t.MG_EXCHANGES] += 1
     record(geometry, log, state, np.int64(t.MG_EXCHANGE), site, other, np.int64(t.MG))
 
 
@@ -70,10 +57,10 @@ def _mix(geometry, law, channels, state, scratch, rest, log):
     packed_other = site_state[other]
     if species_of(packed_other) != t.LI:
         return
-    barrier_ueV, energy_ueV = exchange_energies(law, packed, packed_other)
+    barrier_ueV, _ = exchange_energies(law, packed, packed_other)
     # The fraction of x is uniform whatever the pair: it decides without another draw.
     if x - pair < exchange_share(law, barrier_ueV):
-        _change_places(geometry, law, channels, state, scratch, site, other, energy_ueV, log)
+        _change_places(geometry, law, channels, state, scratch, site, other, log)
 
 
 @rare
@@ -86,12 +73,10 @@ def _emit(geometry, law, channels, state, scratch, share, log):
     # A rejected attempt: the rate in the sum is that of all sites of the layer, vacant or not.
     if species == t.VACANCY:
         return
-    state.counters[t.ENERGY] += binding(law, species, state.site_state[site])
     exchange(geometry, law, channels, state, scratch, site, np.int64(t.VACANCY))
     state.counters[t.EMITTED] += 1
     if species == t.MG:
         state.counters[t.EMITTED_MG] += 1
-    state.counters[t.EVENTS] += 1
     record(geometry, log, state, np.int64(t.EMISSION), site, np.int64(-1), species)
 
 
@@ -140,25 +125,132 @@ def _fill_vacancy(geometry, law, channels, state, scratch, site, choice, log):
         way = geometry.way[index(variant_of(packed_to)), index(choice), index(classes)]
         counters[t.HOPS_BY_WAY + t.N_WAYS * kind + way] += 1
         hop(geometry, law, channels, state, scratch, choice, site, site_from)
-        counters[t.EVENTS] += 1
         record(geometry, log, state, np.int64(t.HOP), site_from, site, species_of(packed_from))
     else:
         species = choice - t.N_FIRST + 1
-        counters[t.ENERGY] -= binding(law, species, site_state[site])
         exchange(geometry, law, channels, state, scratch, site, species)
         counters[t.ABSORBED] += 1
         if species == t.MG:
             counters[t.ABSORBED_MG] += 1
-        counters[t.EVENTS] += 1
         record(geometry, log, state, np.int64(t.ABSORPTION), np.int64(-1), site, species)
+
+
+# Places of the processes other than those of vacancies in `_process_rates`.
+_STRIP, _PLATE, _EMISSION, _CLOSURE, _MG_EXCHANGE = range(5)
+
+
+@inner
+def _process_rates(geometry, law, channels, state, scratch, held, creeps, mixes):
+    """Bounds of the rates of all processes other than those of vacancies, in the order above.
+
+    A process is offered to the box by its rate here alone, and its event by `_carry_out`.
+    """
+    strip, plate, creep, mixing = channels.strip, 0.0, 0.0, 0.0
+    if held is not None:
+        strip, plate = transfer_rates(geometry, law, channels, state, scratch)
+    if creeps is not None and channels.creep.size > 0:
+        creep = creep_bound(geometry, channels, state)
+    if mixes is not None:
+        mixing = channels.mg_exchange * (t.N_FIRST * state.mg.length[0])
+    return strip, plate, channels.emission, creep, mixing
+
+
+@inner
+def _process_at(rates, rest):
+    """Process that holds `rest` in the running sum of the rates, and what is left of it."""
+    last, left = 0, rest
+    for process in range(len(rates)):
+        if rates[process] > 0.0:
+            if rest < rates[process]:
+                return process, rest
+            # Rounding can leave `rest` beyond all rates: the last process then takes it.
+            last, left = process, rest
+            rest -= rates[process]
+    return last, left
+
+
+@inner
+def _carry_out(
+    geometry, law, channels, state, scratch, limits, log, net, held, creeps, mixes, rates, rest, rng
+):
+    """Carry out the process that holds `rest`; returns `GO_ON`, or the reason to stop before it."""
+    process, rest = _process_at(rates, rest)
+    if process == _EMISSION:
+        # What is left of the number is uniform over the stretch of emission: no second draw.
+        share = rest / channels.emission
+        _emit(geometry, law, channels, state, scratch, share, log)
+    elif creeps is not None and process == _CLOSURE:
+        close_void(geometry, law, channels, state, scratch, rng, log)
+    elif mixes is not None and process == _MG_EXCHANGE:
+        _mix(geometry, law, channels, state, scratch, rest, log)
+    elif held is not None and channels.strip_per_weight > 0.0 and process <= _PLATE:
+        total, plates = rates[_STRIP] + rates[_PLATE], process == _PLATE
+        return transfer_at_voltage(
+            geometry, law, channels, state, scratch, limits, net, total, plates, rest, log
+        )
+    elif held is not None and process == _PLATE:
+        bound = rates[_PLATE]
+        oxidise_and_reduce(geometry, law, channels, state, scratch, net, bound, rng, log)
+    elif process == _STRIP:
+        return transfer_at_current(geometry, law, channels, state, scratch, limits, net, rng, log)
+    return t.GO_ON
+
+
+@inner
+def _wait(channels, state, limits, total, rng):
+    """Set the clock to the next attempt of this total rate; False where a limit comes first."""
+    counters, clock = state.counters, state.clock
+    time = clock[t.PUT_OFF]
+    if time < 0.0:
+        time = clock[t.TIME] + rng.standard_exponential() / (total * channels.unit_Hz)
+    elif total != clock[t.PUT_OFF_RATE]:  # the current was switched off, or its voltage
+        # Waiting times have no memory: what is left of this one is stretched to the new rate.
+        left = (time - clock[t.TIME]) * clock[t.PUT_OFF_RATE]
+        time = clock[t.TIME] + left / total
+    # One comparison an attempt; which of the two it was is asked only at the end.
+    stop = min(limits.time_s, limits.pause_time_s)
+    if time >= stop:
+        # Kept with its rate, and not drawn anew: a stop in between changes nothing that follows.
+        clock[t.PUT_OFF], clock[t.PUT_OFF_RATE] = time, total
+        clock[t.TIME] = stop
+        return False
+    clock[t.PUT_OFF] = -1.0
+    # The integral grows at attempts alone, so that stops between them change no digit.
+    clock[t.VACANCY_TIME] += (time - clock[t.ATTEMPT_TIME]) * counters[t.VACANCIES]
+    clock[t.ATTEMPT_TIME] = time
+    clock[t.TIME] = time
+    counters[t.ATTEMPTS] += 1
+    return True
+
+
+@inner
+def _choose_vacancy(geometry, law, channels, state, scratch, x, v, others, rng):
+    """Vacancy that holds x in the sum of all bounds, number of its event, and what is left of x.
+
+    The site is −1 where x lies behind all vacancies, the event −1 where the attempt is rejected.
+    """
+    hops, site, choice = state.hops, np.int64(-1), np.int64(-1)
+    b, rest = find_bin(hops, x)
+    if b < 0 and others == 0.0:
+        b = lowest_bin(hops)  # rounded up to the very end of the sum
+    if b >= 0:
+        count = hops.count[b]
+        place = find_place(count, v)
+        while place >= count:
+            place = find_place(count, rng.random())
+        site, y = np.int64(hops.members[b, place]), rest / count
+        # Thinning: the bin has bounds, and what lies between rate and bound is a rejected attempt.
+        if y < rates_now(geometry, law, channels, scratch, state.site_state, site):
+            choice = find_choice(scratch.rates[index(site & (t.N_KEPT - 1))], y)
+    return site, choice, rest
 
 
 PARTS = {
     "net": (is_connected, none_reacts, plate_at_current, plate_waiting, reduce, strip_among_all),
-    "held": (exchange_rate, oxidise_and_reduce, site_at_voltage),
+    "held": (oxidise_and_reduce, transfer_at_voltage, transfer_rates),
     "creeps": (creep_bound, close_void),
     "mixes": (_mix,),
-    "lone": (_look_ahead, rates_now, find_choice, find_place, _fill_vacancy),
+    "lone": (_look_ahead, _choose_vacancy, _fill_vacancy),
 }
 """Functions that `advance` calls only if these arguments of it are given."""
 
@@ -183,6 +275,18 @@ def prepare(geometry, law, channels, state, scratch):
             assign(state.hops, site, rate)
         elif species_of(site_state[site]) == t.MG:
             list_mg(state, site, np.int64(1))
+
+
+@entry
+def set_species_of(geometry, law, channels, state, scratch, sites, species):
+    """Give sites another species, one after the other, as equilibrium between events leaves them.
+
+    - `sites`, `species` (int64[n]): in the numbering of the kernels.
+    """
+    for i in range(sites.size):
+        site = np.int64(sites[i])
+        if species_of(state.site_state[index(site)]) != species[i]:
+            exchange(geometry, law, channels, state, scratch, site, np.int64(species[i]))
 
 
 @entry
@@ -239,32 +343,14 @@ def advance(
     one there is, at once. When the next ion comes before that, the reason is `NO_SITE`; also,
     without an ion that waits, where vacant sites are left but none beside connected metal.
     """
-    site_state, hops, counters, clock = (
-        state.site_state,
-        state.hops,
-        state.counters,
-        state.clock,
-    )
+    counters, clock = state.counters, state.clock
     scratch.owner[:] = -1  # rates may have changed since the last call
-    capacity = hops.members.shape[1]
-    at_voltage, exchanges, plating = False, False, False
-    if net is not None:
-        plating = channels.plating
-    if held is not None:
-        at_voltage = channels.strip_per_weight > 0.0
-        exchanges = channels.exchange > 0.0
-    forward, backward = t.STRIPS, t.PLATES
-    if plating:
-        forward, backward = t.PLATES, t.STRIPS
-    strip, plate, creep, mixing = channels.strip, 0.0, 0.0, 0.0
-    # One comparison an attempt; which of the two it was is asked only at the end.
-    stop = min(limits.time_s, limits.pause_time_s)
-    unmixed = others = strip + channels.emission
+    capacity = state.hops.members.shape[1]
     # Whole counts and not shares or charge: integers compare exactly, so that a limit is met to the
     # atom.
     while (
         counters[t.EVENTS] < limits.events
-        and counters[forward] - counters[backward] < limits.strips
+        and net_charge(channels, state, net) < limits.strips
         and counters[t.ATTEMPTS] < limits.attempts
         and counters[t.VACANT_L1] < limits.vacant_L1
         and clock[t.TIME] < limits.pause_time_s
@@ -274,149 +360,47 @@ def advance(
             return t.BINS_FULL
         # What an earlier call put off, or an ion that waits, comes before any new attempt.
         if clock[t.STRIP_DUE] != 0.0:
-            if net is not None and clock[t.STRIP_DUE] == t.WAITING:
-                if plate_waiting(geometry, law, channels, state, scratch, net, rng, log):
-                    continue
-            elif counters[forward] - counters[backward] >= limits.before_strip:
-                return t.PAUSED
-            elif transfer_due(geometry, law, channels, state, scratch, net, rng, log):
+            reason = transfer_due(geometry, law, channels, state, scratch, limits, net, rng, log)
+            if reason != t.GO_ON:
+                return reason
+            if clock[t.STRIP_DUE] != t.WAITING:
                 continue
-            else:
-                return t.NO_SITE if plating else t.NO_ELECTROACTIVE
-        if held is not None:
-            # At a voltage the weights are rates, which every attempt needs; at a given current only
-            # a strip asks for them.
-            if (at_voltage or exchanges) and counters[t.N_DIRTY] > 0:
-                refresh_strip_weights(geometry, law, channels, state, scratch)
-            if at_voltage:
-                strip = channels.strip_per_weight * total_mass(state.strips)
-                plate = channels.plate_per_weight * total_mass(state.plates)
-                if strip + plate <= 0.0:
-                    return t.NO_ELECTROACTIVE
-            if exchanges:
-                # From bounds of the weights, and so a bound itself, as the rate rises with the
-                # product.
-                product = total_mass(state.strips) * total_mass(state.plates)
-                plate = exchange_rate(strip, channels.exchange * product)
-        if creeps is not None and channels.creep.size > 0:
-            creep = creep_bound(geometry, channels, state)
-        if mixes is not None:
-            mixing = channels.mg_exchange * (t.N_FIRST * state.mg.length[0])
-        if held is not None or creeps is not None or mixes is not None:
-            unmixed = strip + plate + channels.emission + creep
-            others = unmixed + mixing
-        total = total_mass(hops) + others
+        rates = _process_rates(geometry, law, channels, state, scratch, held, creeps, mixes)
+        if held is not None and channels.strip_per_weight > 0.0:  # noqa: SIM102
+            if rates[_STRIP] + rates[_PLATE] <= 0.0:
+                return t.NO_ELECTROACTIVE
+        others = 0.0
+        for rate in rates:
+            others += rate
+        total = total_mass(state.hops) + others
         if total <= 0.0:
             return t.NO_EVENT
-        u, v, choice = clock[1], clock[2], -1
-        site, absorbed = np.int64(-1), False
+        u, v = clock[t.PLACE], clock[t.MEMBER]  # here, as a later read costs 5 % of an event
+        walker, absorbed = np.int64(-1), False
         # An attempt that is put off has its time already, drawn for the hops one by one.
         if lone is not None and counters[t.VACANCIES] == 1 and clock[t.PUT_OFF] < 0.0:
-            site, absorbed = walk_alone(
+            walker, absorbed = walk_alone(
                 geometry, law, channels, state, scratch, lone, others, limits, rng
             )
-        if site >= 0:
-            clock[1] = rng.random()
-            clock[2] = rng.random()
-            b, rest = -1, u * others
-            if absorbed:
-                b, choice = 0, t.N_FIRST
-        else:
-            time = clock[t.PUT_OFF]
-            if time < 0.0:
-                time = clock[t.TIME] + rng.standard_exponential() / (total * channels.unit_Hz)
-            elif total != clock[t.PUT_OFF_RATE]:  # the current was switched off, or its voltage
-                # Waiting times have no memory: what is left of this one is stretched to the new
-                # rate.
-                left = (time - clock[t.TIME]) * clock[t.PUT_OFF_RATE]
-                time = clock[t.TIME] + left / total
-            if time >= stop:
-                # Kept with its rate, and not drawn anew: a stop in between changes nothing that
-                # follows.
-                clock[t.PUT_OFF], clock[t.PUT_OFF_RATE] = time, total
-                clock[t.TIME] = stop
-                return t.TIME_IS_UP if limits.time_s <= limits.pause_time_s else t.PAUSED
-            clock[t.PUT_OFF] = -1.0
-            # The integral grows at attempts alone, so that stops between them change no digit.
-            clock[t.VACANCY_TIME] += (time - clock[t.ATTEMPT_TIME]) * counters[t.VACANCIES]
-            clock[t.ATTEMPT_TIME] = time
-            clock[t.TIME] = time
-            counters[t.ATTEMPTS] += 1
-            clock[1] = rng.random()
-            clock[2] = rng.random()
-            b, rest = -1, u * total
-            if lone is not None:
-                if geometry.looks_ahead:
-                    _look_ahead(geometry, law, state, clock[1] * total, clock[2])
-                b, rest = find_bin(hops, u * total)
-                if b < 0 and others == 0.0:
-                    b = lowest_bin(hops)  # rounded up to the very end of the sum
-            if lone is not None and b >= 0:
-                count = hops.count[b]
-                place = find_place(count, v)
-                while place >= count:
-                    place = find_place(count, rng.random())
-                site, y = np.int64(hops.members[b, place]), rest / count
-                # Thinning: the bin has bounds, and what lies between rate and bound is a rejected
-                # attempt.
-                if y < rates_now(geometry, law, channels, scratch, site_state, site):
-                    choice = find_choice(scratch.rates[index(site & (t.N_KEPT - 1))], y)
-        if lone is not None and b >= 0:
+        if walker < 0 and not _wait(channels, state, limits, total, rng):
+            return t.TIME_IS_UP if limits.time_s <= limits.pause_time_s else t.PAUSED
+        clock[t.PLACE] = rng.random()
+        clock[t.MEMBER] = rng.random()
+        site, choice, rest = walker if absorbed else np.int64(-1), np.int64(t.N_FIRST), u * others
+        if lone is not None and walker < 0:
+            if geometry.looks_ahead:
+                _look_ahead(geometry, law, state, clock[t.PLACE] * total, clock[t.MEMBER])
+            site, choice, rest = _choose_vacancy(
+                geometry, law, channels, state, scratch, u * total, v, others, rng
+            )
+        if lone is not None and site >= 0:
             if choice >= 0:
                 _fill_vacancy(geometry, law, channels, state, scratch, site, choice, log)
-        elif mixes is not None and mixing > 0.0 and rest >= unmixed:
-            rest -= unmixed
-            _mix(geometry, law, channels, state, scratch, rest, log)
-        elif rest < strip + plate or channels.emission + creep == 0.0:
-            if held is not None and at_voltage:
-                flat = channels.strip_per_weight * geometry.sites_per_layer
-                # Weighted by the time between such attempts, which is the mean over time again.
-                weight = min(flat / (strip + plate), 1.0 / channels.forgetting)
-                observe(channels, state, weight)
-                plates = rest >= strip and plate > 0.0
-                if plates:
-                    rest = (rest - strip) / channels.plate_per_weight
-                    at = site_at_voltage(
-                        geometry, state.plates, law, state, net, plate_weight, rest
-                    )
-                else:
-                    rest = rest / channels.strip_per_weight
-                    at = site_at_voltage(
-                        geometry, state.strips, law, state, net, strip_weight, rest
-                    )
-                # The whole interface is looked at only after a draw met dead metal, as it costs
-                # thousands of attempts.
-                if at == DEAD and none_reacts(geometry, law, state, net, scratch.near[2], True):
-                    return t.NO_ELECTROACTIVE
-                if at < 0:
-                    continue
-                charge = counters[forward] - counters[backward]
-                if plates == plating and charge >= limits.before_strip:
-                    # The site stays chosen; stored with one more, as 0 stands for none.
-                    clock[t.STRIP_DUE] = at + 1.0
-                    return t.PAUSED
-                if plates:
-                    reduce(geometry, law, channels, state, scratch, at, log)
-                else:
-                    oxidise(geometry, law, channels, state, scratch, at, log)
-                continue
-            if held is not None and exchanges and rest >= strip:
-                oxidise_and_reduce(geometry, law, channels, state, scratch, net, plate, rng, log)
-                continue
-            if net is not None and clock[t.STRIP_DUE] == t.WAITING:
-                return t.NO_SITE
-            if counters[forward] - counters[backward] >= limits.before_strip:
-                clock[t.STRIP_DUE] = -1.0
-                return t.PAUSED
-            if net is not None and plating:
-                if not plate_at_current(geometry, law, channels, state, scratch, net, rng, log):
-                    return t.NO_SITE
-            elif not strip_at_current(geometry, law, channels, state, scratch, net, rng, log):
-                return t.NO_ELECTROACTIVE
-        elif creeps is None or rest < strip + plate + channels.emission or creep == 0.0:
-            # What is left of the number is uniform over the stretch of emission: no second draw.
-            share = (rest - strip - plate) / channels.emission
-            _emit(geometry, law, channels, state, scratch, share, log)
-        else:
-            close_void(geometry, law, channels, state, scratch, rng, log)
+            continue
+        reason = _carry_out(
+            geometry, law, channels, state, scratch, limits, log, net, held, creeps, mixes,
+            rates, rest, rng,
+        )  # fmt: skip
+        if reason != t.GO_ON:
+            return reason
     return t.PAUSED

@@ -110,8 +110,9 @@ TIME, PLACE, MEMBER, VACANCY_TIME, ATTEMPT_TIME, PUT_OFF, PUT_OFF_RATE, STRIP_DU
 N_CLOCK = 8
 WAITING = -2.0
 
-# Return values of `advance`.
+# Return values of `advance`; of what it calls also `GO_ON`, where there is no reason to stop.
 PAUSED, TIME_IS_UP, NO_EVENT, NO_ELECTROACTIVE, BINS_FULL, NO_SITE = range(6)
+GO_ON = -1
 
 # Kinds of logged events.
 HOP, STRIP, ABSORPTION, EMISSION, CLOSURE, PLATE, MG_EXCHANGE, PUSH, PUSH_OUT = range(9)

@@ -12,6 +12,7 @@ import numpy as np
 from kmc.kernels import tables as t
 from kmc.kernels.charge import (
     draw_site,
+    exchange_rate,
     meets_electrolyte,
     observe,
     oxidise,
@@ -22,11 +23,11 @@ from kmc.kernels.charge import (
 )
 from kmc.kernels.connection import is_connected, reached, touches_connected
 from kmc.kernels.counts import neighbour_row
-from kmc.kernels.jit import entry, inner, rare
+from kmc.kernels.jit import inner, rare
 from kmc.kernels.rates import plate_weight, species_of, strip_weight
 from kmc.kernels.selection import total_mass
 
-REJECTED, DEAD = -1, -2
+_REJECTED, _DEAD = -1, -2
 
 
 @rare
@@ -152,26 +153,33 @@ def none_reacts(geometry, law, state, net, near, strips):
     return True
 
 
+@inner
+def net_charge(channels, state, net):
+    """Charge that has flown in the direction of the current, in atoms."""
+    charge = state.counters[t.STRIPS] - state.counters[t.PLATES]
+    return -charge if net is not None and channels.plating else charge
+
+
 @rare
-def strip_at_current(geometry, law, channels, state, scratch, net, rng, log):
-    """Oxidise one electroactive Li atom; False when there is none."""
+def _strip_at_current(geometry, law, channels, state, scratch, net, rng, log):
+    """Oxidise one electroactive Li atom; the reason to stop when there is none."""
     refresh_strip_weights(geometry, law, channels, state, scratch)
     if total_mass(state.strips) <= 0.0:
-        return False
+        return t.NO_ELECTROACTIVE
     # At a given current strips come at a constant rate: what they meet is the mean over time.
     observe(channels, state, 1.0)
     site = draw_strip(geometry, law, state, scratch, net, rng)
     if site < 0:
-        return False
+        return t.NO_ELECTROACTIVE
     oxidise(geometry, law, channels, state, scratch, site, log)
-    return True
+    return t.GO_ON
 
 
 @rare
 def plate_at_current(geometry, law, channels, state, scratch, net, rng, log):
     """Reduce one ion at a given current; without a vacant site it waits for one.
 
-    False where there are vacant sites, but none beside connected metal.
+    The reason to stop where there are vacant sites, but none beside connected metal.
     """
     refresh_strip_weights(geometry, law, channels, state, scratch)
     # Before the ion lands: afterwards its site is occupied, and no vacancy that it met.
@@ -181,64 +189,126 @@ def plate_at_current(geometry, law, channels, state, scratch, net, rng, log):
         reduce(geometry, law, channels, state, scratch, site, log)
     # Vacant sites are left, but beside dead metal alone, which may last: the caller decides.
     elif total_mass(state.plates) > 0.0:
-        return False
+        return t.NO_SITE
     else:
         state.clock[t.STRIP_DUE] = t.WAITING
-    return True
+    return t.GO_ON
 
 
 @rare
 def plate_waiting(geometry, law, channels, state, scratch, net, rng, log):
-    """Reduce the ion that waits, if there is a vacant site by now; whether there was.
+    """Reduce the ion that waits, if there is a vacant site by now.
 
     No random number is drawn where there is none, as nobody knows how often this is asked.
     """
     refresh_strip_weights(geometry, law, channels, state, scratch)
     if total_mass(state.plates) <= 0.0:
-        return False
+        return
     if net.spares and none_reacts(geometry, law, state, net, scratch.near[2], False):
-        return False
+        return
     site = draw_plate(geometry, law, state, scratch, net, rng)
     state.clock[t.STRIP_DUE] = 0.0
     reduce(geometry, law, channels, state, scratch, site, log)
-    return True
 
 
-@rare
-def transfer_due(geometry, law, channels, state, scratch, net, rng, log):
-    """The strip or plate that a limit put off; False where no site can have it any more."""
+@inner
+def transfer_due(geometry, law, channels, state, scratch, limits, net, rng, log):
+    """The strip or plate that a limit put off, or the ion that waits, if it can land by now.
+
+    Returns `GO_ON`, or the reason to stop: the limit still holds, or no site can have it any more.
+    """
     place = state.clock[t.STRIP_DUE]
+    if net is not None and place == t.WAITING:
+        plate_waiting(geometry, law, channels, state, scratch, net, rng, log)
+        return t.GO_ON
+    if net_charge(channels, state, net) >= limits.before_strip:
+        return t.PAUSED
     state.clock[t.STRIP_DUE] = 0.0
     # Below 0 no site was chosen when the charge was put off: it is drawn now, as the state is now.
     if place < 0.0:
-        if net is not None and channels.plating:
-            return plate_at_current(geometry, law, channels, state, scratch, net, rng, log)
-        return strip_at_current(geometry, law, channels, state, scratch, net, rng, log)
+        return transfer_at_current(geometry, law, channels, state, scratch, limits, net, rng, log)
     if net is not None and channels.plating:
         reduce(geometry, law, channels, state, scratch, np.int64(place) - 1, log)
     else:
         oxidise(geometry, law, channels, state, scratch, np.int64(place) - 1, log)
-    return True
+    return t.GO_ON
 
 
 @inner
-def site_at_voltage(geometry, bins, law, state, net, weight, rest):
+def transfer_at_current(geometry, law, channels, state, scratch, limits, net, rng, log):
+    """Strip, or plate, what is due at a given current; `GO_ON`, or the reason to stop before it."""
+    if net is not None and state.clock[t.STRIP_DUE] == t.WAITING:
+        return t.NO_SITE
+    if net_charge(channels, state, net) >= limits.before_strip:
+        state.clock[t.STRIP_DUE] = -1.0
+        return t.PAUSED
+    if net is not None and channels.plating:
+        return plate_at_current(geometry, law, channels, state, scratch, net, rng, log)
+    return _strip_at_current(geometry, law, channels, state, scratch, net, rng, log)
+
+
+@inner
+def transfer_rates(geometry, law, channels, state, scratch):
+    """Bounds of the rates of strip and plate; of plate, at a given current, that of an exchange."""
+    strip, plate = channels.strip, 0.0
+    at_voltage, exchanges = channels.strip_per_weight > 0.0, channels.exchange > 0.0
+    # At a voltage the weights are rates, which every attempt needs; at a given current only a strip
+    # asks for them.
+    if (at_voltage or exchanges) and state.counters[t.N_DIRTY] > 0:
+        refresh_strip_weights(geometry, law, channels, state, scratch)
+    if at_voltage:
+        strip = channels.strip_per_weight * total_mass(state.strips)
+        plate = channels.plate_per_weight * total_mass(state.plates)
+    if exchanges:
+        # From bounds of the weights, and so a bound itself, as the rate rises with the product.
+        product = total_mass(state.strips) * total_mass(state.plates)
+        plate = exchange_rate(strip, channels.exchange * product)
+    return strip, plate
+
+
+@inner
+def _site_at_voltage(geometry, bins, law, state, net, weight, rest):
     """Atom (or vacant site, by bins and weight) that holds `rest` in the sum of the bounds.
 
-    `REJECTED` if its weight does not hold it, `DEAD` if it does but no current reaches it.
+    `_REJECTED` if its weight does not hold it, `_DEAD` if it does but no current reaches it.
     """
     site, y = site_at(geometry, bins, rest)
     if y >= weight(law, state.site_state[site]):
-        return np.int64(REJECTED)
+        return np.int64(_REJECTED)
     if net.spares and not reached(geometry, state.site_state, net, site):
-        return np.int64(DEAD)
+        return np.int64(_DEAD)
     return site
 
 
-@entry
-def draw(geometry, law, channels, state, scratch, net, rng):
-    """The next site of a given current, for inspection; −1 where there is none."""
-    refresh_strip_weights(geometry, law, channels, state, scratch)
-    if channels.plating:
-        return draw_plate(geometry, law, state, scratch, net, rng)
-    return draw_strip(geometry, law, state, scratch, net, rng)
+@inner
+def transfer_at_voltage(
+    geometry, law, channels, state, scratch, limits, net, total, plates, rest, log
+):
+    """Offer the atom, or with `plates` the vacant site, that holds `rest` at a held voltage.
+
+    `total` is the summed bound of the rates of both. Returns `GO_ON`, or the reason to stop.
+    """
+    flat = channels.strip_per_weight * geometry.sites_per_layer
+    # Weighted by the time between such attempts, which is the mean over time again.
+    observe(channels, state, min(flat / total, 1.0 / channels.forgetting))
+    if plates:
+        rest = rest / channels.plate_per_weight
+        at = _site_at_voltage(geometry, state.plates, law, state, net, plate_weight, rest)
+    else:
+        rest = rest / channels.strip_per_weight
+        at = _site_at_voltage(geometry, state.strips, law, state, net, strip_weight, rest)
+    # The whole interface is looked at only after a draw met dead metal, as it costs thousands of
+    # attempts.
+    if at == _DEAD and none_reacts(geometry, law, state, net, scratch.near[2], True):
+        return t.NO_ELECTROACTIVE
+    if at < 0:
+        return t.GO_ON
+    if plates == channels.plating and net_charge(channels, state, net) >= limits.before_strip:
+        # The site stays chosen; stored with one more, as 0 stands for none.
+        state.clock[t.STRIP_DUE] = at + 1.0
+        return t.PAUSED
+    if plates:
+        reduce(geometry, law, channels, state, scratch, at, log)
+    else:
+        oxidise(geometry, law, channels, state, scratch, at, log)
+    return t.GO_ON

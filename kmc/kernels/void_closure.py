@@ -5,7 +5,7 @@ import numpy as np
 from kmc.kernels import tables as t
 from kmc.kernels.events import exchange, record
 from kmc.kernels.jit import inner, rare
-from kmc.kernels.rates import binding, species_of
+from kmc.kernels.rates import species_of
 
 
 @inner
@@ -33,15 +33,10 @@ def _sink(geometry, law, channels, state, scratch, site, rng, log):
         new = species_of(site_state[place + 1]) if place < top else species
         if new == old:
             continue
-        if old != t.VACANCY:
-            counters[t.ENERGY] += binding(law, old, site_state[place])
-        if new != t.VACANCY:
-            counters[t.ENERGY] -= binding(law, new, site_state[place])
         exchange(geometry, law, channels, state, scratch, place, new)
     counters[t.CLOSURES] += 1
     if species == t.MG:
         counters[t.CLOSURES_MG] += 1
-    counters[t.EVENTS] += 1
     record(geometry, log, state, np.int64(t.CLOSURE), np.int64(-1), site, species)
 
 

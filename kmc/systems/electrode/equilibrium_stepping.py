@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from kmc.errors import InputError
-from kmc.kernels import rearrangement, tables
+from kmc.kernels import loop, tables
 from kmc.model.electrochemistry import Drive
 from kmc.model.equilibrium import VacancyEquilibrium
 from kmc.model.model import Model
@@ -169,7 +169,7 @@ class EquilibriumEngine(Engine):
     def _put(self, old: np.ndarray, new: np.ndarray) -> None:
         """Give the event loop the occupancy that the chain has left."""
         sites = np.flatnonzero(old != new)
-        rearrangement.set_species_of(
+        loop.set_species_of(
             self.geometry,
             self.law,
             self.channels,

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from kmc.kernels import connection, rates, tables, transfer
+from kmc.kernels.charge import refresh_strip_weights
+from kmc.kernels.jit import entry
 from kmc.model.connectivity import Collector
 from kmc.model.electrochemistry import Drive
 from kmc.model.lattice import Lattice
@@ -47,10 +49,18 @@ def patchy() -> np.ndarray:
     return occupancy.ravel()
 
 
+@entry
+def _draw(geometry, law, channels, state, scratch, net, rng):
+    refresh_strip_weights(geometry, law, channels, state, scratch)
+    if channels.plating:
+        return transfer.draw_plate(geometry, law, state, scratch, net, rng)
+    return transfer.draw_strip(geometry, law, state, scratch, net, rng)
+
+
 def draw(engine: Engine, net: connection.Connection) -> int:
     """Kernel number of the next site of a given current."""
     parts = engine.geometry, engine.law, engine.channels, engine.state, engine.scratch
-    return int(transfer.draw(*parts, net, engine.rng))
+    return int(_draw(*parts, net, engine.rng))
 
 
 @pytest.mark.parametrize("lattice", ["bcc_100", "bcc_110", "bcc_111"])
