@@ -97,9 +97,9 @@ def contact_angle_of_energies_deg(parameters: ParameterSet, lattice_name: str) -
 
     NaN where the metal spreads on the electrolyte or does not wet it at all.
     """
-    rows = _Bench(parameters, lattice_name).wetting_rows()
-    angle = next(row for row in rows if row.name.startswith("contact angle of Li on"))
-    return math.nan if angle.model is None else angle.model
+    bench = _Bench(parameters, lattice_name)
+    cosine = bench.adhesion_eV / bench.surface_eV - 1
+    return math.degrees(math.acos(cosine)) if abs(cosine) <= 1 else math.nan
 
 
 class _Bench:
@@ -339,8 +339,14 @@ class _Bench:
         two = h.energy_ueV(half, box) - h.perfect_energy_ueV(box) / 2
         return two / MICRO_eV / 2 / box.sites_per_layer
 
-    def _film_eV(self) -> float:
-        """Energy per L1 site of a void as wide as the box and half as high."""
+    @functools.cached_property
+    def surface_eV(self) -> float:
+        """γ: energy per site of a surface opened along the interface plane."""
+        return self._surface_eV(self.bulk, self.h_bulk)
+
+    @functools.cached_property
+    def adhesion_eV(self) -> float:
+        """W: energy per L1 site of a void as wide as the box and half as high."""
         box, h, layers = self.interface, self.h_interface, _LAYERS // 2
         film = np.where(box.layer <= layers, VACANCY, LI)
         change = h.energy_ueV(film, box) - h.perfect_energy_ueV(box)
@@ -349,15 +355,10 @@ class _Bench:
     # --- wetting ----------------------------------------------------------------------------------
 
     def wetting_rows(self) -> list[CheckRow]:
-        """Work of adhesion and contact angle (Young-Dupré), W = γ (1 + cos θ).
-
-        γ: energy of a surface opened along the interface plane. W: energy of a wide void, whose
-        bare electrolyte and metal were the interface.
-        """
+        """Work of adhesion and contact angle (Young-Dupré), W = γ (1 + cos θ)."""
         p = self.parameters
         joule = E_C / (self.interface.site_area_A2 * 1e-20)  # J/m² per eV and site
-        gamma = self._surface_eV(self.bulk, self.h_bulk)
-        adhesion = self._film_eV()
+        gamma, adhesion = self.surface_eV, self.adhesion_eV
         note = (
             "from the site energies of L1 and L2 alone, which come from vacancies: the model was "
             f"not fitted to it. Bonds from vacancy energies make γ = {gamma * joule:.3f} J/m²"

@@ -95,7 +95,8 @@ class Electrode:
     def kT_ueV(self) -> float:
         return K_B_eV * self.temperature_K * MICRO_eV
 
-    def _boltzmann(self, energy_ueV):
+    def boltzmann(self, energy_ueV: float) -> float:
+        """exp(−E/kT)."""
         return math.exp(-energy_ueV / self.kT_ueV)
 
     @property
@@ -208,8 +209,8 @@ class Electrode:
         # The flux itself raises S: solved at once, as it is linear in the flux.
         built_up_s = 0.0  # S − 1 per flux
         if math.isfinite(self.sink_distance_um):
-            bulk = self._boltzmann(self.hamiltonian.bulk_formation_ueV)
-            distance_A2 = self._sink_distance_A * self.lattice.layer_spacing_A
+            bulk = self.boltzmann(self.hamiltonian.bulk_formation_ueV)
+            distance_A2 = self.sink_distance_A * self.lattice.layer_spacing_A
             built_up_s = distance_A2 / (self.vacancy_diffusivity_A2_s * bulk)
         return k_Hz * (forward - backward) / (1.0 + k_Hz * backward * built_up_s)
 
@@ -324,7 +325,7 @@ class Electrode:
     def vacancy_diffusivity_A2_s(self) -> float:
         """D_v = a² ν exp(−E0/kT) of a lone vacancy in Li, not slowed, Å²/s."""
         a_A = self.lattice.lattice_parameter_A
-        return a_A**2 * self.attempt_frequency_Hz * self._boltzmann(self.barriers_ueV[0])
+        return a_A**2 * self.attempt_frequency_Hz * self.boltzmann(self.barriers_ueV[0])
 
     @property
     def sink_distance_um(self) -> float:
@@ -337,5 +338,6 @@ class Electrode:
         return sink_distance(self.electrode_thickness_um, self.sink_length_um, self.sink_depth_um)
 
     @property
-    def _sink_distance_A(self) -> float:
+    def sink_distance_A(self) -> float:
+        """`sink_distance_um` in Å."""
         return self.sink_distance_um * A_per_um

@@ -13,6 +13,10 @@ from kmc.kernels.tables import LI, MG, VACANCY
 from kmc.model.hamiltonian import N_INTERFACE_LAYERS, Hamiltonian
 from kmc.model.lattice import Lattice
 
+_SEED = 1  # of the relaxation that is measured
+_BEFORE, _PAIRS = 50_000, 100_000  # of flips: from the start shape on, and measured
+_ASPECT = 0.38  # height over width of the void at the start
+
 
 @dataclass(frozen=True)
 class EquilibriumAverages:
@@ -269,3 +273,22 @@ def _sums(n_sites: int) -> kernel.Sums:
         n_stale=np.zeros(len(sizes), dtype=np.int64),
         is_stale=np.zeros(first[-1], dtype=np.uint8),
     )
+
+
+def relaxation_of(lattice: Lattice, hamiltonian: Hamiltonian, kT_ueV: float) -> Relaxation:
+    """Autocorrelation of one void of a monolayer, or of an eighth of the box, and what follows."""
+    n = min(lattice.sites_per_layer, lattice.n_sites // 8)
+    occupancy = np.full(lattice.n_sites, LI)
+    occupancy[half_ellipsoid(lattice, n, _ASPECT)] = VACANCY
+    box = VacancyEquilibrium(lattice, [hamiltonian], kT_ueV, occupancy)
+    rng = np.random.default_rng(_SEED)
+    box.equilibrate(_BEFORE, rng)
+    return box.relaxation(rng, _PAIRS)
+
+
+def half_ellipsoid(lattice: Lattice, n: int, aspect: float) -> np.ndarray:
+    """Sites of a compact void of n vacancies, `aspect` times as high as wide, amid the box."""
+    x, y, z = lattice.positions_A.T
+    half, height = lattice.box_A / 2, (z - z.min()) / (2 * aspect)
+    squared = (x - half[0]) ** 2 + (y - half[1]) ** 2 + height**2
+    return np.argsort(squared, kind="stable")[:n]

@@ -10,11 +10,10 @@ from kmc.common.units import K_B_eV, MICRO_eV
 from kmc.errors import InputError
 from kmc.kernels import selection, tables
 from kmc.model.electrode import Electrode
-from kmc.model.equilibrium import Relaxation
+from kmc.model.equilibrium import Relaxation, relaxation_of
 from kmc.model.hamiltonian import LI, MG, N_INTERFACE_LAYERS
 from kmc.model.interphase import Interphase
 from kmc.model.kernel_lattice import KernelLattice
-from kmc.model.relaxation import relaxation_of
 from kmc.model.solute import activation_energy_ueV, solute_correlation, solute_drag
 
 _HIGHEST_EXPONENT = 500.0  # energies over kT; exp() leaves double precision beyond 700
@@ -50,7 +49,7 @@ class Model(Electrode):
         if not self.has_interface or math.isinf(self.sink_distance_um):
             return 0.0
         return self.vacancy_diffusivity_A2_s / (
-            self.lattice.layer_spacing_A * self._sink_distance_A * (1.0 - self.box_share)
+            self.lattice.layer_spacing_A * self.sink_distance_A * (1.0 - self.box_share)
         )
 
     @property
@@ -65,7 +64,7 @@ class Model(Electrode):
             return 0.0
         slowed = max(0, self.lone_floor_ueV - int(self.barriers_ueV[0]))
         height_A = max(0, self.lattice.layers - N_INTERFACE_LAYERS) * self.lattice.layer_spacing_A
-        share = height_A / self._sink_distance_A / self._boltzmann(slowed)
+        share = height_A / self.sink_distance_A / self.boltzmann(slowed)
         # Below a thousandth a box at true rates counts as nothing, as it always has: trajectories
         # without barrier raising stay the same to the last byte.
         return 0.0 if slowed == 0 and share < _NO_SHARE else min(share, _MAX_SHARE)
@@ -77,7 +76,7 @@ class Model(Electrode):
         With absorption weighted by the bonds of the vacancy's surroundings (`tables`), every
         exchange with the reservoir obeys detailed balance at the bulk's equilibrium concentration.
         """
-        return self.absorption_rate_Hz * self._boltzmann(self.hamiltonian.bulk_formation_ueV)
+        return self.absorption_rate_Hz * self.boltzmann(self.hamiltonian.bulk_formation_ueV)
 
     # --- barrier raising ---
 
@@ -126,7 +125,7 @@ class Model(Electrode):
         if not self.has_interface or math.isinf(self.sink_distance_um):
             return self.floor_ueV
         height_A = self.lattice.layers * self.lattice.layer_spacing_A
-        ratio = self.box_resistance_share * self._sink_distance_A / height_A
+        ratio = self.box_resistance_share * self.sink_distance_A / height_A
         if ratio <= 1.0:
             return 0
         own = int(self.barriers_ueV[0]) + math.floor(self.kT_ueV * math.log(ratio))
@@ -192,7 +191,7 @@ class Model(Electrode):
         slowed = max(0, self.lone_floor_ueV - int(self.barriers_ueV[2]))
         # In equilibrium between strips no vacancy of the box moves any Mg.
         left = 1.0 if self.at_equilibrium else -math.expm1(-slowed / self.kT_ueV)
-        return f * left * self.attempt_frequency_Hz * self._boltzmann(self.exchange_floor_ueV)
+        return f * left * self.attempt_frequency_Hz * self.boltzmann(self.exchange_floor_ueV)
 
     @cached_property
     def mg_drag(self) -> float:
@@ -209,7 +208,7 @@ class Model(Electrode):
     @property
     def fastest_hop_Hz(self) -> float:
         """Rate of a hop at the lowest barrier: ν without barrier raising."""
-        return self.attempt_frequency_Hz * self._boltzmann(self.floor_ueV)
+        return self.attempt_frequency_Hz * self.boltzmann(self.floor_ueV)
 
     def hop_classes(self) -> list[dict]:
         """Hop classes with their barriers at ΔE = 0 and the factor by which raising slows them."""
@@ -249,7 +248,7 @@ class Model(Electrode):
         if self.bin_unit_Hz is not None:
             return self.bin_unit_Hz
         barrier = int(activation_energy_ueV(int(self.barriers_ueV[0]), 0, self.lone_floor_ueV))
-        alone = 8 * self.attempt_frequency_Hz * self._boltzmann(barrier)
+        alone = 8 * self.attempt_frequency_Hz * self.boltzmann(barrier)
         return alone * (1 + _UNIT_MARGIN)
 
     def weakest_strip_ueV(self) -> int:

@@ -18,6 +18,8 @@ _MIN_HOPS = 30.0  # of a walk worth drawing at once: it takes as long as so many
 _HOPS = 2048  # of them those that a hop of a pure metal can name
 _MEMORY_MONOLAYERS = 0.1  # charge over which the measured activity of vacancies forgets the past
 _MIN_MEMORY = 100.0  # strips
+# Of `tables.Channels` what is no rate, or one that is the same in every layer (`lone_vacancy`).
+_BESIDE_A_LONE_VACANCY = ("unit_Hz", "strip", "emission", "absorbs", "forgetting")
 
 
 def one_species(model: Model) -> tables.OneSpecies:
@@ -234,7 +236,7 @@ def channels(
     # interface: a row then has what was met since the row before (`Engine.begin_row`).
     forgets = not drive.plates or drive.overpotential_V is not None
     memory = max(_MIN_MEMORY, _MEMORY_MONOLAYERS * n_L1)
-    return tables.Channels(
+    rates = tables.Channels(
         unit_Hz=model.unit_Hz,
         strip=strip_Hz / model.unit_Hz,
         strip_per_weight=strip_per_weight_Hz / model.unit_Hz,
@@ -249,6 +251,12 @@ def channels(
         mg_share=float(model.reservoir_mg_fraction),
         mg_exchange=0.0,  # `Engine.set_mixing`
     )
+    others = rates._asdict().items()
+    refused = [name for name, rate in others if np.any(rate) and name not in _BESIDE_A_LONE_VACANCY]
+    if model.superbasins and refused:
+        problem = f"superbasins = True knows no process with a rate in {', '.join(refused)}"
+        raise InputError(problem, advice="Set superbasins = False.")
+    return rates
 
 
 # --- state of the kernels ---
@@ -286,8 +294,8 @@ def new_state(
         gain = int(8 * gain1 + 6 * gain2)
     lowest = min(model.floor_ueV, int(model.lone_floors_ueV.min()))
     # Above every total rate a vacancy can have: 8 hops at the lowest barrier, and absorption.
-    highest_Hz = 8 * (model.attempt_frequency_Hz * model._boltzmann(lowest))
-    highest_Hz += 2 * (model.absorption_rate_Hz * model._boltzmann(-gain))
+    highest_Hz = 8 * (model.attempt_frequency_Hz * model.boltzmann(lowest))
+    highest_Hz += 2 * (model.absorption_rate_Hz * model.boltzmann(-gain))
     # Above every weight that there can be, so that no bin is missing for one.
     share, reference = model.strip_weight_lambda, model.strip_reference_ueV
     strip = share * (reference - model.weakest_strip_ueV())

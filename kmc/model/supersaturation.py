@@ -23,7 +23,7 @@ from kmc.model.solute import activation_energy_ueV
 def electrode(model: Model) -> float:
     """S = 1 + j L/(e ρ D_v c_eq) of the metal at the interface, at true rates and without voids."""
     resistance_A = model.sink_distance_um * 1e4 * model.lattice.layer_spacing_A
-    bulk = model._boltzmann(model.hamiltonian.bulk_formation_ueV)
+    bulk = model.boltzmann(model.hamiltonian.bulk_formation_ueV)
     flux_Hz = model.strip_rate_per_site_Hz
     return 1.0 + flux_Hz * resistance_A / (model.vacancy_diffusivity_A2_s * bulk)
 
