@@ -19,10 +19,10 @@ def blocks(page: str, *languages: str) -> list[tuple[str, str]]:
 
 
 def commands(text: str) -> list[list[str]]:
-    """The words of each command of a block, without those that install, test or submit."""
+    """The words of each command of a block, without those that fetch, install, test or submit."""
     lines = text.replace("\\\n", " ").splitlines()
     words = [shlex.split(part, comments=True) for line in lines for part in line.split("&&")]
-    found = [w for w in words if w and w[0] not in ("pip", "pytest", "sbatch")]
+    found = [w for w in words if w and w[0] not in ("git", "cd", "pip", "pytest", "sbatch")]
     assert {w[0] for w in found} <= {"kmc"}
     return found
 
