@@ -72,10 +72,9 @@ def check_output(
     try:
         target = Path(os.path.realpath(path))
         exists = target.exists()
-    except (OSError, ValueError) as problem:
-        reason = getattr(problem, "strerror", None) or problem
+    except OSError as problem:
         raise InputError(
-            f"{what} {path} cannot be written: {reason}", advice="Give another name."
+            f"{what} {path} cannot be written: {problem.strerror}", advice="Give another name."
         ) from None
     if target.is_dir():
         raise InputError(f"{what} {path} is a folder", advice="Give the name of a file.")

@@ -112,8 +112,7 @@ class Hamiltonian:
                 inside = table >= 0
                 # Each pair stands in the table twice, at either end.
                 twice += int(bond[here[:, None], partner][inside].sum())
-                # Neighbours that are missing above are the reservoir, which is all Li; those below
-                # do not exist.
+                # What is missing above is the reservoir, which is all Li; below there is nothing.
                 above = (~inside).sum(axis=1) * (lattice.layer[part] > lattice.layers // 2)
                 total -= int((bond[here, LI] * above).sum())
             total -= twice // 2

@@ -298,10 +298,10 @@ class Lattice:
     def neighbour_parts(self, shell: int) -> Iterator[tuple[slice, np.ndarray]]:
         """The table by parts, each with its sites: that of a large box would fill the memory."""
         for start in range(0, self.n_sites, _SITES_KEPT):
-            part = slice(start, min(start + _SITES_KEPT, self.n_sites))
-            whole = part.stop - start == self.n_sites
-            sites = np.arange(start, part.stop)
-            yield part, self.neighbour_table(shell) if whole else self.neighbours(sites, shell)
+            sites = np.arange(start, min(start + _SITES_KEPT, self.n_sites))
+            whole = len(sites) == self.n_sites
+            table = self.neighbour_table(shell) if whole else self.neighbours(sites, shell)
+            yield slice(start, start + _SITES_KEPT), table
 
     def distance_A(self, i: np.ndarray | int, j: np.ndarray | int) -> np.ndarray:
         """Shortest distance in Å between sites i and j over the periodic images."""

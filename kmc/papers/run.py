@@ -121,6 +121,8 @@ def planned_lines(
 ) -> list[str]:
     """What `run_study` would run, how long and where; nothing is written."""
     steps, workers = steps_of(_chosen(study, plan), plan), workers or cores()
+    if Path(folder).is_dir():
+        check_contents(Path(folder))
     lines, seconds = [], 0.0
     for step in steps:
         todo = step.points - step.done(Path(folder))
@@ -200,6 +202,7 @@ def run_study(
 
 def _read_head(path: Path) -> dict[str, str]:
     """Study, plan and version of kmc of a study folder, the layout of study.json checked."""
+    check_contents(path)
     file = path / STUDY_FILE
     try:
         head = read_json(file)
@@ -227,7 +230,6 @@ def judge(
         raise InputError(
             f"{path} is not the folder of a study", advice="kmc study operando makes one."
         )
-    check_contents(path)
     head = _read_head(path)
     study = _chosen(head["study"], head["plan"]).planned(head["plan"])
     steps = steps_of(study, "default")  # `study` has its plan already

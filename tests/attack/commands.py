@@ -14,7 +14,7 @@ from typing import NamedTuple
 from kmc.cli.app import main
 
 MAX_S, MAX_MEMORY = 10, 10**9
-_HANGS_S = 60
+_HANGS_S = 300  # of the clock, which a busy machine shares
 
 
 class Outcome(NamedTuple):

@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not hasattr(os, "fork"), reason="forks"),
 ]
-BOX = ("--set", "system.size=[8,8,10]", "--set", "stop.capacity_monolayers=0.04", "--workers", 1)
+BOX = "--set system.size=[8,8,10] --set stop.capacity_monolayers=0.04 --workers 1"
 SWEEP = """
 run = "strip_li_hops"
 [grid]
@@ -40,83 +40,39 @@ run = "strip_li_hops"
 "system.size" = [8, 8, 10]
 "stop.capacity_monolayers" = 0.04
 """
-# Of each kind the command that makes or continues the folder, and one that reads it.
+# Of each kind the command that makes or continues the folder, and those that read it.
 COMMANDS = {
     "sweep": (
-        ["sweep", "sweep.toml", "-o", "sweep", "--workers", 1],
-        ["sweep", "sweep.toml", "-o", "sweep", "--job-array"],
-        ["sweep-plot", "sweep", "-o", "picture.png", "--force"],
-        ["report", "sweep", "-o", "report.html", "--force"],
+        "sweep sweep.toml -o sweep --workers 1",
+        "sweep sweep.toml -o sweep --job-array",
+        "sweep-plot sweep -o picture.png --force",
+        "report sweep -o report.html --force",
     ),
     "converge": (
-        ["converge", "strip_li_hops", *BOX, "--ratios", "1e3,1e4", "-o", "converge"],
-        ["report", "converge", "-o", "report.html", "--force"],
+        f"converge strip_li_hops {BOX} --ratios 1e3,1e4 -o converge",
+        "report converge -o report.html --force",
     ),
     "critical": (
-        [
-            "critical",
-            "strip_li_hops",
-            *BOX,
-            "--vary",
-            "conditions.temperature_K",
-            "--between",
-            280,
-            340,
-            "--criterion",
-            "contact_fraction<0.9998",
-            "--at",
-            0.04,
-            "--max-runs",
-            4,
-            "--replicas",
-            2,
-            "-o",
-            "critical",
-        ],
-        ["report", "critical", "-o", "report.html", "--force"],
+        f"critical strip_li_hops {BOX} --vary conditions.temperature_K --between 280 340 "
+        "--criterion contact_fraction<0.9998 --at 0.04 --max-runs 4 --replicas 2 -o critical",
+        "report critical -o report.html --force",
     ),
-    "study": (
-        ["study", "interlayer", "-o", "study", "--dry-run"],
-        ["report", "study", "-o", "report.html", "--force"],
-    ),
-    "calibration": (["report", "calibration", "-o", "report.html", "--force"],),
+    "study": ("study interlayer -o study --dry-run", "report study -o report.html --force"),
+    "calibration": ("report calibration -o report.html --force",),
     "own_configurations": (
-        [
-            "params",
-            "from-ase",
-            "slab.xyz",
-            "--calculator",
-            "johnson:Johnson",
-            "--cells",
-            2,
-            "--repeat",
-            1,
-            "--no-relax",
-            "-o",
-            "own.toml",
-            "--force",
-        ],
+        "params from-ase slab.xyz --calculator johnson:Johnson --cells 2 --repeat 1 --no-relax "
+        "-o own.toml --force",
     ),
 }
 # Names that kmc keeps there at times.
 ALSO = {
-    "sweep": (
-        "owner",
-        "lock.held",
-        "running/x.json",
-        "running/.x.lock",
-        "failures/x.json",
-        "job_array.sh",
-        "logs",
-        "points/x.part.h5",
-        ".index.9.part.json",
-        "critical.png",
-    ),
-    "converge": ("owner", "converge.csv"),
-    "critical": ("owner", "critical.json"),
-    "study": ("efficiency", "convergence_x", "nucleation_x.json"),
-    "calibration": ("wave_9", "corner.png", "posterior_1/cell"),
-    "own_configurations": ("bulk-2.unfinished.extxyz", ".bulk-2.9.part.extxyz"),
+    "sweep": "owner lock.held running/x.json running/.x.lock failures/x.json job_array.sh logs "
+    "points/x.part.h5 .index.9.part.json critical.png",
+    "converge": "owner converge.csv",
+    "critical": "owner critical.json",
+    "study": "efficiency convergence_x nucleation_x.json",
+    "calibration": "wave_9 corner.png posterior_1/cell",
+    "own_configurations": "bulk-2.unfinished.extxyz .bulk-2.9.part.extxyz",
 }
 
 
@@ -131,7 +87,7 @@ def made(tmp_path_factory):
     slab.set_cell([2 * a, 2 * a, 8 * a])
     write(place / "slab.xyz", slab, format="extxyz")
     for kind in ("sweep", "converge", "critical", "own_configurations"):
-        assert run(COMMANDS[kind][0], place).code == 0
+        assert run(COMMANDS[kind][0].split(), place).code == 0
     with pytest.MonkeyPatch.context() as patch:  # a study of no runs
         patch.setattr(studies.StudyStep, "run", lambda step, folder, *_: step.plan(folder) is None)
         studies.run_study(place / "study", study="interlayer", progress=False)
@@ -166,7 +122,7 @@ def test_nothing_is_opened_or_changed_through_a_link(made, tmp_path, kind):
     (mine / "folder").mkdir(parents=True)
     (mine / "text").write_text("mine")
     before = contents(mine)
-    names = [*contents(made / kind), *ALSO[kind]]
+    names = [*contents(made / kind), *ALSO[kind].split()]
     for number in range(12 * TIMES):
         name = names[number] if TIMES > 1 and number < len(names) else chance.choice(names)
         path = attacked(made, tmp_path / "place", kind, name)
@@ -177,7 +133,7 @@ def test_nothing_is_opened_or_changed_through_a_link(made, tmp_path, kind):
             os.mkfifo(path)
         else:
             path.symlink_to(ways[way])
-        command = chance.choice(COMMANDS[kind])
+        command = chance.choice(COMMANDS[kind]).split()
         found = run(command, tmp_path / "place", untouched=mine)
         assert found.code == 2, (name, way, command, found)
         assert f"{path.name} is " in found.text
@@ -257,7 +213,7 @@ def test_damage_ends_in_words(made, tmp_path, kind):
         with path.open("wb") as file:
             file.write(data or b"")
             file.truncate(10 * MAX_BYTES if data is None else len(data))
-        command = chance.choice(COMMANDS[kind])
+        command = chance.choice(COMMANDS[kind]).split()
         found = run(command, tmp_path / "place")
         assert found.code in (0, 1, 2), (name, data, command, found)
         assert not found.failures, (name, data and data[:500], command, found)

@@ -45,8 +45,6 @@ def study_page(folder: Path) -> Page:
     )
     claims_path = folder / "claims.json"
     content = read_json(claims_path) if claims_path.is_file() else {"claims": []}
-    if not isinstance(content, dict) or not isinstance(content.get("claims"), list):
-        raise InputError(f"{claims_path} is not a table of claims")
     claims = [claim for claim in content["claims"] if isinstance(claim, dict)]
     if claims:
         verdicts = [str(claim.get("verdict")) for claim in claims]
