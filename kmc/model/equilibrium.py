@@ -16,6 +16,7 @@ from kmc.model.lattice import Lattice
 _SEED = 1  # of the relaxation that is measured
 _BEFORE, _PAIRS = 50_000, 100_000  # of flips: from the start shape on, and measured
 _ASPECT = 0.38  # height over width of the void at the start
+HOTTEST = 2.0  # times the temperature, from which voids are annealed
 
 
 @dataclass(frozen=True)
@@ -168,13 +169,13 @@ class VacancyEquilibrium:
             residence_above=above,
         )
 
-    def anneal(self, pairs: int, rng: np.random.Generator, hottest: float = 1.7) -> None:
-        """Free voids of the facets they have: heat to `hottest` times T, cool in eight stages.
+    def anneal(self, pairs: int, rng: np.random.Generator) -> None:
+        """Free voids of the facets they have: heat to `HOTTEST` times T, cool in eight stages.
 
         About `pairs` pairs of flips in all. At T no new layer may begin on a facet for as long as
         a chain can last.
         """
-        box, stages = self.box, np.linspace(hottest, 1.0, 8)
+        box, stages = self.box, np.linspace(HOTTEST, 1.0, 8)
         for factor in stages:
             self.box = box._replace(half=box.half / factor)
             kernel.refresh(self.box, self.chain)

@@ -22,7 +22,7 @@ import numpy as np
 from kmc.errors import InputError
 from kmc.kernels import loop, tables
 from kmc.model.electrochemistry import Drive
-from kmc.model.equilibrium import VacancyEquilibrium
+from kmc.model.equilibrium import HOTTEST, VacancyEquilibrium
 from kmc.model.model import Model
 from kmc.model.parameters import ParameterSet
 from kmc.nuclei.vapour import ClusterVapour, vapour_of
@@ -35,11 +35,11 @@ _STRIPS = 4  # of a time step in which nothing happens …
 _FINER = 16  # … before the first void so many times shorter
 _FEWEST = 4  # vacancies of a box with a void; fewer are lone
 _UNCOUNTED = 5  # share of the moves after an event in which S is not measured: a fifth
-# Annealing: each time the void is larger or smaller by this factor, from so many times the
-# temperature of the run, with so many pairs of flips for each vacancy. From 1.7 times, so few pairs
-# leave shapes that scatter by 0.03 of the contact. These three were chosen among nine settings to
-# meet the contacts of compact starts: a fit to them, as the docs say.
-_GROWTH, _HOTTEST, _ANNEALED_PAIRS = 1.05, 2.0, 28
+# Annealing: each time the void is larger or smaller by this factor, with so many pairs of flips for
+# each vacancy. From 1.7 times the temperature, so few leave shapes whose contact scatters by 0.03.
+# These two and `HOTTEST` were chosen among nine settings to meet the contacts of compact starts: a
+# fit to them, as the docs say.
+_GROWTH, _ANNEALED_PAIRS = 1.05, 28
 _MANY = 40.0  # times the lone vacancies of the box, from which on it holds a number
 _LARGEST_S = 100.0  # of a void that can be told from lone vacancies
 _ALL_Mg = 0.98  # coverage of L1 beyond which the free energies of clusters are not asked for
@@ -290,7 +290,7 @@ class EquilibriumEngine(Engine):
             grown = not self._annealed / _GROWTH < chain.vacancies < self._annealed * _GROWTH
             if grown and chain.vacancies > _MANY * self._lone_hot:
                 # Growing vacancy by vacancy a void keeps the facets on which no new layer begins.
-                chain.anneal(_ANNEALED_PAIRS * chain.vacancies, self.rng, _HOTTEST)
+                chain.anneal(_ANNEALED_PAIRS * chain.vacancies, self.rng)
                 self._annealed = float(chain.vacancies)
             # What has just come is lone for a moment, which would count as S.
             chain.equilibrate(pairs // _UNCOUNTED, self.rng)
@@ -390,7 +390,7 @@ class EquilibriumEngine(Engine):
         first = model.site_binding_ueV(tables.LI)[1:3] - model.kink_ueV
         self._lone_per_S, self._lone_hot = (
             float(np.exp(-first / (hotter * model.kT_ueV)).sum()) * model.lattice.sites_per_layer
-            for hotter in (1.0, _HOTTEST)
+            for hotter in (1.0, HOTTEST)
         )
         if not is_open(model):
             return None
