@@ -364,21 +364,16 @@ def _composition(run: RunFile, origin: Origin) -> list[Problem]:
     if isinstance(parameters, Problem):
         return [parameters]
     if "Mg" not in parameters.species:
+        of_mg = {key: getattr(system, key) for key in ("mg_fraction", "mg_coverage_L1")}
+        of_mg["mg_supply"] = system.mg_supply != "metal"
+        if not (wrong := [key for key, value in of_mg.items() if value]):
+            return []  # before sets are read for advice: a sweep checks hundreds of runs
         sets = [f'"{n}"' for n in catalogue.names("params") if "Mg" in load_parameters(n).species]
         advice = (
             f"Use a set with Mg: params = {' or '.join(sets) or 'the path of a parameter file'}."
         )
-        of_mg = {key: getattr(system, key) for key in ("mg_fraction", "mg_coverage_L1")}
-        of_mg["mg_supply"] = system.mg_supply != "metal"
-        return [
-            Problem(
-                f"{origin.of(run, f'system.{key}')}, but parameter set {parameters.name!r} has no "
-                "Mg",
-                advice,
-            )
-            for key, value in of_mg.items()
-            if value
-        ]
+        text = f"but parameter set {parameters.name!r} has no Mg"
+        return [Problem(f"{origin.of(run, f'system.{key}')}, {text}", advice) for key in wrong]
     if system.mg_coverage_L1 == "equilibrium" and not system.mg_fraction:
         shown = origin.of(run, "system.mg_coverage_L1")
         return [Problem(f"{shown} needs Mg in the bulk", "Set mg_fraction above 0.")]
