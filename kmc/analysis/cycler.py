@@ -32,6 +32,10 @@ _NAMES = {  # in the order of preference
     "time": ("totaltime", "cumulativetime", "testtime", "runtime", "elapsedtime", "time", "t"),
 }
 _ENDS = {"voltage": ("v",), "current": ("a",), "charge": ("ah",), "time": ("s", "sec", "min", "h")}
+_CLOCK = re.compile(
+    r"(?:(\d+)\s*(?:-|days?,?|d|)\s*\b|(.+)[\sT])?(?:(\d+):)?(\d+):(\d+(?:[.,]\d+)?)\s*([AP]M)?",
+    re.IGNORECASE,
+)
 _UNSET_CM2 = 0.001  # what EC-Lab writes where nobody stated an area
 
 
@@ -111,17 +115,10 @@ def charge_and_overpotential(table: Table) -> tuple[np.ndarray, np.ndarray]:
 def _seconds(texts: list[str]) -> list[float]:
     """Times of a clock: 0:00:10, with days before it as 1-00:00:10, or with a date, which counts
     as a day later than the one before it; NaN for others."""
-    clock = re.compile(
-        r"(?:(\d+)\s*(?:-|days?,?|d|)\s*\b|(.+)[\sT])?(?:(\d+):)?(\d+):(\d+(?:[.,]\d+)?)\s*([AP]M)?",
-        re.IGNORECASE,
-    )
     dates: dict[str, int] = {}
     seconds = []
-    for match in map(clock.fullmatch, texts):
-        if match is None:
-            seconds.append(math.nan)
-            continue
-        days, date, h, m, s, half = match.groups()
+    for match in map(_CLOCK.fullmatch, texts):
+        days, date, h, m, s, half = match.groups() if match else (0, "", 0, 0, "nan", "")
         day = dates.setdefault(date, len(dates)) if date else int(days or 0)
         hour = int(h or 0) % 12 + 12 * (half.upper() == "PM") if half else int(h or 0)
         seconds.append(86400.0 * day + 3600 * hour + 60 * int(m) + float(s.replace(",", ".")))
