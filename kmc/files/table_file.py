@@ -53,7 +53,6 @@ _ROWS = 4096  # of a column that are packed as one piece
 _SITES = 2**16  # the same of an array of sites: more than a layer, which the next one repeats
 _LEVEL = 4  # of gzip: 1 M sites in 10 ms; level 1 takes half the time and a third more space
 _TEXT_BYTES, FIXED_BYTES = 2**15, 2000  # of an attribute, at most; of one up to schema 3
-_TIME = "time_s"
 
 
 @dataclass(frozen=True)
@@ -396,18 +395,14 @@ def content(
 
 def _attach_scales(file: h5py.File, paths: Iterable[str], tables: Tables) -> None:
     """Name the coordinates of each axis, for programs that read such files (netCDF, xarray)."""
-    coordinates = {path for path in paths if path.endswith(f"/{_TIME}")}
     of_axes = {f"{tables.group}/{name}" for names in tables.axes.values() for name in names}
-    coordinates |= of_axes.intersection(paths)
+    coordinates = {path for path in paths if path in of_axes or path.endswith("/time_s")}
     for path in sorted(coordinates):
         h5py.h5ds.set_scale(file[path].id, path.rpartition("/")[2].encode())
     for path in paths:
         group, _, name = path.rpartition("/")
-        along = [
-            f"{group}/{_TIME}",
-            *(f"{tables.group}/{axis}" for axis in tables.axes.get(name, ())),
-        ]
-        for axis, scale in enumerate(along):
+        fixed = (f"{tables.group}/{axis}" for axis in tables.axes.get(name, ()))
+        for axis, scale in enumerate((f"{group}/time_s", *fixed)):
             if scale in coordinates and path not in coordinates:
                 h5py.h5ds.attach_scale(file[path].id, file[scale].id, axis)
 

@@ -22,10 +22,7 @@ SAMPLES: dict[str, tuple[str, str]] = {
     "cycle": ("1", "Pass of a block of the protocol, from 1; 0 without one"),
     "current_density_mA_cm2": ("mA/cm2", "Current density, below 0 while plating"),
     "contact_fraction": ("1", "Share of the interface in contact"),
-    "voids_per_um2": (
-        "1/µm2",
-        "Voids per area, without those that came down below four cells or resolution_um",
-    ),
+    "voids_per_um2": ("1/µm2", "Voids per area, without debris below 4 cells or resolution_um"),
     "voids_per_100um": ("1/100 µm", "Voids on 100 µm of cross-section line"),
     "mean_width_um": ("µm", "Mean width of the voids on cross-section lines; NaN without any"),
     "max_width_um": ("µm", "Largest width of a void on cross-section lines that spans two cells"),
@@ -89,19 +86,9 @@ EVENTS: dict[str, tuple[str, str]] = {
     "height_um": ("µm", "Largest height of the void as it began, or before it ended"),
 }
 
-CELLS: dict[str, tuple[str, str]] = {
-    "x_um": ("µm", "Centre of each column of cells of the gap"),
-    "y_um": ("µm", "Centre of each row of cells of the gap"),
-}
-
-TABLES = Tables(
-    SAMPLES,
-    FRAMES,
-    CELLS,
-    lists={"points": POINTS, "events": EVENTS},
-    format="kmc population",
-    axes={"h_um": ("y_um", "x_um")},
-)
+CELLS = {f"{axis}_um": ("µm", f"Centre of each cell of the gap along {axis}") for axis in "yx"}
+LISTS, AXES = {"points": POINTS, "events": EVENTS}, {"h_um": tuple(CELLS)}
+TABLES = Tables(SAMPLES, FRAMES, CELLS, LISTS, format="kmc population", axes=AXES)
 
 
 def complete(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:

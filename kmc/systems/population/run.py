@@ -286,8 +286,7 @@ class PopulationJob(Job):
     def _number_of_voids(self) -> int:
         """Voids that the grid resolves, with flaws and nuclei that have not grown to its cells yet.
 
-        What has come down below the area from which a part counts as a void is left out: debris of
-        voids that split or close, whose number is that of the grid.
+        Debris below the area of a void is left out, as its number is that of the grid.
         """
         largest, area = self.life.voids[:, 1:3].T
         least, points = self.life.least_um2, self.gaps.points
