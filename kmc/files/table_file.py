@@ -384,7 +384,8 @@ def content(
     memory = io.BytesIO()  # HDF5 aborts the process where a disk is full
     with h5py.File(memory, "w", **_OPTIONS) as file:
         for name in filter(record.__contains__, ROOT):
-            _put_attribute(file, name, record[name])
+            value = record[name]
+            file.attrs[name] = short_text(value) if isinstance(value, str) else value
         file.attrs["record_crc32"] = zlib.crc32(data)
         _put(file, RECORD, _in_pieces(np.frombuffer(data, np.uint8)), *RECORD_LABELS)
         for path, values in datasets.items():
@@ -431,13 +432,8 @@ def _put(file: h5py.File, path: str, values: np.ndarray | Pieces, unit: str, mea
         made = values.put(file, path)
     else:
         made = file.create_dataset(path, data=values, track_times=False)
-    _put_attribute(made, "unit", unit)
-    _put_attribute(made, "description", meaning)
-
-
-def _put_attribute(place: Any, name: str, value: Any) -> None:
-    # A text of variable length, which h5py shows as text, and one of a fixed length as bytes.
-    place.attrs[name] = short_text(value) if isinstance(value, str) else value
+    # Texts of variable length, which h5py shows as text, and those of a fixed length as bytes.
+    made.attrs["unit"], made.attrs["description"] = short_text(unit), short_text(meaning)
 
 
 def short_text(text: str, limit: int = _TEXT_BYTES) -> str:
