@@ -87,10 +87,7 @@ def _one_channel(path: Path, image: np.ndarray) -> np.ndarray:
     # Many programs save a grey image in three equal channels, with or without transparency.
     grey = image[..., 0]
     if image.shape[-1] > 2 and any((image[..., k] != grey).any() for k in (1, 2)):
-        advice = (
-            "Save the segmentation in grey values; three or four slices as such, not as colours "
-        )
-        advice += "(photometric='minisblack' of tifffile)."
+        advice = "Save it in grey values; of slices, three or four, with photometric='minisblack'."
         raise InputError(f"{path} is in colour", advice=advice)
     return np.ascontiguousarray(grey)
 

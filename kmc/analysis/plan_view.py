@@ -207,13 +207,11 @@ def _scale_bars(mask: np.ndarray) -> tuple[np.ndarray, int]:
         reach = 0 if lettered[bar] else wide[bar] / 2
         beside = (left >= left[bar] - reach) & (right <= right[bar] + reach)
         beside &= (top >= top[bar] - reach) & (bottom <= bottom[bar] + reach)
-        beside &= high <= 0.4 * wide[bar]
-        beside[bar] = True
+        beside = beside & (high <= 0.4 * wide[bar]) | (np.arange(n) == bar)
         letters = high[beside & ~disc & ~full]
         # A point is a disc, too, but smaller than letters.
-        burned[1:] |= beside & (
-            ~disc | (high < 0.5 * np.median(letters) if len(letters) else False)
-        )
+        point = high < (np.median(letters) / 2 if len(letters) else 0)
+        burned[1:] |= beside & (~disc | point)
     return burned[labels] & mask, int(burned.sum())
 
 

@@ -33,9 +33,7 @@ _PART = r"([(_/z\[]|part|$)"
 _MINUS = "-−–"
 _NAMES = {
     "f": re.compile(r"f(req|[^a-z]|$)"),
-    "im": re.compile(
-        rf"[{_MINUS}]?(zi|z?[_.]?im(a?g|aginary)?){_PART}|[{_MINUS}]?z?(''|″|\"|”|’’|′′)"
-    ),
+    "im": re.compile(rf"[{_MINUS}]?((zi|z?[_.]?im(a?g|aginary)?){_PART}|z?(''|″|\"|”|’’|′′))"),
     "re": re.compile(rf"(zr|z?[_.]?re(al)?){_PART}|z?('|′|’)"),
 }
 _UNITS = {"k": 1e3, "M": 1e6, "m": 1e-3}

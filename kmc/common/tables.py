@@ -15,9 +15,7 @@ from kmc.common.json_files import read_bytes
 from kmc.errors import InputError
 
 _MAX_BYTES = 50 * 2**20
-_EC_LAB = re.compile(
-    r"(?:#[^\n]*\n)*(?:EC|BT)-Lab ASCII FILE\s+Nb header lines\s*:\s*(\d+)"
-)  # of an .mpt
+_EC_LAB = re.compile(r"(?:#[^\n]*\n)*(?:EC|BT)-Lab ASCII FILE\s+Nb header lines\s*:\s*(\d+)")
 _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _GROUPED = r"[+-]?[1-9]\d{0,2}(%s\d{3})"  # thousands, or three decimals
 _SPACE = re.compile(r"(?<=\d)[\s'’](?=\d{3}(?!\d))")  # between thousands
@@ -155,9 +153,8 @@ def read_table(path: str | Path) -> Table:
             raise InputError(
                 f"{path} is no CSV table: row {number} has {len(row)} fields, and the first line "
                 f"names {len(names)}",
-                advice="Remove lines above the names of the columns, or begin them with #. A text "
-                "with a comma in it needs quotes; with decimal commas, part the fields by "
-                "semicolons.",
+                advice="Begin lines above the names of the columns with #; a text with a comma in "
+                "it needs quotes; with decimal commas, part the fields by semicolons.",
             )
     width = len(names)
     filled = [row[:width] + [""] * (width - len(row)) for row in rows[1:]]
