@@ -48,8 +48,8 @@ def lithium_nitride(a: float) -> Atoms:
     return Atoms("NLi3", scaled_positions=places, cell=cell, pbc=True)
 
 
-# Turned by 33.7° an area of 13 ions of each kind is a square under 3 × 3 cells of lithium.
-_TURNED = ((2.5, -0.5, 0), (0.5, 2.5, 0), (0, 0, 1))
+# Turned by 26.6° an area of 5 ions of each kind is a square under 2 × 2 cells of lithium.
+_TURNED = ((1.5, -0.5, 0), (0.5, 1.5, 0), (0, 0, 1))
 INTERFACES = {
     "li2s_110": Interface(
         *(antifluorite("SLi2"), 5.70, ((1, -1, 0), (0, 0, 1), (0.5, 0.5, 0)), 2, (3, 3), (7, 5))
@@ -59,11 +59,11 @@ INTERFACES = {
         4.63,
         ((0.5, -0.5, 0), (0.5, 0.5, -1), (1, 1, 1)),
         2 / 3,
-        (3, 3),
-        (3, 5),
+        (1, 3),
+        (1, 5),
         shift=1 / 6,
     ),
-    "lif_100": Interface(rocksalt("LiF"), 4.06, _TURNED, 1.5, (1, 1), (3, 3)),
+    "lif_100": Interface(rocksalt("LiF"), 4.06, _TURNED, 1.5, (1, 1), (2, 2)),
     "licl_100": Interface(rocksalt("LiCl"), 5.15, np.eye(3), 2, (2, 2), (3, 3)),
     "li3n_001": Interface(
         *(lithium_nitride, 3.64, ((1, 0, 0), (0, math.sqrt(3), 0), (0, 0, 1.063)), 2),
@@ -131,8 +131,13 @@ def structures(
 def vacancies(spec: Interface, chosen: str) -> dict[str, list[tuple[int, int, int]]]:
     """Sites removed in each structure, by name."""
     if chosen == "singles" or spec.turned or min(spec.metal) < 5:
-        # Of a square cell of 3 × 3 sites these are all kinds: corner, edge and inside.
+        # Of a square cell of 3 × 3 sites these are all kinds: corner, edge and inside. Of 2 × 2 a
+        # layer between two atoms of L1 has one kind, and of a single cell a row would be removed.
         first = [(n, i, j) for n, i, j in sites(spec) if n <= 3 and i <= j <= 3]
+        if max(spec.metal) == 2:
+            first = [(n, i, j) for n, i, j in first if n != 2 or j == 1]
+        if min(spec.metal) == 1:
+            first = []
         return {label([site]): [site] for site in first}
     corner = 2  # of the patches, in half cells: not an edge of the cell, which means nothing
     L1 = {(i, j): (1, corner + 2 * i, corner + 2 * j) for i in range(4) for j in range(4)}

@@ -72,8 +72,8 @@ def print_interface(name: str) -> None:
 def of_electrolyte(name: str) -> dict[str, dict[str, float]]:
     """By potential: W/γ of a table, and means of single vacancies of L1 to L3 in units of E_f.
 
-    Of the nine sites of a layer whose cell is 3 × 3 with an axis of four, three differ, and count
-    as often as they occur; of other cells the sites that are computed count the same.
+    Three of the nine (LiCl) or four (LiF) sites of a layer differ, as the cell has an axis of four,
+    and count as often as they occur; of other cells the sites that are computed count the same.
     """
     found = {}
     for potential in dict.fromkeys(row["potential"] for row in ase_clusters.energies(name)):
@@ -84,8 +84,10 @@ def of_electrolyte(name: str) -> dict[str, dict[str, float]]:
         for layer in ("L1", "L2", "L3"):
             rows = [r for k, r in table.items() if k.startswith(layer) and r["removed"] == 1]
             often = [1] * len(rows)
-            if name in ("licl_100", "lif_100"):
+            if name == "licl_100":
                 often = [4, 4, 1] if layer == "L2" else [1, 4, 4]
+            elif name == "lif_100":
+                often = [4] if layer == "L2" else [1, 2, 1]
             if len(rows) == len(often):
                 total = sum(n * r["excess_eV"] for n, r in zip(often, rows, strict=True))
                 numbers[layer] = total / sum(often) / bulk["vacancy"]["excess_eV"]

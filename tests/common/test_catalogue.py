@@ -19,6 +19,7 @@ def test_names_of_what_is_shipped():
         "li_li2s",
         "li_li2s_clusters",
         "li_licl",
+        "li_lif",
         "li_measured",
         "na_nasicon",
         *family,
