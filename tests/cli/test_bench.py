@@ -14,7 +14,15 @@ from rich.console import Console
 from kmc.cli.app import cost_table, main
 from kmc.systems.electrode import benchmark
 
-PROMISED = ("bulk_dilute", "bulk_1pct", "bulk_5pct", "bulk_1pct_1M", "strip_li", "strip_limg")
+PROMISED = (
+    "bulk_dilute",
+    "bulk_1pct",
+    "bulk_5pct",
+    "bulk_1pct_1M",
+    "strip_li",
+    "strip_limg",
+    "strip_li_late",
+)
 PROMISED_KEYS = {"ns_per_event", "events", "sites", "vacancies"}
 
 
@@ -137,3 +145,13 @@ def test_the_comparison_says_what_it_needs(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1
     assert "git clone https://github.com/spparks/spparks" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_late_stage_is_counted_from_its_own_beginning():
+    """What was stripped before is no part of the cost; a late event refreshes more vacancies."""
+    late, first = (benchmark.measure(name, benchmark.CASES[name][1], 20_000, repeats=1)
+                   for name in ("strip_li_late", "strip_li"))  # fmt: skip
+    assert late.events == first.events == 20_000
+    assert late.vacancies > 2 * first.vacancies
+    assert late.refreshes_per_event > 1.5 * first.refreshes_per_event
