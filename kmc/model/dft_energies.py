@@ -240,10 +240,10 @@ def _check_atoms(
             f"configuration {end!r} has the atoms {after}, and {start!r} {given[start].atoms}",
             advice=f"{end} must have {wanted} {start}; use one supercell for both.",
         )
-    volumes = [given[name].volume_A3 for name in (start, end)]
-    if all(volumes) and abs(volumes[1] / volumes[0] - 1) > _SAME_VOLUME:
-        text = f"configurations {end!r} and {start!r} have cells of {volumes[1]:.5g} and "
-        text += f"{volumes[0]:.5g} Å³: their difference holds the energy of strain, too"
+    before_A3, after_A3 = given[start].volume_A3, given[end].volume_A3
+    if before_A3 and after_A3 and abs(after_A3 / before_A3 - 1) > _SAME_VOLUME:
+        text = f"configurations {end!r} and {start!r} have cells of {after_A3:.5g} and "
+        text += f"{before_A3:.5g} Å³: their difference holds the energy of strain, too"
         warnings.warn(text, KmcWarning, stacklevel=3)
 
 
