@@ -115,6 +115,7 @@ class _Bench:
         self.h_bulk = calibrate(parameters, self.bulk)
         self.h_interface = calibrate(parameters, self.interface)
         self.per_atom = self._energy(self.bulk, {}) / self.bulk.n_sites
+        self.surface_eV = self._surface_eV(self.bulk, self.h_bulk)  # γ of one site of the interface
 
     def _energy(self, lattice: Lattice, changed: dict[int, int]) -> float:
         """H in eV of perfect Li with some sites changed."""
@@ -338,11 +339,6 @@ class _Bench:
         half = np.where(box.layer <= _LAYERS // 2, LI, VACANCY)
         two = h.energy_ueV(half, box) - h.perfect_energy_ueV(box) / 2
         return two / MICRO_eV / 2 / box.sites_per_layer
-
-    @functools.cached_property
-    def surface_eV(self) -> float:
-        """γ: energy per site of a surface opened along the interface plane."""
-        return self._surface_eV(self.bulk, self.h_bulk)
 
     @functools.cached_property
     def adhesion_eV(self) -> float:

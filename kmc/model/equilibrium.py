@@ -280,16 +280,12 @@ def relaxation_of(lattice: Lattice, hamiltonian: Hamiltonian, kT_ueV: float) -> 
     """Autocorrelation of one void of a monolayer, or of an eighth of the box, and what follows."""
     n = min(lattice.sites_per_layer, lattice.n_sites // 8)
     occupancy = np.full(lattice.n_sites, LI)
-    occupancy[half_ellipsoid(lattice, n, _ASPECT)] = VACANCY
+    # A compact void amid the interface.
+    x, y, z = lattice.positions_A.T
+    half, height = lattice.box_A / 2, (z - z.min()) / (2 * _ASPECT)
+    squared = (x - half[0]) ** 2 + (y - half[1]) ** 2 + height**2
+    occupancy[np.argsort(squared, kind="stable")[:n]] = VACANCY
     box = VacancyEquilibrium(lattice, [hamiltonian], kT_ueV, occupancy)
     rng = np.random.default_rng(_SEED)
     box.equilibrate(_BEFORE, rng)
     return box.relaxation(rng, _PAIRS)
-
-
-def half_ellipsoid(lattice: Lattice, n: int, aspect: float) -> np.ndarray:
-    """Sites of a compact void of n vacancies, `aspect` times as high as wide, amid the box."""
-    x, y, z = lattice.positions_A.T
-    half, height = lattice.box_A / 2, (z - z.min()) / (2 * aspect)
-    squared = (x - half[0]) ** 2 + (y - half[1]) ** 2 + height**2
-    return np.argsort(squared, kind="stable")[:n]
