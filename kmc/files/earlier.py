@@ -92,6 +92,7 @@ def _box(file: h5py.File) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     }
     if record["stop_reason"] is None or guard.root_number(file, "seed") != record["seed"]:
         raise damaged(file, "its attributes are not those of its record")
+    _check_end(file, record)
     if version == 2:  # schema 1 had it in the record
         record["provenance"] = json.loads(guard.attribute(file["record"], "provenance", "S"))
     if guard.holds(file, "totals"):
@@ -213,10 +214,14 @@ def _tables(file: h5py.File) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     given = record["resolved"]["run"].get("random", {}).get("seed")
     if given is not None and record["seed"] != given:
         raise damaged(file, f"its seed is {record['seed']}, and that of its run {given}")
-    if record["finished"] != (record["stop_reason"] not in ("", "interrupted")):
+    _check_end(file, record)
+    return record, arrays
+
+
+def _check_end(file: h5py.File, record: Mapping[str, Any]) -> None:
+    if record["finished"] != (record["stop_reason"] not in ("", "interrupted", "repaired")):
         reason = f"with stop_reason {record['stop_reason']!r}"
         raise damaged(file, f"finished is {record['finished']} {reason}")
-    return record, arrays
 
 
 def _paths(group: h5py.Group, prefix: str = "") -> Iterator[str]:

@@ -453,7 +453,7 @@ def test_a_number_of_the_grid_is_marked_and_another_holds():
 def test_a_cell_says_which_of_its_numbers_hold(tmp_path):
     """Two levels of cells and of squares of a small cell under pressure; the first in a report."""
     folder, more = tmp_path / "cells", ["--set", "conditions.stack_pressure_MPa=1"]
-    more += ["--set", "upscale.domain_um=12", "--set", "upscale.capacity_mAh_cm2=0.2"]
+    more += ["--set", "upscale.domain_um=12", "--set", "upscale.capacity_mAh_cm2=0.12"]
     more += ["--replicas", "2", "--workers", "1"]
     said = output_of("converge", "cell_li", "--cells", "1,0.6", *more, "-o", folder)
     assert (folder / "converge.png").is_file()
