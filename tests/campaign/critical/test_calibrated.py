@@ -27,7 +27,7 @@ def calibration(tmp_path):
     (folder / "calibration.json").write_text(json.dumps(content))
     u = np.stack([np.linspace(0, 1, 50), np.full(50, 0.5)], axis=1)
     posterior = np.stack([2 + 6 * u[:, 0], np.full(50, 0.1)], axis=1)
-    np.savez(folder / "samples.npz", posterior=posterior, posterior_u=u)
+    np.savez(folder / "samples.npz", posterior=posterior, posterior_u=u, theta=posterior, theta_u=u)
     return folder
 
 
