@@ -5,6 +5,7 @@ every temperature; a fixed lowest barrier makes every hop as activated as that b
 factor (``slow_down_by``) does neither.
 """
 
+import math
 import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -82,10 +83,11 @@ def hidden_effects(
     """
     seen: dict[tuple[str, str, str], dict[str, Mapping[str, Any]]] = {}
     for point in points:
-        # A constant factor hides nothing: it slows every hop alike at each point.
+        # A constant factor hides nothing: it slows every hop alike at each point. Nor does the
+        # ratio inf: vacancies are in equilibrium between strips, and no hop is slowed.
         for setting in (RATIO, FLOOR):
             value = _value(tables, point, f"acceleration.{setting}")
-            if value is None:
+            if value in (None, math.inf):
                 continue
             for key in (*_DRIVES, _TEMPERATURE):
                 what = _TEMPERATURE if key == _TEMPERATURE else "drive"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import pytest
@@ -49,6 +50,7 @@ def test_temperature_under_a_ratio_and_under_a_floor():
         (SHIPPED, [{CURRENT: 1, RATIO: 1e5}, {CURRENT: 10, RATIO: 1e4}]),  # along with it
         ({"acceleration": {"saddle_floor_eV": 0.4}}, currents(0.5, 5)),
         ({"acceleration": {"slow_down_by": 7e5}}, currents(0.5, 5)),
+        ({"acceleration": {"max_hops_per_strip_per_site": math.inf}}, currents(0.5, 5)),
         (SHIPPED, [{CURRENT: c, RATIO: "none"} for c in (0.5, 5)]),
         (SHIPPED, [{"system.mg_fraction": m} for m in (0.0, 0.1)]),
     ],
@@ -90,3 +92,5 @@ def test_single_runs_at_another_current_are_warned_of_as_sweeps_are():
         warn_of_another_drive("strip_li_hops", {CURRENT: 0.5, "random.seed": 2})
         warn_of_another_drive("strip_li_hops", {CURRENT: 5.0, RATIO: None, FACTOR: 8e5})
         warn_of_another_drive("cell_li", {CURRENT: 5.0})
+        warn_of_another_drive("strip_li", {CURRENT: 5.0})  # in equilibrium between strips
+        warn_of_another_drive("strip_li", {TEMPERATURE: 333.0})
