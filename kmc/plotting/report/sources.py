@@ -144,8 +144,10 @@ def _file_page(found: Any) -> Page:
             draw = partial(system.plot, [found], what, paper=what == "microscope")
             drawn.append(picture(draw, text[:1].upper() + text[1:]))
     page.add("What the numbers rest on", Text([found.rests_on]) if found.rests_on else None)
-    page.add("Summary", Table(rows[:_LINES]), *drawn[:1], beside=bool(drawn))
-    page.add("More numbers", Table(rows[_LINES:]) if len(rows) > _LINES else None)
+    # A row without a name continues the one before, and stays with it.
+    end = next((i for i, row in enumerate(rows) if i >= _LINES and row[0]), len(rows))
+    page.add("Summary", Table(rows[:end]), *drawn[:1], beside=bool(drawn))
+    page.add("More numbers", Table(rows[end:]) if rows[end:] else None)
     page.add("Figures", *drawn[1:])
     if hasattr(found, "acceleration"):
         page.add("Convergence", *_slowing(found.acceleration))
