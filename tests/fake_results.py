@@ -214,7 +214,8 @@ def calibration(folder: Path) -> Path:
                "title": "fit", "kmc": "0", "experiments": ["Li"], "inputs": {}, "posterior": [],
                "waves": [{}], "worst": []}  # fmt: skip
     (fit / "calibration.json").write_text(json.dumps(content), encoding="utf-8")
-    np.savez(fit / "samples.npz", posterior_u=np.zeros((3, 1)))
+    none = np.zeros((3, 0))  # of no input
+    np.savez(fit / "samples.npz", theta=none, posterior=none, posterior_u=none)
     file = folder / "Li.toml"
     file.write_text(
         'run = "operando_li"\n[zip]\n"parameters.formation_entropy_bulk_k" = [1.0, 2.0, 3.0]\n'

@@ -360,8 +360,9 @@ class TableWriter:
 
 def settings_of(resolved: Mapping[str, Any]) -> str:
     """All settings of a run as TOML."""
+    sections = {name: keys for name, keys in resolved["run"].items() if isinstance(keys, Mapping)}
     # JSON has no infinity, which stands in the record as text.
-    return toml_document(resolved["run"]).replace(' = "inf"', " = inf")
+    return toml_document(sections).replace(' = "inf"', " = inf")
 
 
 def content(

@@ -22,7 +22,7 @@ class Outcome(NamedTuple):
 
     code: int  # -N where signal N ended it
     text: str  # of both streams
-    memory: int  # bytes
+    memory: int  # bytes beside those of the process that it was forked from
     seconds: float  # of processor
     opened: list[str]  # files below the folder that nothing may open
 
@@ -45,13 +45,16 @@ def run(arguments: list, folder: Path, untouched: Path | None = None) -> Outcome
     with tempfile.TemporaryDirectory() as place:
         printed, noted = Path(place) / "printed", Path(place) / "noted"
         noted.touch()
+        # A child begins with all that this process holds, a GB after a hundred other tests.
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        before = pages * resource.getpagesize()
         if not (child := os.fork()):
             _command([*map(str, arguments)], folder, untouched, printed, noted)
         _, status, used = os.wait4(child, 0)
         return Outcome(
             os.waitstatus_to_exitcode(status),
             printed.read_text("utf-8", "replace") if printed.exists() else "",
-            used.ru_maxrss * 1024,
+            used.ru_maxrss * 1024 - before,
             used.ru_utime + used.ru_stime,
             noted.read_text().splitlines(),
         )

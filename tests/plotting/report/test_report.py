@@ -165,7 +165,7 @@ def test_a_study_counts_verdicts_in_one_order_and_lists_every_set(result):
     assert counted[:-1] == [v for v in VERDICTS if v in counted]  # the last is a stranger's
     titles = [section["title"] for section in page.sections]
     sets = [title for title in titles if title.startswith("Parameters and sources: ")]
-    assert [title.split(": ")[1] for title in sets] == ["li_li2s", "limg_li2s"]
+    assert [title.split(": ")[1] for title in sets] == ["li_measured", "limg_measured"]
 
 
 def test_equal_results_give_equal_pages(result):
