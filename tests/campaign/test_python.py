@@ -51,7 +51,7 @@ def test_a_dict_that_is_no_sweep(study, says, tmp_path):
 
 
 def test_a_sweep_warns_of_what_it_hides(tmp_path):
-    study = {"run": "strip_li", "grid": {CURRENT: [0.5, 5.0]}, "set": {}}
+    study = {"run": "strip_li_hops", "grid": {CURRENT: [0.5, 5.0]}, "set": {}}
     with pytest.raises(InputError), pytest.warns(KmcWarning, match="slow_down_by"):
         kmc.sweep(study, output=tmp_path / "x" / "y", progress=False)
 
