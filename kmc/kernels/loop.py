@@ -366,6 +366,7 @@ def advance(
             if clock[t.STRIP_DUE] != t.WAITING:
                 continue
         rates = _process_rates(geometry, law, channels, state, scratch, held, creeps, mixes)
+        # Two conditions: numba leaves out the second where `held` is None.
         if held is not None and channels.strip_per_weight > 0.0:  # noqa: SIM102
             if rates[_STRIP] + rates[_PLATE] <= 0.0:
                 return t.NO_ELECTROACTIVE

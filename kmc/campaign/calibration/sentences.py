@@ -82,7 +82,8 @@ def _posterior(content: Mapping[str, Any]) -> list[str]:
                 "?" if end is None else "never" if end in ("never", math.inf) else figure(end)
                 for end in (row["low"], row["median"], row["high"])
             )
-            held = ", seen" if row.get("seen") else ", held out" if row["held_out"] else ""
+            kind = ", seen" if row.get("seen") else ", held out"
+            held = kind if row["held_out"] else ""  # what is fitted is neither
             lines.append(
                 f"  {row['experiment']}, {plain(row['quantity'])}: {median} ({low} to {high}); "
                 f"measured {row['measured']}: {row['verdict']}{held}"
