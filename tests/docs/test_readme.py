@@ -42,6 +42,14 @@ def test_every_command_is_one(words):
     )
 
 
+def test_it_has_the_lines_that_ci_runs():
+    """`.ci/run` takes set-up, main job and tests from here, and refuses a page without them."""
+    script = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    lines = re.findall(r"in_readme '(.+)'", script)
+    assert len(lines) == 2
+    assert set(lines) <= set(README.splitlines())
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder in which everything of the README has been run, from top to bottom."""
