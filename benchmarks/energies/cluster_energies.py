@@ -191,7 +191,11 @@ def main() -> None:
     parser.add_argument("--lattice-A", type=float, default=3.45, help="to begin with")
     parser.add_argument("--solute", help="such as Mg: beside vacancies of the bulk")
     parser.add_argument("--on", choices=interfaces.INTERFACES, help="at this electrolyte")
-    parser.add_argument("--only", choices=("singles",), help="fewer structures at an electrolyte")
+    parser.add_argument(
+        "--only",
+        default="",
+        help="`singles` at an electrolyte, or names of structures, comma-separated, in this order",
+    )
     parser.add_argument("--folder", type=Path, required=True, help="keeps relaxed structures")
     parser.add_argument("--out", type=Path, required=True, help="table to write or to add to")
     parser.add_argument("--fmax", type=float, default=0.03, help="largest force left, eV/Å")
@@ -213,7 +217,7 @@ def main() -> None:
     if args.on:
         spec = interfaces.INTERFACES[args.on]
         b = lattice_parameter(args.on, spec.crystal, calculator, args.folder, spec.guess_A)
-        structures = interfaces.structures(spec, a, b, args.only or "")
+        structures = interfaces.structures(spec, a, b, args.only)
         kept.folder = args.folder / args.on
         kept.folder.mkdir(exist_ok=True)
     elif args.solute:
@@ -223,6 +227,9 @@ def main() -> None:
     else:
         structures = ase_clusters.bulk_structures(args.metal, a)
         structures += ase_clusters.surface_structures(args.metal, a)
+    if args.only and args.only != "singles":
+        by_name = {s.name: s for s in structures}
+        structures = [by_name[name] for name in args.only.split(",")]
     others = []
     if args.out.is_file():
         with args.out.open(newline="", encoding="utf-8") as file:
