@@ -17,9 +17,14 @@ import io
 import itertools
 from pathlib import Path
 
+import interfaces
 import numpy as np
+import summary
 
+from kmc.common.units import MICRO_eV
+from kmc.kernels.tables import LI, VACANCY
 from kmc.model import ase_clusters
+from kmc.model.hamiltonian import calibrate
 from kmc.model.lattice import Lattice
 from kmc.model.parameters import load_parameters
 
@@ -27,6 +32,8 @@ SHIPPED = Path(__file__).with_name("fit.csv")
 PICTURE = Path(__file__).parents[2] / "docs" / "energies.png"
 SET = "li_li2s_clusters"
 WEIGHT = 0.4  # r
+_BULK = "formation_energy_bulk_eV"
+ON_SURFACE = ("surface_100_vacancy", "surface_100_adatom")  # not fitted
 _LAYERS = 18  # of a periodic box that is cut in two
 _HEADER = (
     *("energies", "epsilon1", "epsilon2", "beta", "rms", "leave_one_out_rms"),
@@ -42,21 +49,38 @@ def missing(structure: str) -> tuple[np.ndarray, np.ndarray, float]:
     if structure.startswith("surface_"):
         box = Lattice("bcc_" + structure.removeprefix("surface_"), (4, 4), _LAYERS, "periodic", 1.0)
         vacant = box.layer > _LAYERS // 2
-        counts = [vacant[box.neighbour_table(shell)].sum(axis=1)[~vacant] for shell in (1, 2)]
-        return *counts, 2.0 * box.sites_per_layer
+        return *_counts(box, vacant), 2.0 * box.sites_per_layer
     box = Lattice("bcc_100", (8, 8), 16, "periodic", 1.0)
     places = np.rint(box.positions_A * 2).astype(int)
     wanted = np.mod(np.array(ase_clusters.CLUSTERS[structure]) + 4, 16)
     vacant = (places[:, None, :] == wanted).all(axis=2).any(axis=1)
     assert vacant.sum() == len(wanted)
-    counts = [vacant[box.neighbour_table(shell)].sum(axis=1)[~vacant] for shell in (1, 2)]
-    return *counts, float(len(wanted))
+    return *_counts(box, vacant), float(len(wanted))
+
+
+def _counts(box: Lattice, vacant: np.ndarray) -> list[np.ndarray]:
+    return [vacant[box.neighbour_table(shell)].sum(axis=1)[~vacant] for shell in (1, 2)]
 
 
 def terms(structure: str, weight: float = WEIGHT) -> np.ndarray:
-    """What ε1, ε2 and β are multiplied with, per vacancy or surface site; shape (3,)."""
+    """What ε1, ε2 and β are multiplied with, per vacancy or surface site; shape (3,).
+
+    Of a vacancy in (100) or an adatom on it: what it adds to those of the surface.
+    """
+    if structure in ON_SURFACE:
+        box = Lattice("bcc_100", (4, 4), _LAYERS, "periodic", 1.0)
+        vacant = box.layer > _LAYERS // 2
+        top, above = (np.flatnonzero(box.layer == _LAYERS // 2 + n)[0] for n in (0, 1))
+        changed = vacant.copy()
+        changed[top if structure.endswith("vacancy") else above] ^= True
+        after, before = (_sums(*_counts(box, state), weight) for state in (changed, vacant))
+        return after - before
     v1, v2, number = missing(structure)
-    return np.array([v1.sum() / 2, v2.sum() / 2, ((v1 + weight * v2) ** 2).sum()]) / number
+    return _sums(v1, v2, weight) / number
+
+
+def _sums(v1: np.ndarray, v2: np.ndarray, weight: float) -> np.ndarray:
+    return np.array([v1.sum() / 2, v2.sum() / 2, ((v1 + weight * v2) ** 2).sum()])
 
 
 def computed() -> dict[str, dict[str, float]]:
@@ -127,9 +151,7 @@ def fit_with_fourth(table: dict[str, float], without: str = "") -> np.ndarray:
 def of_set(name: str = SET) -> np.ndarray:
     """The same of a parameter set."""
     parameters = load_parameters(name)
-    bulk, beta = (
-        parameters.value(key) for key in ("formation_energy_bulk_eV", "coordination_curvature_eV")
-    )
+    bulk, beta = (parameters.value(key) for key in (_BULK, "coordination_curvature_eV"))
     assert parameters.value("coordination_second_shell_weight") == WEIGHT
     epsilon2, beta = parameters.value("second_shell_bond_eV") / bulk, beta / bulk
     lone = terms("vacancy")
@@ -164,33 +186,102 @@ def _rms(values: list[float]) -> float:
     return float(np.sqrt(np.mean(np.square(values))))
 
 
+def at_electrolyte(name: str = "li2s_110") -> dict[str, dict[str, tuple[float, float]]]:
+    """By potential and group of vacancies: energies per vacancy beyond single ones, E_f.
+
+    Of the set, and computed, each in units of its own E_f.
+    """
+    parameters = load_parameters(SET)
+    a, formation = parameters.value("lattice_parameter_A"), parameters.value(_BULK)
+    box = Lattice("bcc_100", (8, 8), 18, "interface", a)
+    h = calibrate(parameters, box)
+    half = np.rint(2 * box.positions_A[:, :2] / a).astype(int)
+    # Sites of an odd layer have even coordinates there, whatever the lattice begins with.
+    half -= half[0]
+    keys = zip(box.layer.tolist(), *half.T.tolist(), strict=True)
+    site = {key: i for i, key in enumerate(keys)}
+
+    def energy_eV(sites: list[int]) -> float:
+        vacant = np.isin(np.arange(box.n_sites), sites)
+        change = h.energy_ueV(np.where(vacant, VACANCY, LI), box) - h.perfect_energy_ueV(box)
+        return change / MICRO_eV
+
+    groups = interfaces.vacancies(interfaces.INTERFACES[name], "")
+    tables: dict[str, dict[str, tuple[float, float]]] = {}
+    for potential in dict.fromkeys(row["potential"] for row in ase_clusters.energies(name)):
+        lone = summary.of_potential("li", potential)["vacancy"]["excess_eV"]
+        for key, computed_eV in summary.beyond_singles(name, potential).items():
+            sites = [site[place] for place in groups[key]]
+            own = energy_eV(sites) - sum(energy_eV([i]) for i in sites)
+            pair = (own / formation / len(sites), computed_eV / lone / len(sites))
+            tables.setdefault(potential, {})[key] = pair
+    return tables
+
+
+def drawn() -> tuple[dict[str, dict[str, float]], dict[str, dict[str, tuple[float, float]]]]:
+    """What the picture shows: computed energies in E_f, and `at_electrolyte`."""
+    tables = computed()
+    tables.pop("mean", None)
+    for row in ase_clusters.energies("li"):
+        if row["structure"] in ON_SURFACE and row["potential"] in tables:
+            formation = summary.of_potential("li", row["potential"])["vacancy"]["excess_eV"]
+            tables[row["potential"]][row["structure"]] = row["excess_eV"] / formation
+    return tables, at_electrolyte()
+
+
+def description() -> str:
+    """Numbers of the picture, which it carries: a test compares them with the tables."""
+    tables, beyond = drawn()
+    rows = [[f"{v:.3f}" for v in table.values()] for table in tables.values()]
+    rows += [[f"{own:.3f} {found:.3f}" for own, found in t.values()] for t in beyond.values()]
+    return "\n".join(" ".join(row) for row in [*rows, [f"{x:.4f}" for x in of_set()]])
+
+
 def draw(path: Path) -> None:
-    """All structures, computed against fitted, per vacancy or surface site."""
+    """All structures, computed against those of two sets, per vacancy or surface site.
+
+    Groups in L1 to L2 at Li2S are drawn by what they cost beyond their single vacancies.
+    """
     import matplotlib
 
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
-    tables = computed()
-    figure, axes = plt.subplots(
-        1, 2, figsize=(9, 4.4), sharex=True, sharey=True, layout="constrained"
-    )
+    tables, beyond = drawn()
+    figure, axes = plt.subplots(1, 3, figsize=(13, 4.6), layout="constrained")
     whole = load_parameters("li_li2s").value("second_shell_ratio")
     pairs = np.array([1.0, whole, 0.0]) / (4 + 3 * whole)
-    for axis, (title, energies) in zip(
-        axes, (("pairs, ε2/ε1 = 0.5 (li_li2s)", pairs), (SET, of_set())), strict=True
-    ):
-        for marker, (name, table) in zip("osv^D", tables.items(), strict=False):
-            if name == "mean":
-                continue
+    titles = (
+        "pairs, ε2/ε1 = 0.5 (li_li2s)",
+        f"{SET}: bulk and surfaces",
+        f"{SET}: groups at Li2S",
+    )
+    markers = dict(zip(tables, "os^vD", strict=False))
+    for axis, energies in zip(axes, (pairs, of_set()), strict=False):
+        for name, table in tables.items():
             x = [terms(k) @ energies for k in table]
-            axis.plot(x, list(table.values()), marker, ms=5, mfc="none", label=name)
+            axis.plot(x, list(table.values()), markers[name], ms=5, mfc="none", label=name)
+        axis.set(xlabel="energy of the set, E_f", xlim=(0.1, 1.6), ylim=(0.1, 1.6))
+    for name, table in beyond.items():
+        own, found = zip(*table.values(), strict=True)
+        color = f"C{list(tables).index(name)}"
+        axes[2].plot(own, found, markers[name], color=color, ms=5, mfc="none", label=name)
+        for key in ("L1_square_4", "L1_square_9", "L1_square_16", "pit_9_4"):
+            if key in table:
+                text = key.replace("L1_square_", "").replace("pit_9_4", "9 + 4")
+                axes[2].annotate(text, table[key], (5, -3), textcoords="offset points", fontsize=8)
+    low, high = axes[2].get_xlim(), axes[2].get_ylim()
+    span = (min(low[0], high[0]), max(low[1], high[1]))
+    axes[2].set(xlabel="energy of the set, E_f", xlim=span, ylim=span)
+    for axis, title in zip(axes, titles, strict=True):
         axis.axline((0.5, 0.5), slope=1, color="0.6", lw=0.8, zorder=0)
-        axis.set(title=title, xlabel="energy of the set, E_f", xlim=(0.3, 1.6), ylim=(0.3, 1.6))
+        axis.set_title(title, fontsize=11)
         axis.set_aspect("equal")
     axes[0].set_ylabel("computed, E_f per vacancy or surface site")
-    axes[0].legend(frameon=False, loc="lower right")
-    figure.savefig(path, dpi=110)
+    axes[2].set_ylabel("the same beyond single vacancies")
+    axes[0].legend(frameon=False, loc="lower right", fontsize=9)
+    figure.savefig(path, dpi=100, metadata={"Description": description()})
+    plt.close(figure)
 
 
 def main() -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import sys
 
+import interfaces
+
 from kmc.common.units import E_C
 from kmc.model import ase_clusters
 
@@ -64,9 +66,9 @@ def print_interface(name: str) -> None:
                 mean = sum(values) / len(values)
                 listed = " ".join(f"{value:.3f}" for value in values)
                 print(f"  {layer}: mean {mean:.3f} eV, {mean / vacancy:.2f} of the bulk: {listed}")
-        for key, row in table.items():
-            if row["removed"] > 1:
-                print(f"  {key}: {row['excess_eV']:.3f} eV{_gain(key, row, table)}")
+        for key, beyond in beyond_singles(name, potential).items():
+            excess = table[key]["excess_eV"]
+            print(f"  {key}: {excess:.3f} eV, {beyond:+.3f} eV beyond its single vacancies")
 
 
 def of_electrolyte(name: str) -> dict[str, dict[str, float]]:
@@ -88,7 +90,7 @@ def of_electrolyte(name: str) -> dict[str, dict[str, float]]:
                 often = [4, 4, 1] if layer == "L2" else [1, 4, 4]
             elif name == "lif_100":
                 often = [4] if layer == "L2" else [1, 2, 1]
-            if len(rows) == len(often):
+            if rows and len(rows) == len(often):
                 total = sum(n * r["excess_eV"] for n, r in zip(often, rows, strict=True))
                 numbers[layer] = total / sum(often) / bulk["vacancy"]["excess_eV"]
         found[potential] = numbers
@@ -99,8 +101,10 @@ def of_set(name: str, vacancy_eV: float = 0.5, gamma_J_m2: float = 0.416) -> dic
     """Quantities of a set: means of the potentials, scaled to E_f and γ(100) of li_li2s_clusters.
 
     `spread_…`: half of the difference between the potentials; nothing where there is one alone.
+    Vacancies are left out where none is computed.
     """
     tables = list(of_electrolyte(name).values())
+    vacancies = "L1" in tables[0]
 
     def mean(key: str) -> float:
         return sum(table[key] for table in tables) / len(tables)
@@ -109,32 +113,32 @@ def of_set(name: str, vacancy_eV: float = 0.5, gamma_J_m2: float = 0.416) -> dic
         return (max(t[key] for t in tables) - min(t[key] for t in tables)) / 2
 
     values = {
-        "formation_energy_L1_eV": vacancy_eV * mean("L1"),
-        "formation_energy_L1_to_L2_eV": vacancy_eV * (mean("L2") - mean("L1")),
         "work_of_adhesion_J_m2": gamma_J_m2 * mean("W/gamma"),
         "contact_angle_deg": math.degrees(math.acos(max(min(mean("W/gamma") - 1, 1), -1))),
     }
+    if vacancies:
+        values["formation_energy_L1_eV"] = vacancy_eV * mean("L1")
+        values["formation_energy_L1_to_L2_eV"] = vacancy_eV * (mean("L2") - mean("L1"))
     if len(tables) > 1:
-        values["spread_L1_eV"] = vacancy_eV * spread("L1")
-        values["spread_L2_eV"] = vacancy_eV * spread("L2")
         values["spread_adhesion_J_m2"] = gamma_J_m2 * spread("W/gamma")
+        if vacancies:
+            values |= {f"spread_{layer}_eV": vacancy_eV * spread(layer) for layer in ("L1", "L2")}
     return values
 
 
-def _gain(key: str, row: dict, table: dict[str, dict]) -> str:
-    """Energy beyond the single vacancies of the same sites, where all are computed."""
-    if "+" in key:
-        singles = key.split("+")
-    else:
-        places = [(2 * i + 2, 2 * j + 2) for i in range(4) for j in range(4)]
-        edge = math.isqrt(9 if key.startswith("pit") else row["removed"])
-        singles = [f"L1_{i}_{j}" for i, j in places if max(i, j) <= 2 * edge]
-        if key.startswith("pit"):
-            singles += [f"L2_{i}_{j}" for i in (3, 5) for j in (3, 5)]
-    if not all(single in table for single in singles):
-        return ""
-    alone = sum(table[single]["excess_eV"] for single in singles)
-    return f", single vacancies {alone:.3f} eV, together {row['excess_eV'] - alone:+.3f} eV"
+def beyond_singles(name: str, potential: str) -> dict[str, float]:
+    """Energy of groups of vacancies less that of their single vacancies, in eV.
+
+    Groups with a site that is not computed alone are left out.
+    """
+    table = of_potential(name, potential)
+    beyond = {}
+    for key, sites in interfaces.vacancies(interfaces.INTERFACES[name], "").items():
+        singles = [interfaces.label([site]) for site in sites]
+        if len(sites) > 1 and {key, *singles} <= set(table):
+            alone = sum(table[single]["excess_eV"] for single in singles)
+            beyond[key] = table[key]["excess_eV"] - alone
+    return beyond
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ class System(Section):
     """Metal, lattice, size and initial composition."""
 
     params: str = "li_li2s"
-    """parameter set: a shipped name (li_licl, li_lif: computed) or the path of a parameter file"""
+    """parameter set: a shipped name (li_licl, li_lif, li_li2o: computed) or a file"""
     lattice: str = "bcc_100"
     """lattice and its face on the electrolyte: name or path"""
     size: Annotated[tuple[int, int, int], BeforeValidator(_size)] = _key(

@@ -16,6 +16,7 @@ def test_names_of_what_is_shipped():
     sets = [
         "lattice_gas",
         "li_dilatometry",
+        "li_li2o",
         "li_li2s",
         "li_li2s_clusters",
         "li_licl",

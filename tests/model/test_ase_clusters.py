@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -174,6 +175,7 @@ def test_a_relaxation_goes_on_where_it_was(tmp_path, monkeypatch):
 
 # --- the shipped tables ---------------------------------------------------------------------------
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "parameters.md"
 TABLES = sorted(path.stem for path in ase_clusters.FOLDER.glob("*.csv"))
 
 
@@ -264,7 +266,25 @@ def test_lithium_chloride_by_two_potentials():
     assert ratios == pytest.approx({"chgnet": 0.17, "7net-0": -0.04}, abs=0.005)
 
 
-@pytest.mark.parametrize(("name", "table"), [("li_licl", "licl_100"), ("li_lif", "lif_100")])
+def test_angles_of_the_page():
+    """Of both potentials, and vacancies in L1; each puts Li2O above LiF, as DFT does."""
+    text = " ".join(PAGE.read_text(encoding="utf-8").split())
+    tables = {name: summary.of_electrolyte(table) for name, table in COMPUTED}
+    for name, table in tables.items():
+        angles = re.search(rf"`{name}` with (?:angles of )?(\d+)° and (\d+)°", text).groups()
+        cosines = [row["W/gamma"] - 1 for row in table.values()]
+        assert [float(a) for a in angles] == pytest.approx(np.degrees(np.arccos(cosines)), abs=0.5)
+    for lif, li2o in zip(*(tables[key].values() for key in ("li_lif", "li_li2o")), strict=True):
+        assert lif["W/gamma"] < li2o["W/gamma"]
+    vacancies = re.search(r"cost ([\d.]+) and ([\d.]+) of E_f on LiF", text).groups()
+    in_L1 = [row["L1"] for row in tables["li_lif"].values()]
+    assert [float(x) for x in vacancies] == pytest.approx(in_L1, abs=0.005)
+
+
+COMPUTED = [("li_licl", "licl_100"), ("li_lif", "lif_100"), ("li_li2o", "li2o_111")]
+
+
+@pytest.mark.parametrize(("name", "table"), COMPUTED)
 def test_a_computed_set_is_its_table(name, table):
     """Means of the potentials, scaled; spreads stand in notes; a cell takes the angle."""
     values, parameters = summary.of_set(table), load_parameters(name)

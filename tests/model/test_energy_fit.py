@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
+pytest.importorskip("ase")
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks" / "energies"))
 
@@ -74,6 +77,9 @@ def test_terms_by_hand():
     assert fit.terms("pair_200") == pytest.approx([4, 2.5, 12 + 5 * r**2])
     assert fit.terms("surface_100") == pytest.approx([2, 1, (4 + r) ** 2 + r**2])
     assert fit.terms("surface_110") == pytest.approx([1, 1, 2 * 0 + (2 + 2 * r) ** 2])
+    # Beside a vacancy in (100): four atoms below, four in the plane, one two layers below.
+    beside = 4 * ((1 + r) ** 2 - r**2) + 4 * ((4 + 2 * r) ** 2 - (4 + r) ** 2) + r**2
+    assert fit.terms("surface_100_vacancy") == pytest.approx([0, 2, beside - (4 + r) ** 2])
 
 
 def test_the_set_is_the_fit_of_dft_surface_and_vacancy():
@@ -96,26 +102,24 @@ def test_targets_of_the_set_are_those_of_the_table():
 
 
 def test_vacancies_of_L1_gain_less_than_in_the_set():
-    """Pairs of second neighbours in L1 by chgnet, less their single vacancies: page energy."""
-    rows = {row["structure"]: row["excess_eV"] for row in ase_clusters.energies("li2s_110")}
-    bulk = ase_clusters.energies("li")
-    formation = next(r["excess_eV"] for r in bulk if r["structure"] == "vacancy")
-    pairs = [("L1_2_2", "L1_4_2"), ("L1_2_2", "L1_2_4"), ("L1_4_2", "L1_4_4")]
-    pairs.append(("L1_2_4", "L1_4_4"))
-    beyond = [rows["+".join(pair)] - rows[pair[0]] - rows[pair[1]] for pair in pairs]
-    assert np.array(beyond) / formation * 0.5 == pytest.approx([0.01, -0.02, 0, 0.06], abs=0.005)
-    # Of the set: minus the bond and what the two atoms above both vacancies lose.
-    b2, beta, r, b = (
-        load_parameters(fit.SET).value(key)
-        for key in (
-            "second_shell_bond_eV",
-            "coordination_curvature_eV",
-            "coordination_second_shell_weight",
-            "bond_L1_vacancies_eV",
-        )
-    )
-    gained = -b2 - 2 * beta * r**2 + 4 * beta
+    """Groups in L1 at Li2S beyond their single vacancies: page energy, and the third picture."""
+    groups = fit.at_electrolyte()["chgnet 0.4.2 (0.3.0)"]
+    assert len(groups) == 10
+    pairs = ["L1_2_2+L1_4_2", "L1_2_2+L1_2_4", "L1_4_2+L1_4_4", "L1_2_4+L1_4_4"]
+    own, computed = np.transpose([groups[pair] for pair in pairs])
+    # Per vacancy in E_f, which are eV of a pair with E_f = 0.5 eV.
+    assert computed == pytest.approx([0.01, -0.02, 0, 0.06], abs=0.005)
+    # Of the set: minus both bonds, and what the two atoms above both vacancies lose.
+    keys = ("second_shell_bond_eV", "coordination_curvature_eV", "bond_L1_vacancies_eV")
+    b2, beta, b = (load_parameters(fit.SET).value(key) for key in keys)
+    gained = -b2 - 2 * beta * fit.WEIGHT**2 + 4 * beta
+    assert own == pytest.approx([gained - b] * 4, abs=2e-5)
     assert [gained - b, gained] == pytest.approx([-0.06, -0.10], abs=0.006)
+
+
+def test_the_picture_is_of_the_tables():
+    with Image.open(fit.PICTURE) as picture:
+        assert picture.info["Description"] == fit.description(), "run: fit.py --write"
 
 
 def test_figures_of_the_page():
@@ -128,3 +132,14 @@ def test_figures_of_the_page():
     worst = [100 * abs(float(rows[name]["worst_error"])) for name in ("chgnet", "7net-0")]
     assert worst == pytest.approx([13, 12], abs=0.6)
     assert 100 * float(rows[fit.SET]["rms"]) == pytest.approx(5.6, abs=0.06)
+    # The miss, in eV: the fourth shell attracts, the potentials differ, the set repels.
+    pair = {name: 0.5 * table["pair_311"] for name, table in fit.computed().items()}
+    miss = [0.5 - pair.pop("mean"), max(pair.values()) - min(pair.values())]
+    miss.append(0.5 * float(fit.terms("pair_311") @ fit.of_set()) - 0.5)
+    figures = re.search(
+        r"by ([\d.]+) eV each \(potentials differ by ([\d.]+) .* by ([\d.]+)\. A", text
+    )
+    assert [float(x) for x in figures.groups()] == pytest.approx(miss, abs=6e-4)
+    structures, groups = fit.drawn()
+    assert len(structures["chgnet 0.4.2 (0.3.0)"]) + len(next(iter(groups.values()))) == 31
+    assert 'alt="Energies of 31 structures' in text
