@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kmc.kernels.jit import inner
+from kmc.kernels.jit import index, inner
 
 N_NEAR = 14  # 8 first and 6 second neighbours
 N_FIRST = 8
@@ -70,8 +70,8 @@ class Cluster(NamedTuple):
 def near(geometry, site, j):
     """Neighbour number j of a site."""
     mask = (1 << geometry.shift) - 1
-    column = ((site & mask) + geometry.d_column[j]) & mask
-    return (((site >> geometry.shift) + geometry.d_layer[j]) << geometry.shift) | column
+    column = ((site & mask) + geometry.d_column[index(j)]) & mask
+    return (((site >> geometry.shift) + geometry.d_layer[index(j)]) << geometry.shift) | column
 
 
 @inner
@@ -90,7 +90,7 @@ def site_weight(geometry, site):
 def weight_of(geometry, site, code):
     """Factor of vacating a site, its own lf left behind and those of its neighbours left out."""
     kind = min(height(geometry, site), 2)
-    return site_weight(geometry, site) * geometry.bond[kind, code]
+    return site_weight(geometry, site) * geometry.bond[index(kind), index(code)]
 
 
 @inner
@@ -103,10 +103,10 @@ def change_beside(geometry, cluster, site):
     for j in range(N_NEAR):
         q = near(geometry, site, j)
         # Quenched Mg closes a site, and is an atom with a coordination like any other.
-        if cluster.occupancy[q] != VACANT and height(geometry, q) >= 0:
+        if cluster.occupancy[index(q)] != VACANT and height(geometry, q) >= 0:
             kind = min(height(geometry, q), 2)
-            code = cluster.code[q]
-            total += geometry.log_beside[kind, code + counted[j]]
+            code = cluster.code[index(q)]
+            total += geometry.log_beside[kind, code + counted[index(j)]]
             total -= geometry.log_beside[kind, code]
     return total
 
@@ -114,32 +114,32 @@ def change_beside(geometry, cluster, site):
 @inner
 def _join_beside(geometry, cluster, site):
     i = cluster.number[1]
-    cluster.beside[i] = site
-    cluster.weight[i] = weight_of(geometry, site, cluster.code[site])
-    cluster.place[site] = i
+    cluster.beside[index(i)] = site
+    cluster.weight[index(i)] = weight_of(geometry, site, cluster.code[index(site)])
+    cluster.place[index(site)] = i
     cluster.number[1] = i + 1
 
 
 @inner
 def _leave_beside(cluster, site):
-    i, last = cluster.place[site], cluster.number[1] - 1
+    i, last = cluster.place[index(site)], cluster.number[1] - 1
     other = cluster.beside[last]
-    cluster.beside[i] = other
-    cluster.weight[i] = cluster.weight[last]
-    cluster.place[other] = i
-    cluster.place[site] = -1
+    cluster.beside[index(i)] = other
+    cluster.weight[index(i)] = cluster.weight[last]
+    cluster.place[index(other)] = i
+    cluster.place[index(site)] = -1
     cluster.number[1] = last
 
 
 @inner
 def add(geometry, cluster, site):
     """Vacate a metal site."""
-    if cluster.place[site] >= 0:
+    if cluster.place[index(site)] >= 0:
         _leave_beside(cluster, site)
-    cluster.occupancy[site] = VACANT
+    cluster.occupancy[index(site)] = VACANT
     n = cluster.number[0]
     cluster.vacant[n] = site
-    cluster.place[site] = n
+    cluster.place[index(site)] = n
     h = height(geometry, site)
     cluster.number[0] = n + 1
     cluster.number[2] += 1 if h == 0 else 0
@@ -147,24 +147,24 @@ def add(geometry, cluster, site):
     counted = geometry.counted[1 if h == 0 else 0]
     for j in range(N_NEAR):
         q = near(geometry, site, j)
-        cluster.code[q] += counted[j]
-        if cluster.occupancy[q] == METAL:
-            i = cluster.place[q]
+        cluster.code[index(q)] += counted[index(j)]
+        if cluster.occupancy[index(q)] == METAL:
+            i = cluster.place[index(q)]
             if i < 0:
                 _join_beside(geometry, cluster, q)
             else:
-                cluster.weight[i] = weight_of(geometry, q, cluster.code[q])
+                cluster.weight[index(i)] = weight_of(geometry, q, cluster.code[index(q)])
 
 
 @inner
 def remove(geometry, cluster, site):
     """Fill a vacancy again."""
-    i, last = cluster.place[site], cluster.number[0] - 1
+    i, last = cluster.place[index(site)], cluster.number[0] - 1
     other = cluster.vacant[last]
     cluster.vacant[i] = other
-    cluster.place[other] = i
-    cluster.place[site] = -1
-    cluster.occupancy[site] = METAL
+    cluster.place[index(other)] = i
+    cluster.place[index(site)] = -1
+    cluster.occupancy[index(site)] = METAL
     h = height(geometry, site)
     cluster.number[0] = last
     cluster.number[2] -= 1 if h == 0 else 0
@@ -172,13 +172,14 @@ def remove(geometry, cluster, site):
     counted = geometry.counted[1 if h == 0 else 0]
     for j in range(N_NEAR):
         q = near(geometry, site, j)
-        cluster.code[q] -= counted[j]
-        if cluster.occupancy[q] == METAL:
-            if cluster.code[q] == 0:
+        cluster.code[index(q)] -= counted[index(j)]
+        if cluster.occupancy[index(q)] == METAL:
+            if cluster.code[index(q)] == 0:
                 _leave_beside(cluster, q)
             else:
-                cluster.weight[cluster.place[q]] = weight_of(geometry, q, cluster.code[q])
-    if cluster.code[site]:
+                place = cluster.place[index(q)]
+                cluster.weight[place] = weight_of(geometry, q, cluster.code[index(q)])
+    if cluster.code[index(site)]:
         _join_beside(geometry, cluster, site)
 
 
@@ -188,33 +189,33 @@ def is_spare(geometry, cluster, site):
     around, count, start = 0, 0, site
     for j in range(N_NEAR):
         q = near(geometry, site, j)
-        if cluster.occupancy[q] == VACANT:
+        if cluster.occupancy[index(q)] == VACANT:
             around |= 1 << j
             count += 1
             start = q
     if count == 0:
         return False
     # A look into a table settles most cases: vacancies around a site are often neighbours.
-    if geometry.together[around]:
+    if geometry.together[index(around)]:
         return True
     # The neighbours may still be joined farther away: search from one of them.
-    cluster.mark[site] = 1
-    cluster.mark[start] = 1
+    cluster.mark[index(site)] = 1
+    cluster.mark[index(start)] = 1
     cluster.stack[0] = start
     found = 1
     done = 0
     while done < found:
-        here = cluster.stack[done]
+        here = cluster.stack[index(done)]
         done += 1
         for j in range(N_NEAR):
             q = near(geometry, here, j)
-            if cluster.occupancy[q] == VACANT and not cluster.mark[q]:
-                cluster.mark[q] = 1
-                cluster.stack[found] = q
+            if cluster.occupancy[index(q)] == VACANT and not cluster.mark[index(q)]:
+                cluster.mark[index(q)] = 1
+                cluster.stack[index(found)] = q
                 found += 1
     for i in range(found):
-        cluster.mark[cluster.stack[i]] = 0
-    cluster.mark[site] = 0
+        cluster.mark[cluster.stack[index(i)]] = 0
+    cluster.mark[index(site)] = 0
     return found == cluster.number[0] - 1
 
 
@@ -228,12 +229,12 @@ def total_weight(cluster):
     a = b = c = d = 0.0
     for k in range(n // 4):
         i = 4 * k
-        a += weight[i]
-        b += weight[i + 1]
-        c += weight[i + 2]
-        d += weight[i + 3]
+        a += weight[index(i)]
+        b += weight[index(i + 1)]
+        c += weight[index(i + 2)]
+        d += weight[index(i + 3)]
     for i in range(n - n % 4, n):
-        a += weight[i]
+        a += weight[index(i)]
     return (a + b) + (c + d)
 
 
@@ -243,13 +244,14 @@ def draw(cluster, target):
     weight, last = cluster.weight, cluster.number[1] - 1
     first = 0
     while first + 4 <= last:
-        part = (weight[first] + weight[first + 1]) + (weight[first + 2] + weight[first + 3])
+        i = index(first)
+        part = (weight[i] + weight[i + index(1)]) + (weight[i + index(2)] + weight[i + index(3)])
         if target < part:
             break
         target -= part
         first += 4
     for i in range(first, last):
-        target -= weight[i]
+        target -= weight[index(i)]
         if target < 0.0:
-            return cluster.beside[i]
+            return cluster.beside[index(i)]
     return cluster.beside[last]

@@ -21,12 +21,16 @@ from typing import NamedTuple
 import numpy as np
 
 from kmc.kernels.jit import entry, index, inner
+from kmc.kernels.rates import by_type
 
 # RESERVOIR: an atom of the metal above the box; it stays, and only its energy of coordination is
 # asked for.
 VACANCY, LI, MG, WALL, RESERVOIR = 0, 1, 2, 3, 4
 N_FIRST, N_NEAR = 8, 14
 BRANCHES = 16  # children of a node of the tree of rates
+HASH_BITS = 12
+
+FILL, MAKE = VACANCY, LI  # trees of rates, by the species of the sites that have one there
 
 # Entries of `Chain.numbers`: vacancies; vacant sites of L1; energy in µeV less that of the box
 # without vacancies, the atoms taken out put on kinks.
@@ -53,14 +57,21 @@ class Box(NamedTuple):
     half: float  # 1/(2kT)
 
 
-class Sums(NamedTuple):
-    """Tree of rates: level 0 are the sites, a node of each further level sums 16 of the last."""
+class CoordinationBox(Box):
+    """A box with energies of coordination: its own type has the code for them compiled."""
 
-    value: np.ndarray  # float64[nodes], level behind level
+
+class Sums(NamedTuple):
+    """Trees of rates, `FILL` and `MAKE`: level 0 are the sites, a further node sums 16 of the last.
+
+    A site of Li has its rate in `MAKE` and a vacancy in `FILL`, by its species, and 0 in the other.
+    """
+
+    value: np.ndarray  # float64[2, nodes], level behind level
     first: np.ndarray  # int64[levels]: where a level begins in `value`
-    stale: np.ndarray  # int64[levels, nodes of level 1]: nodes whose sum is out of date
-    n_stale: np.ndarray  # int64[levels]
-    is_stale: np.ndarray  # uint8[nodes]
+    stale: np.ndarray  # int64[2, levels, nodes of level 1 and one]: nodes to be summed anew
+    n_stale: np.ndarray  # int64[2, levels]
+    is_stale: np.ndarray  # uint8[2, nodes]
 
 
 class Chain(NamedTuple):
@@ -69,38 +80,44 @@ class Chain(NamedTuple):
     occupancy: np.ndarray  # uint8[sites + 1], a wall behind the last site
     energy: np.ndarray  # int64[sites + 1]: ΔE of each site that holds Li or a vacancy
     vacant_near: np.ndarray  # int64[sites + 1, 2]: vacant first and second neighbours
-    make: Sums
-    fill: Sums
+    sums: Sums
     numbers: np.ndarray  # int64[3]
     totals: np.ndarray  # float64[4]
     touched: np.ndarray  # int64[256], work space: sites whose ΔE has changed
     is_touched: np.ndarray  # uint8[sites + 1]
+    # Rates at the energies met last, by their hash: few differ, and an exponential takes long.
+    of_energy: np.ndarray  # int64[2**HASH_BITS]; 0 where none has been met
+    rates: np.ndarray  # float64[2**HASH_BITS, 2]
 
 
 @inner
-def _mark(sums, level, node):
-    place = index(sums.first[level] + node)
-    if not sums.is_stale[place]:
-        sums.is_stale[place] = 1
-        sums.stale[level, sums.n_stale[level]] = node
-        sums.n_stale[level] += 1
+def _mark(sums, tree, level, node, changed):
+    """List a node whose sum is out of date, where `changed` is 1 and not 0, once.
+
+    Without a branch, as whether it is listed already would often be mispredicted.
+    """
+    place, n = index(sums.first[index(level)] + node), sums.n_stale[tree, index(level)]
+    sums.stale[tree, level, index(n)] = node
+    known = sums.is_stale[tree, place]
+    sums.n_stale[tree, level] = n + (changed & ~known)
+    sums.is_stale[tree, place] = known | changed
 
 
 @inner
-def _put(sums, site, rate):
+def _put(sums, tree, site, rate):
     """Set the rate of a site; its sums wait for `_total`."""
-    if sums.value[index(site)] != rate:
-        sums.value[index(site)] = rate
-        _mark(sums, 1, site // BRANCHES)
+    changed = np.uint8(sums.value[tree, index(site)] != rate)
+    sums.value[tree, index(site)] = rate
+    _mark(sums, tree, np.int64(1), site // BRANCHES, changed)
 
 
 @inner
-def _total(sums):
+def _total(sums, tree):
     """Sum of all rates, after the nodes above changed sites have been summed anew."""
-    value, top = sums.value, sums.first.size - 1
+    value, top = sums.value[tree], sums.first.size - 1
     for level in range(1, top + 1):
-        for i in range(sums.n_stale[level]):
-            node = sums.stale[level, i]
+        for i in range(sums.n_stale[tree, level]):
+            node = sums.stale[tree, level, index(i)]
             at = sums.first[level - 1] + node * BRANCHES
             a = b = c = d = 0.0
             for k in range(0, BRANCHES, 4):  # four chains of additions, in an order of their own
@@ -110,25 +127,25 @@ def _total(sums):
                 d += value[index(at + k + 3)]
             place = index(sums.first[level] + node)
             value[place] = (a + b) + (c + d)
-            sums.is_stale[place] = 0
+            sums.is_stale[tree, place] = 0
             if level < top:
-                _mark(sums, level + 1, node // BRANCHES)
-        sums.n_stale[level] = 0
+                _mark(sums, tree, level + 1, node // BRANCHES, np.uint8(1))
+        sums.n_stale[tree, level] = 0
     return value[index(sums.first[top])]
 
 
 @inner
-def _draw(sums, x):
+def _draw(sums, tree, x):
     """Site that holds x in the running sum of all rates."""
-    node = np.int64(0)
+    value, node = sums.value[tree], np.int64(0)
     for level in range(sums.first.size - 2, -1, -1):
         at = sums.first[level] + node * BRANCHES
         k = 0
-        while k < BRANCHES - 1 and x >= sums.value[index(at + k)]:
-            x -= sums.value[index(at + k)]
+        while k < BRANCHES - 1 and x >= value[index(at + k)]:
+            x -= value[index(at + k)]
             k += 1
         # Rounding can carry x beyond the last child with a rate.
-        while k > 0 and sums.value[index(at + k)] <= 0.0:
+        while k > 0 and value[index(at + k)] <= 0.0:
             k -= 1
         node = node * BRANCHES + k
     return node
@@ -136,14 +153,18 @@ def _draw(sums, x):
 
 @inner
 def _refresh(box, chain, site):
-    """Bring the rates of a site in line with its species and energy."""
-    species = chain.occupancy[site]
-    if species == LI:
-        _put(chain.make, site, math.exp(-box.half * chain.energy[site]))
-        _put(chain.fill, site, 0.0)
-    elif species == VACANCY:
-        _put(chain.make, site, 0.0)
-        _put(chain.fill, site, math.exp(box.half * chain.energy[site]))
+    """Bring the rate of a site in line with its energy."""
+    tree = chain.occupancy[index(site)]
+    if tree > MAKE:
+        return
+    energy = chain.energy[index(site)]
+    # Fibonacci hashing: the upper bits of a product with 2^64 over the golden ratio.
+    slot = (index(energy) * index(0x9E3779B97F4A7C15)) >> index(64 - HASH_BITS)
+    if chain.of_energy[slot] != energy:
+        chain.of_energy[slot] = energy
+        chain.rates[slot, MAKE] = math.exp(-box.half * energy)
+        chain.rates[slot, FILL] = math.exp(box.half * energy)
+    _put(chain.sums, tree, site, chain.rates[slot, tree])
 
 
 @inner
@@ -204,6 +225,9 @@ def _coordination(box, chain, site, sign, n):
     return n
 
 
+_around_atoms = by_type({Box: lambda box, chain, site, sign, n: n, CoordinationBox: _coordination})
+
+
 @inner
 def _flip(box, chain, site):
     """Make a vacancy of the Li at a site, or fill the vacancy there."""
@@ -214,14 +238,15 @@ def _flip(box, chain, site):
     in_L1 = site < box.n_interface
     if in_L1:
         numbers[VACANT_L1] += sign
-    if box.by_coordination:
-        n = _coordination(box, chain, site, sign, n)
+    n = _around_atoms(box, chain, site, sign, n)
+    _put(chain.sums, chain.occupancy[site], site, 0.0)
     chain.occupancy[site] = VACANCY if sign > 0 else LI
+    near = box.near[index(site)]
     for k in range(N_NEAR):
-        j = np.int64(box.near[site, k])
-        chain.energy[j] -= sign * box.bonds[k]
+        j = np.int64(near[k])
+        chain.energy[index(j)] -= sign * box.bonds[k]
         if in_L1 and k >= N_FIRST and j < box.n_interface:
-            chain.energy[j] -= sign * box.bond_L1
+            chain.energy[index(j)] -= sign * box.bond_L1
         if box.by_coordination:
             n = _touch(chain, j, n)
         else:
@@ -242,6 +267,8 @@ def flip(box, chain, sites):
 @entry
 def refresh(box, chain):
     """Bring the rates of all sites in line with the occupancy and the energies."""
+    chain.of_energy[:] = 0
+    chain.rates[:] = 1.0  # those of the energy 0
     for site in range(box.n_sites):
         _refresh(box, chain, np.int64(site))
 
@@ -256,7 +283,7 @@ def advance(box, chain, rng, pairs):
     stays. `rng` (Generator) gives three numbers a pair. Returns the pairs made.
     """
     totals, numbers = chain.totals, chain.numbers
-    rate = _total(chain.make)
+    rate = _total(chain.sums, MAKE)
     rest = pairs / rate
     made = 0
     while True:
@@ -266,9 +293,9 @@ def advance(box, chain, rng, pairs):
         totals[RESIDENCE] += 1.0 / rate
         totals[TIMES_L1] += numbers[VACANT_L1] / rate
         totals[TIMES_ENERGY] += numbers[ENERGY] / rate
-        _flip(box, chain, _draw(chain.make, rng.random() * rate))
-        rate = _total(chain.fill)
+        _flip(box, chain, _draw(chain.sums, MAKE, rng.random() * rate))
+        rate = _total(chain.sums, FILL)
         totals[RESIDENCE_ABOVE] += 1.0 / rate
-        _flip(box, chain, _draw(chain.fill, rng.random() * rate))
-        rate = _total(chain.make)
+        _flip(box, chain, _draw(chain.sums, FILL, rng.random() * rate))
+        rate = _total(chain.sums, MAKE)
         made += 1

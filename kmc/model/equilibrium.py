@@ -108,12 +108,13 @@ class VacancyEquilibrium:
             occupancy=perfect,
             energy=energy,
             vacant_near=np.zeros((len(perfect), 2), dtype=np.int64),
-            make=_sums(lattice.n_sites),
-            fill=_sums(lattice.n_sites),
+            sums=_sums(lattice.n_sites),
             numbers=np.zeros(3, dtype=np.int64),
             totals=np.zeros(4),
             touched=np.zeros(256, dtype=np.int64),
             is_touched=np.zeros(len(perfect), dtype=np.uint8),
+            of_energy=np.zeros(1 << kernel.HASH_BITS, dtype=np.int64),
+            rates=np.ones((1 << kernel.HASH_BITS, 2)),
         )
         kernel.refresh(self.box, self.chain)
         kernel.flip(self.box, self.chain, np.flatnonzero(occupancy == VACANCY))
@@ -217,7 +218,8 @@ def _box(lattice: Lattice, hamiltonian: Hamiltonian, kT_ueV: float) -> kernel.Bo
     layer = np.append(metal.layer, 0)
     at_interface = lattice.has_interface & (layer <= N_INTERFACE_LAYERS)
     bonds = [int(bond[LI, LI]) for bond in (hamiltonian.bond1, hamiltonian.bond2)]
-    return kernel.Box(
+    of_coordination = bool(hamiltonian.coordination_ueV.any())
+    return (kernel.CoordinationBox if of_coordination else kernel.Box)(
         n_sites=lattice.n_sites,
         near=np.where(near < 0, metal.n_sites, near).astype(np.int32),
         layer_class=np.where(at_interface, layer, 0).astype(np.int8),
@@ -225,7 +227,7 @@ def _box(lattice: Lattice, hamiltonian: Hamiltonian, kT_ueV: float) -> kernel.Bo
         bonds=np.repeat(bonds, (kernel.N_FIRST, kernel.N_NEAR - kernel.N_FIRST)),
         bond_L1=hamiltonian.bond_L1_ueV,
         coordination=hamiltonian.coordination_ueV,
-        by_coordination=bool(hamiltonian.coordination_ueV.any()),
+        by_coordination=of_coordination,
         half=0.5 / kT_ueV,
     )
 
@@ -260,7 +262,7 @@ def _formation_ueV(
 
 
 def _sums(n_sites: int) -> kernel.Sums:
-    """An empty tree over so many sites."""
+    """Empty trees over so many sites."""
     sizes = [n_sites]
     while sizes[-1] > 1:
         sizes.append(-(-sizes[-1] // kernel.BRANCHES))
@@ -268,11 +270,11 @@ def _sums(n_sites: int) -> kernel.Sums:
     padded = [-(-size // kernel.BRANCHES) * kernel.BRANCHES for size in sizes[:-1]] + [1]
     first = np.concatenate(([0], np.cumsum(padded)))
     return kernel.Sums(
-        value=np.zeros(first[-1]),
+        value=np.zeros((2, first[-1])),
         first=first[:-1].astype(np.int64),
-        stale=np.zeros((len(sizes), sizes[1]), dtype=np.int64),
-        n_stale=np.zeros(len(sizes), dtype=np.int64),
-        is_stale=np.zeros(first[-1], dtype=np.uint8),
+        stale=np.zeros((2, len(sizes), sizes[1] + 1), dtype=np.int64),
+        n_stale=np.zeros((2, len(sizes)), dtype=np.int64),
+        is_stale=np.zeros((2, first[-1]), dtype=np.uint8),
     )
 
 

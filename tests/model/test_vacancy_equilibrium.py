@@ -10,6 +10,7 @@ from marks import slow
 from scipy.signal import lfilter
 
 from kmc.errors import InputError
+from kmc.kernels import equilibrium as kernel
 from kmc.model.equilibrium import Relaxation, VacancyEquilibrium, _autocorrelation_time
 from kmc.model.hamiltonian import Hamiltonian, calibrate, total_energy_ueV
 from kmc.model.lattice import Lattice
@@ -234,7 +235,7 @@ def test_annealing_ends_at_the_temperature_of_the_box():
     assert box.box.half == 0.5 / case.kT_ueV
     vacancy = int(np.flatnonzero(box.occupancy == 0)[0])
     rate = math.exp(box.formation_ueV[vacancy] / (2 * case.kT_ueV))
-    assert box.chain.fill.value[vacancy] == pytest.approx(rate, rel=1e-12)
+    assert box.chain.sums.value[kernel.FILL, vacancy] == pytest.approx(rate, rel=1e-12)
     assert after.vacancies == 20
     assert after.energy_ueV < before.energy_ueV + 3 * case.kT_ueV
 

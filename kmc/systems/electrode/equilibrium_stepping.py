@@ -151,6 +151,7 @@ class EquilibriumEngine(Engine):
         sites = self.model.kernel_lattice.lattice_sites(changed)
         moved_mg = (np.maximum(now[changed], self._raw[changed]) == tables.MG).any()
         self._last[sites] = now[changed]
+        self._raw = now
         if self._chain is None or moved_mg:
             model = self.model
             chemistry = model.interphase.chemistry if model.interphase else None
@@ -169,16 +170,18 @@ class EquilibriumEngine(Engine):
     def _put(self, old: np.ndarray, new: np.ndarray) -> None:
         """Give the event loop the occupancy that the chain has left."""
         sites = np.flatnonzero(old != new)
+        kernel_sites = self.model.kernel_lattice.kernel_sites(sites).astype(np.int64)
         loop.set_species_of(
             self.geometry,
             self.law,
             self.channels,
             self.state,
             self.scratch,
-            self.model.kernel_lattice.kernel_sites(sites).astype(np.int64),
+            kernel_sites,
             new[sites].astype(np.int64),
         )
-        self._last, self._raw = new, self._species()
+        self._raw[kernel_sites] = new[sites]
+        self._last = new
 
     # --- before the first void --------------------------------------------------------------------
 
