@@ -50,11 +50,12 @@ class Relaxation:
         """Pairs of flips after each strip that keep the lag of the contact below `tolerance`.
 
         Where n grows by one at a time, the contact lags behind equilibrium by what it changes in
-        one autocorrelation time, and a strip changes it by (1 − contact)/n at most.
+        one autocorrelation time, and a strip changes it by (1 − contact)/n at most. Of a large loss
+        the lag may be 0.3 %. S is a mean over 100 strips or more: it lags by a tenth of that.
         """
-        change = (1.0 - self.contact_fraction) / max(self.vacancies, 1)
-        lag = self.contact_pairs * change / tolerance
-        return max(math.ceil(lag), math.ceil(self.S_pairs))
+        loss = 1.0 - self.contact_fraction
+        lag = loss / max(self.vacancies, 1) / max(tolerance, 0.003 * loss)
+        return max(math.ceil(self.contact_pairs * lag), math.ceil(self.S_pairs / 10))
 
 
 class VacancyEquilibrium:

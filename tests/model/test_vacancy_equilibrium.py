@@ -220,9 +220,11 @@ def test_autocorrelation_time_of_a_known_series():
 
 def test_pairs_of_a_strip():
     """A strip changes the contact by 1e-4, and is forgotten after 1000 pairs."""
-    known = Relaxation(vacancies=1000, contact_fraction=0.9, contact_pairs=1000, S_pairs=40)
+    known = Relaxation(vacancies=1000, contact_fraction=0.9, contact_pairs=1000, S_pairs=400)
     assert known.pairs_per_strip(1e-3) == 100
     assert known.pairs_per_strip(1.0) == 40
+    # Half of the contact is lost: a lag of 0.0015 is 0.3 % of it.
+    assert replace(known, contact_fraction=0.5).pairs_per_strip() == math.ceil(1000 / 3)
 
 
 def test_annealing_ends_at_the_temperature_of_the_box():
