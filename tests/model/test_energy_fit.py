@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -15,9 +16,13 @@ pytest.importorskip("ase")
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks" / "energies"))
 
 import fit
+import published
+from ase.calculators.calculator import Calculator, all_changes
 
 from kmc.model import ase_clusters
 from kmc.model.parameters import load_parameters
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "model" / "energy.md"
 
 
 def test_the_shipped_table_is_what_the_command_prints(capsys, monkeypatch):
@@ -117,14 +122,76 @@ def test_vacancies_of_L1_gain_less_than_in_the_set():
     assert [gained - b, gained] == pytest.approx([-0.06, -0.10], abs=0.006)
 
 
+def test_published_energies_of_the_page():
+    """PBE over potentials: γ of 13 faces and E_f, which both lead to 0.50 eV; γ of three faces."""
+    text = " ".join(PAGE.read_text(encoding="utf-8").split())
+    table, lone = published.table(), {}
+    for row in ase_clusters.energies("li"):
+        if row["structure"] == "vacancy":
+            lone[row["potential"]] = row["excess_eV"]
+    gamma = {key[6:9]: row for key, row in table.items() if key.startswith("gamma")}
+    assert len(gamma) == 13
+    vacancy = {p: lone[p] + more for p, more in table["vacancy_DFT_has_more_eV"].items()}
+    surfaces = [np.mean([row["PBE"] / row[p] for row in gamma.values()]) for p in lone]
+    figures = re.search(
+        r"is ([\d.]+) \(chgnet\) and ([\d.]+) times \(7net-0\) .* K, ([\d.]+) and ([\d.]+) times "
+        r"\(([\d.]+) and ([\d.]+) ± ([\d.]+) eV\)\. .* has ([\d.]+), ([\d.]+) and ([\d.]+) J/m², "
+        r"the set ([\d.]+), ([\d.]+) and ([\d.]+)\.",
+        text,
+    )
+    expected = [*surfaces, *(vacancy[p] / lone[p] for p in lone), *vacancy.values()]
+    expected.append(max(table["vacancy_error_eV"].values()))
+    expected += [gamma[face]["PBE"] for face in ("100", "110", "111")]
+    per_site = 0.5 * 1.602176634e-19 / 3.506e-10**2
+    for face, sites in (("100", 1), ("110", 2**0.5), ("111", 3**-0.5)):
+        expected.append(float(fit.terms(f"surface_{face}") @ fit.of_set()) * sites * per_site)
+    shown = [float(x) for x in figures.groups()]
+    assert shown[:7] == pytest.approx(expected[:7], abs=5.1e-3)
+    assert shown[7:] == pytest.approx(expected[7:], abs=6e-4)
+
+
+def test_the_published_structures_are_read(tmp_path):
+    """Two layers cut from bulk with 1 eV an atom more; no calculator but one of a constant."""
+    cell, far = np.eye(3) * 3.4, np.diag([3.4, 3.4, 20.0])
+    entries = [("Ground state crystal", cell, -4.0), ("x_(1_0_0)", far, -2.0)]
+    entries += [("Snapshot 1 of Vacancy at 300 K", cell, -3.0 + 0.1 * i) for i in range(2)]
+    entries += [("normal structure at 300 K", cell, -4.0 + 0.2 * i) for i in range(2)]
+    places = [{"xyz": [0, 0, 0]}, {"xyz": [1.7, 1.7, 1.7]}]
+    made = [
+        {
+            "description": name.replace("x_", "Li_surface_mp/Li_mp-135_"),
+            "structure": {"lattice": {"matrix": box.tolist()}, "sites": places},
+            "outputs": {"energy": energy},
+        }
+        for name, box, energy in entries
+    ]
+    path = tmp_path / "training.json"
+    path.write_text(json.dumps(made), encoding="utf-8")
+    structures = published.of_file(path)
+    gamma = 2.0 / (2 * 3.4**2) * 16.02176634
+    assert published.rows(structures) == {"gamma_100_J_m2": pytest.approx(gamma)}
+    found = published.rows(structures, Zero())
+    assert found["gamma_100_J_m2"] == 0
+    assert found["vacancy_DFT_has_more_eV"] == pytest.approx(-2.95 + 3.9 * 53 / 54)
+
+
+class Zero(Calculator):
+    """No energy at all."""
+
+    implemented_properties = ("energy",)
+
+    def calculate(self, atoms=None, properties=None, system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.results = {"energy": 0.0}
+
+
 def test_the_picture_is_of_the_tables():
     with Image.open(fit.PICTURE) as picture:
         assert picture.info["Description"] == fit.description(), "run: fit.py --write"
 
 
 def test_figures_of_the_page():
-    page = Path(__file__).resolve().parents[2] / "docs" / "model" / "energy.md"
-    text = " ".join(page.read_text(encoding="utf-8").split())
+    text = " ".join(PAGE.read_text(encoding="utf-8").split())
     rows = {row["energies"].split()[0]: row for row in fit.rows()}
     for name, percent in re.findall(r"([\d.]+) % \((chgnet|7net-0)\)", text):
         name, percent = percent, float(name)
