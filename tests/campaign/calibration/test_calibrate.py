@@ -74,6 +74,17 @@ def test_an_input_without_effect_is_found_to_have_none(one):
     assert any("idle" in line and "without effect" in line for line in one.lines())
 
 
+def test_samples_are_independent_of_each_other(one):
+    """As many independent ones as are kept, by the autocorrelation time of the slowest input."""
+    chains = one.content["chains"]
+    assert chains["autocorrelation"] < 40
+    assert chains["independent"] > posterior.KEPT == len(one.samples["posterior_u"])
+    # Those of one walker stand 128 places and 66 steps apart.
+    u = one.samples["posterior_u"] - one.samples["posterior_u"].mean(axis=0)
+    lagged = [(u[k:] * u[: len(u) - k]).mean(axis=0) / (u**2).mean(axis=0) for k in range(1, 257)]
+    assert np.abs(lagged).max() < 5 / np.sqrt(len(u))  # 768 numbers of a normal distribution
+
+
 def test_emulators_state_their_errors(one):
     for row in one.content["emulators"]:
         assert 0.5 < row["rms_error"] < 1.6
