@@ -8,6 +8,7 @@ the folder of a new run, and writes the tables of the page anew.
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from pathlib import Path
@@ -96,6 +97,25 @@ def test_the_page_shows_the_stored_run():
 def test_the_stored_run_is_of_the_shipped_file():
     """Another prior, run or number of points has other results: run it again."""
     assert stored()["text"] == Path(read_problem("calibrate_operando").source).read_text("utf-8")
+
+
+def test_inputs_of_shipped_cells_lie_within_the_intervals():
+    """All that they name: six of seven, as their sinks have no depth."""
+    from kmc.model.parameters import load_parameters
+    from kmc.runfile.load import load_run
+
+    within = []
+    for row in stored()["posterior"]:
+        run = load_run("operando_limg" if row["input"] == "flaws_LiMg" else "operando_li")
+        (key,) = stored()["inputs"][row["input"]]["keys"]
+        section, _, name = key.partition(".")
+        if section == "parameters":
+            value = load_parameters(run.system.params).value(name)
+        else:
+            value = getattr(getattr(run, section), name)
+        if value < math.inf:
+            within.append(row["low"] < value < row["high"])
+    assert within == [True] * 6
 
 
 @pytest.mark.slow
