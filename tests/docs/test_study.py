@@ -173,12 +173,12 @@ def overview() -> str:
     lines = []
     for study in NAMES:
         found = claims(study)
-        counted = f"{_counts(found['claims'])}; [the page](study_{study}.md) has each."
+        counted = f"{_counts(found['claims'])} ([each](study_{study}.md))."
         counted += _missing(found)
         lines += ["", f"## {found['papers'][study]}", "", counted]
         if found.get("calibration"):
             samples = found["calibration"]["samples"]
-            text = f"Calibrated on Fig. 1 and 7 MPa, over {samples} samples of the posterior"
+            text = f"Calibrated on Fig. 1 and 7 MPa, {samples} samples"
             lines += ["", f"{text}: {_counts(found['claims'], 'calibrated')}."]
     return "\n".join(lines[1:]) + "\n"
 
