@@ -11,6 +11,9 @@ the end of the other. Bins change in a fixed order: the site itself, then its ne
 order of `STEPS`. An atom is connected if a path of neighbours leads from it to the substrate;
 others are dead: they cannot be stripped, do not hop, and nothing is plated on them. A hop that
 would cut atoms off, or join dead ones, is rejected, so that detailed balance holds.
+
+Fresh surface of the metal may take lithium for a layer on it: while plating makes more faces than
+have had one, ions go to the layer first, and what is stripped takes its layer with it, for good.
 """
 
 from typing import NamedTuple
@@ -33,6 +36,7 @@ DIRECTIONS = 18
 PER_PLACE = 7  # 0 to 6 neighbours
 PLATED, STRIPPED, HOPS, ATTEMPTS, DEAD, ATOMS = range(6)  # counts
 TIME = 0  # of the clock
+EACH, COVERED, OWED, TAKEN = range(4)  # of the layer: atoms a face, faces that have it, atoms
 CHARGE, TIME_UP, PAUSE, FULL, EXHAUSTED, BLOCKED, FROZEN = range(7)  # why `advance` returned
 REST, PLATE, STRIP = range(3)
 
@@ -73,10 +77,11 @@ class DepositState(NamedTuple):
     searches: np.ndarray  # int64 [1]
     counts: np.ndarray  # int64, see PLATED and so on
     clock: np.ndarray  # float64 [1], s
+    layer: np.ndarray  # float64 [4], see EACH and so on
 
 
 @inner
-def _shifted(box, site, d):
+def shifted(box, site, d):
     """Site one step away, and its layer; the layer is −1 or nz outside."""
     z = site // (box.ny * box.nx)
     y = (site // box.nx) % box.ny
@@ -88,19 +93,19 @@ def _shifted(box, site, d):
 
 
 @inner
-def _place(box, site):
+def place_of(box, site):
     columns = box.ny * box.nx
     return np.int64(box.substrate[site]) if site < columns else box.metal
 
 
 @inner
-def _bin(box, state, site):
-    return _place(box, site) * PER_PLACE + state.neighbours[site]
+def bin_of(box, state, site):
+    return place_of(box, site) * PER_PLACE + state.neighbours[site]
 
 
 @rare
 def _insert(box, state, site):
-    b = _bin(box, state, site)
+    b = bin_of(box, state, site)
     state.members[b, state.size[b]] = site
     state.where[site] = state.size[b]
     state.size[b] += 1
@@ -109,7 +114,7 @@ def _insert(box, state, site):
 
 @rare
 def _take_out(box, state, site):
-    b = _bin(box, state, site)
+    b = bin_of(box, state, site)
     last = state.members[b, state.size[b] - 1]
     state.members[b, state.where[site]] = last
     state.where[last] = state.where[site]
@@ -120,7 +125,7 @@ def _take_out(box, state, site):
 @rare
 def _set_connected(box, state, site, value):
     if state.connected[site] != value:
-        b = _bin(box, state, site)
+        b = bin_of(box, state, site)
         state.n_connected[b] += 1 if value else -1
         state.counts[DEAD] += -1 if value else 1
         state.connected[site] = value
@@ -141,7 +146,7 @@ def _reaches_substrate(box, state, start):
         if site < columns:
             return True
         for d in range(6):
-            other, z = _shifted(box, site, d)
+            other, z = shifted(box, site, d)
             if z < box.nz and state.occupied[other] and state.seen[other] != number:
                 state.seen[other] = number
                 state.stack[depth] = other
@@ -160,7 +165,7 @@ def _set_piece(box, state, start, value):
         depth -= 1
         site = np.int64(state.stack[depth])
         for d in range(6):
-            other, z = _shifted(box, site, d)
+            other, z = shifted(box, site, d)
             if 0 <= z < box.nz and state.occupied[other] and state.connected[other] != value:
                 _set_connected(box, state, other, value)
                 state.stack[depth] = other
@@ -171,7 +176,7 @@ def _set_piece(box, state, start, value):
 def _recount(box, state, site, step):
     """Change the number of neighbours of the sites beside one, and the bins of their atoms."""
     for d in range(6):
-        other, z = _shifted(box, site, d)
+        other, z = shifted(box, site, d)
         if 0 <= z < box.nz:
             if state.occupied[other]:
                 _take_out(box, state, other)
@@ -194,7 +199,7 @@ def remove(box, state, site):
     # An atom with one neighbour is an end of its piece: without it nothing else is cut off.
     if state.neighbours[site] + (1 if site < columns else 0) > 1:
         for d in range(6):
-            other, z = _shifted(box, site, d)
+            other, z = shifted(box, site, d)
             if 0 < z < box.nz and state.occupied[other] and state.connected[other]:
                 _reaches_substrate(box, state, other)
     column = site % columns
@@ -206,11 +211,11 @@ def remove(box, state, site):
 
 
 @inner
-def _beside(box, state, site):
+def beside(box, state, site):
     """Whether an atom at a site is connected, and whether it touches a dead atom."""
     held, dead = site < box.ny * box.nx, False
     for d in range(6):
-        other, z = _shifted(box, site, d)
+        other, z = shifted(box, site, d)
         if 0 <= z < box.nz and state.occupied[other]:
             if state.connected[other]:
                 held = True
@@ -224,7 +229,7 @@ def add(box, state, site):
     """Put an atom on a vacant site."""
     columns = box.ny * box.nx
     state.occupied[site] = 1
-    held, dead = _beside(box, state, site)
+    held, dead = beside(box, state, site)
     state.connected[site] = 1 if held else 0
     if not held:
         state.counts[DEAD] += 1
@@ -241,7 +246,7 @@ def add(box, state, site):
 def _target(box, state, site, d):
     """Site of a hop in a direction, −1 where it is not possible."""
     columns = box.ny * box.nx
-    other, z = _shifted(box, site, d)
+    other, z = shifted(box, site, d)
     if z < 0 or z >= box.nz or state.occupied[other]:
         return -1
     if d < 6:
@@ -251,13 +256,13 @@ def _target(box, state, site, d):
     for e in range(6):  # the two sites that are neighbours of both
         along = STEPS[d, 0] * STEPS[e, 0] + STEPS[d, 1] * STEPS[e, 1] + STEPS[d, 2] * STEPS[e, 2]
         if along == 1:
-            middle, _ = _shifted(box, site, e)
+            middle, _ = shifted(box, site, e)
             between += state.occupied[middle]
     return other if between == 1 else -1
 
 
 @inner
-def _mass(numbers, weights):
+def mass_of(numbers, weights):
     """Sum over the bins of their members' bounds or weights."""
     total = 0.0
     for b in range(numbers.size):
@@ -266,7 +271,7 @@ def _mass(numbers, weights):
 
 
 @inner
-def _bin_at(numbers, weights, u):
+def bin_at(numbers, weights, u):
     """Bin that holds u in that sum; the last with members where rounding carried u beyond it."""
     chosen = -1
     for b in range(numbers.size):
@@ -282,21 +287,21 @@ def _bin_at(numbers, weights, u):
 @rare
 def _hop(box, law, state, mass, rng):
     """One attempt at a hop; `mass` is the sum over the bins."""
-    b = _bin_at(state.size, law.bound, rng.random() * mass)
+    b = bin_at(state.size, law.bound, rng.random() * mass)
     member = min(np.int64(rng.random() * state.size[b]), state.size[b] - 1)
     site = np.int64(state.members[b, member])
     d = min(np.int64(rng.random() * DIRECTIONS), DIRECTIONS - 1)
     target = _target(box, state, site, d)
     if target < 0:
         return
-    ratio = law.ratio[_place(box, site), _place(box, target), 1 if STEPS[d, 2] != 0 else 0]
+    ratio = law.ratio[place_of(box, site), place_of(box, target), 1 if STEPS[d, 2] != 0 else 0]
     if ratio < 1.0 and rng.random() >= ratio:
         return
     if not state.connected[site]:
         return
     n_dead = state.counts[DEAD]
     remove(box, state, site)
-    held, dead = _beside(box, state, target)
+    held, dead = beside(box, state, target)
     # Rejected both ways, cutting off and joining, so that hop and reverse stay in detailed balance.
     if state.counts[DEAD] != n_dead or dead or not held:
         add(box, state, site)
@@ -305,10 +310,36 @@ def _hop(box, law, state, mass, rng):
     state.counts[HOPS] += 1
 
 
+@inner
+def _faces(box, state):
+    """Faces of atoms, dead ones too, without an atom or the substrate on their other side."""
+    faces = 0
+    for b in range(state.size.size):
+        below = 1 if b < box.metal * PER_PLACE else 0
+        faces += state.size[b] * (6 - b % PER_PLACE - below)
+    return faces
+
+
+@rare
+def _layer_takes(box, state):
+    """Whether fresh surface takes an ion for its layer."""
+    layer, faces = state.layer, _faces(box, state)
+    layer[OWED] += layer[EACH] * max(0.0, faces - layer[COVERED])
+    layer[COVERED] = max(layer[COVERED], faces)
+    if layer[OWED] < 1.0:
+        return False
+    layer[OWED] -= 1.0
+    layer[TAKEN] += 1.0
+    return True
+
+
 @rare
 def _plate(box, state, rng):
     """Reduce an ion on the highest atom of a column, or on the bare substrate."""
     columns = box.ny * box.nx
+    if state.layer[EACH] > 0.0 and _layer_takes(box, state):
+        state.counts[PLATED] += 1
+        return CHARGE
     # A bound on rejections: with one free column of n the chance to miss it is exp(−64).
     for _ in range(64 * columns):
         column = min(np.int64(rng.random() * columns), columns - 1)
@@ -325,10 +356,10 @@ def _plate(box, state, rng):
 @rare
 def _strip(law, box, state, rng):
     """Oxidise a connected atom, weakly bound ones first."""
-    total = _mass(state.n_connected, law.weight)
+    total = mass_of(state.n_connected, law.weight)
     if total == 0.0:
         return EXHAUSTED
-    chosen = _bin_at(state.n_connected, law.weight, rng.random() * total)
+    chosen = bin_at(state.n_connected, law.weight, rng.random() * total)
     # Bins hold dead atoms too, as few as they are: rejection is cheaper than bins of their own.
     while True:
         member = min(np.int64(rng.random() * state.size[chosen]), state.size[chosen] - 1)
@@ -336,6 +367,8 @@ def _strip(law, box, state, rng):
         if state.connected[site]:
             remove(box, state, site)
             state.counts[STRIPPED] += 1
+            if state.layer[EACH] > 0.0:
+                state.layer[COVERED] = min(state.layer[COVERED], _faces(box, state))
             return CHARGE
 
 
@@ -360,7 +393,7 @@ def advance(box, law, state, charge, time_s, attempts, rng):
     for _ in range(attempts):
         if counts[PLATED] + counts[STRIPPED] >= charge:
             return CHARGE
-        mass = _mass(state.size, law.bound)
+        mass = mass_of(state.size, law.bound)
         total = law.drive_Hz + DIRECTIONS * mass
         if total == 0.0:
             if time_s < np.inf:

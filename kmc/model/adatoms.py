@@ -28,6 +28,7 @@ balance holds exactly, w_ij/w_ji = exp[(B_j − B_i)/kT].
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -44,6 +45,7 @@ OF_METAL = (
 NEEDED = (*OF_SUBSTRATE, *OF_METAL)
 NEIGHBOURS = 6
 KINK = 3
+EQUILIBRIUM_EDGE_A = 100.0
 
 
 def check_same_metal(sets: Sequence[ParameterSet]) -> None:
@@ -143,6 +145,37 @@ def adatoms(
         attempt_Hz=metal.value("attempt_frequency_Hz"),
         temperature_K=temperature_K,
         valence=metal.valence,
+    )
+
+
+class Times(NamedTuple):
+    """What must be short for atoms to be in equilibrium between two that arrive, in s."""
+
+    arrivals_s: float  # between two on a square with an edge of 10 nm
+    diffusion_s: tuple[float, ...]  # of a lone atom over that edge, on each place
+    step_s: float  # the same on the metal and over its steps
+    leaves_kink: float  # times an atom leaves a kink of the metal while a monolayer is plated
+
+    @property
+    def slowest_s(self) -> float:
+        return max(*self.diffusion_s, self.step_s)
+
+
+def times_of(energies: Adatoms, arrivals_per_site_Hz: float) -> Times:
+    """Times L²/(4 D) over L = 10 nm with D = a² Γ, Γ a lone atom's rate in one direction."""
+    sites = (EQUILIBRIUM_EDGE_A / energies.spacing_A) ** 2
+
+    def over(barrier_eV: float) -> float:
+        return sites / (4 * energies.attempt_Hz * math.exp(-barrier_eV / energies.kT_eV))
+
+    on_metal = energies.barrier_eV[-1]
+    # A kink has two bonds more than an atom on a terrace; four of the directions are free of steps.
+    leaves = 4 * energies.attempt_Hz * math.exp(-(on_metal + 2 * energies.bond_eV) / energies.kT_eV)
+    return Times(
+        1 / (arrivals_per_site_Hz * sites),
+        tuple(over(barrier) for barrier in energies.barrier_eV),
+        over(on_metal + energies.step_eV),
+        leaves / arrivals_per_site_Hz,
     )
 
 

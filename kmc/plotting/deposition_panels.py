@@ -14,9 +14,11 @@ from kmc.common.formatting import monolayers
 from kmc.files.table_run import TableRun
 from kmc.plotting import style
 from kmc.systems.deposition.shape import heights
+from kmc.systems.deposition.summary import has_layer, layer_of
 
 _MAX_MAPS = 6
 _METAL, _SUBSTRATE, _ISLAND = "#868686", "#3B4CC0", "#B40426"
+_LOST = "lost: dead (line), layer\n(dotted), monolayers"
 _CURVES = {
     "coverage": "coverage",
     "islands_per_um2": "islands in the box",  # per µm² a single one would read as thousands
@@ -38,18 +40,26 @@ def _summary(
     axes = top.subplots(2, 2, sharex=True)
     # Strips go back along the charge: the sum of what passed either way only grows.
     passed = any((np.diff(run.samples["capacity_monolayers"]) < 0).any() for run in runs)
-    for axis, (column, label) in zip(axes.ravel(), _CURVES.items(), strict=True):
+    curves = dict(_CURVES)
+    if layers := any(has_layer(run) for run in runs):
+        # Lost lithium in the place of islands, which a film does not have.
+        del curves["islands_per_um2"]
+        curves = {"coverage": curves.pop("coverage"), "dead_Li": _LOST, **curves}
+    for axis, (column, label) in zip(axes.ravel(), curves.items(), strict=True):
         for i, run in enumerate(runs):
             s = run.samples
             columns = run.constants["substrate"].size
             x = (s["plated"] + s["stripped"]) / columns if passed else s["capacity_monolayers"]
             area_um2 = columns * (run.facts["spacing_A"] * 1e-4) ** 2
-            number = s[column] * (area_um2 if column == "islands_per_um2" else 1.0)
-            axis.plot(x, number, **style.run_style(i))
+            factor = {"islands_per_um2": area_um2, "dead_Li": 1 / columns}.get(column, 1.0)
+            axis.plot(x, s[column] * factor, **style.run_style(i))
+            if column == "dead_Li":
+                axis.plot(x, layer_of(run) / columns, color=style.run_colour(i), linestyle=":")
         axis.set(ylabel=label, ylim=(0, None))
     for axis in axes[1]:
         axis.set_xlabel("charge passed (monolayers)" if passed else "plated (monolayers)")
-    axes[0, 1].yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    if not layers:
+        axes[0, 1].yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     if len(shown) == 1:
         panels = bottom.subplots(1, 2, squeeze=False).T
     else:

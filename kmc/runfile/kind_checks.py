@@ -7,7 +7,9 @@ from functools import partial
 from kmc.common.validation import Problem
 from kmc.errors import InputError
 from kmc.model.adatoms import NEEDED as NEEDED_OF_SUBSTRATE
-from kmc.model.adatoms import check_same_metal
+from kmc.model.adatoms import adatoms, check_same_metal, times_of
+from kmc.model.electrochemistry import strip_rate_Hz
+from kmc.model.parameters import ParameterSet
 from kmc.runfile import kinds
 from kmc.runfile.checks import CURRENT, RATIO, SINKS, VOLTAGE, load_all, steps_instead
 from kmc.runfile.kind_sections import MAX_CELLS, Upscale, cells_along_edge
@@ -56,10 +58,9 @@ def deposition_checks(run: RunFile, origin: Origin) -> list[Problem]:
     if ratio is not None and run.acceleration.saddle_floor_eV is not None:
         text = f"{of(RATIO)} and saddle_floor_eV exclude each other"
         problems.append(Problem(text, "Keep one of them."))
-    if ratio == math.inf:
-        text = f"{of(RATIO)} is for the vacancies of a box of atoms"
-        advice = "Give a ratio such as 1e6: adatoms have no equilibrium between ions."
-        problems.append(Problem(text, advice))
+    if ratio == math.inf and not run.deposition.hops:
+        text = f"{of(RATIO)} and {of('deposition.hops')} exclude each other"
+        problems.append(Problem(text, "Remove one of them."))
     # Substrate and islands have the energies of adatoms, on the same metal.
     needs = dict.fromkeys(("system.params", "deposition.island_params"), NEEDED_OF_SUBSTRATE)
     such_as = "of a substrate, such as li_zno_002, li_lizn or li_carbon"
@@ -71,6 +72,8 @@ def deposition_checks(run: RunFile, origin: Origin) -> list[Problem]:
             check_same_metal(list(sets.values()))
         except InputError as error:
             problems.insert(0, Problem(error.message, error.advice or ""))
+        if ratio == math.inf and not problems:
+            problems += _too_slow(run, of(RATIO), list(sets.values()))
     if not run.has_protocol:
         return problems
     problems += steps_instead(run, origin)
@@ -87,6 +90,27 @@ def deposition_checks(run: RunFile, origin: Origin) -> list[Problem]:
             )
             return [*problems, Problem(text, advice)]
     return problems
+
+
+def _too_slow(run: RunFile, ratio: str, sets: list[ParameterSet]) -> list[Problem]:
+    """Whether lone atoms are slower than others come, so that there is no equilibrium between."""
+    currents = [planned.step.current_density_mA_cm2 or 0.0 for planned in run.protocol.plan]
+    current = max([*currents, run.conditions.current_density_mA_cm2])
+    energies = adatoms(sets, run.conditions.temperature_K, 0.0)
+    if current <= 0:
+        return []
+    local = current / (run.deposition.area_per_electrode_area or 1.0)
+    times = times_of(energies, strip_rate_Hz(local, energies.area_A2, energies.valence))
+    if times.slowest_s <= times.arrivals_s:
+        return []
+    text = (
+        f"{ratio}: at {current:g} mA/cm² an atom arrives on 10 nm × 10 nm each "
+        f"{times.arrivals_s:.3g} s, and lone atoms with barriers of "
+        f"{', '.join(f'{b:g}' for b in energies.barrier_eV)} eV take up to {times.slowest_s:.3g} s "
+        "to cross it: there is no equilibrium between two arrivals"
+    )
+    advice = "Give a ratio such as 1e6, with which slow hops are events at their own rate."
+    return [Problem(text, advice)]
 
 
 def cathode_checks(run: RunFile, origin: Origin) -> list[Problem]:

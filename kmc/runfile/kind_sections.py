@@ -181,6 +181,12 @@ class Deposition(SystemSection):
         (5.0, 10.0), allowed="two numbers above 0, the smallest first"
     )
     """smallest and largest diameter of the islands, which are discs at random places"""
+    surface_layer_nm: Annotated[Number, Field(gt=0, le=1000)] | None = _optional(0.1)
+    """thickness of the lithium that fresh surface of the metal takes, once, for the layer on it
+    (SEI); 0 without"""
+    area_per_electrode_area: Annotated[Number, Field(gt=0, le=1e6)] | None = _optional(100.0)
+    """area of the substrate in an area of the electrode, over which current density and mAh/cm²
+    are spread, as of a scaffold; 1 without"""
 
 
 class Cathode(SystemSection):

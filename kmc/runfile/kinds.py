@@ -50,9 +50,13 @@ class RunKind:
             kept.pop("protocol", None)
         elif self.section:
             kept[self.section].pop("capacity_mAh_cm2", None)  # the steps have their own
+        for key in LATER:  # files without them stay as they were
+            if kept.get(self.section, {}).get(key, 0) is None:
+                del kept[self.section][key]
         return {**kept, "parameters": tables["parameters"]}
 
 
+LATER = ("surface_layer_nm", "area_per_electrode_area")
 KINDS: dict[str, RunKind] = {
     BOX: RunKind(BOX, "a box of atoms", "", None),
     "population": RunKind("population", "a population of voids", "upscale", Upscale, Upscale.uses),

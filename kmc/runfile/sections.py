@@ -302,7 +302,7 @@ class Acceleration(Section):
     )
     """rate of the fastest hop over the strip rate of one interface site; faster hops are slowed
     down to it, those of lone vacancies in the metal less; equilibrium stays exact; inf for
-    equilibrium of the vacancies between strips"""
+    equilibrium of the vacancies, or of a deposition's atoms, between strips"""
     saddle_floor_eV: Annotated[Number, Field(ge=0, le=10)] | None = _optional(0.25)
     """lowest barrier of any hop and its reverse, but for lone vacancies in the metal"""
     slow_down_by: Annotated[Number, Field(gt=1, le=1e30)] | None = _optional(7e5)

@@ -4,7 +4,8 @@ import numpy as np
 
 from kmc.common.units import A_per_nm
 from kmc.kernels import deposition as kernel
-from kmc.model.adatoms import NEIGHBOURS, Adatoms, check_same_metal, spacing_A
+from kmc.kernels.deposition_equilibrium import ABSENT, Vacant
+from kmc.model.adatoms import KINK, NEIGHBOURS, Adatoms, check_same_metal, spacing_A
 from kmc.model.electrochemistry import strip_rate_Hz
 from kmc.model.parameters import ParameterSet, load_parameters
 from kmc.runfile.run_file import RunFile
@@ -76,7 +77,30 @@ def empty_state(box: kernel.Box) -> kernel.DepositState:
         searches=np.zeros(1, np.int64),
         counts=np.zeros(6, np.int64),
         clock=np.zeros(1, np.float64),
+        layer=np.zeros(4, np.float64),
     )
+
+
+def vacant_sites(state: kernel.DepositState) -> Vacant:
+    """Work space of the chain in equilibrium, the size of the box."""
+    return Vacant(
+        np.zeros_like(state.members), np.zeros_like(state.size), np.full_like(state.where, ABSENT)
+    )
+
+
+def exchange_rates(energies: Adatoms) -> tuple[np.ndarray, np.ndarray]:
+    """Rates [bin] at which atoms leave and join their sites, that of leaving a kink being 1.
+
+    leave/join is exp(−B/kT). Atoms with fewer bonds leave as often: one move takes them to a kink,
+    and more would be their own. Those with more leave more rarely, by half of the bonds.
+    """
+    more = energies.bond_eV * np.maximum(0, np.arange(NEIGHBOURS + 1) - KINK)
+    leave = np.exp(-more / (2 * energies.kT_eV))
+    binding = energies.binding_eV()
+    join = leave * np.exp((binding - binding.max()) / energies.kT_eV)
+    leave = np.broadcast_to(leave, binding.shape).copy()
+    leave[-1, 0] = 0.0  # above the first layer without a neighbour: in the electrolyte
+    return leave.reshape(-1), join.reshape(-1)
 
 
 def law_of(

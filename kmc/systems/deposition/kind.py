@@ -1,5 +1,6 @@
 """A deposition for the commands of kmc: what it records, how it is checked and summed up."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from kmc.runfile.protocol import PLATE, STRIP, plan_of, stored_blocks
 from kmc.systems.checks import frames_give, in_order
 from kmc.systems.deposition.run import DepositionJob
 from kmc.systems.deposition.shape import describe
-from kmc.systems.deposition.summary import digest, summary
+from kmc.systems.deposition.summary import digest, has_layer, layer_of, summary
 from kmc.systems.system import System
 
 _SIGMAS = 6.0  # of the shot noise of a step's charge
@@ -67,7 +68,18 @@ PICTURES = {
 
 def _atoms(run: TableRun) -> Iterator[Breach]:
     s = run.samples
-    yield from differences("atoms", "/samples/atoms", s["atoms"], s["plated"] - s["stripped"])
+    layer = layer_of(run)
+    if not has_layer(run):
+        layer = np.zeros_like(layer)
+    # Ions go into the layer while they are plated; none comes back.
+    for row in np.flatnonzero((np.diff(layer, prepend=0.0) < 0) | (layer > s["plated"])):
+        yield Breach(
+            "layer", "/samples/plated", row, s["plated"][row], "a layer that does not fall"
+        )
+    for row in np.flatnonzero((np.diff(layer) > 0) & (np.diff(s["plated"]) == 0)) + 1:
+        yield Breach("layer", "/samples/atoms", row, s["atoms"][row], "a layer of plated ions")
+    atoms = s["plated"] - s["stripped"] - layer
+    yield from differences("atoms", "/samples/atoms", s["atoms"], atoms)
 
 
 def _dead(run: TableRun) -> Iterator[Breach]:
@@ -100,7 +112,8 @@ def _charge(run: TableRun) -> Iterator[Breach]:
             current = step.current_density_mA_cm2
         charge = (s["plated"] + s["stripped"])[[first, last]]
         passed, seconds = charge[1] - charge[0], s["time_s"][last] - s["time_s"][first]
-        expected = strip_rate_Hz(current, area, VALENCES[run.metal]) * seconds
+        local = current / (run.run["deposition"].get("area_per_electrode_area") or 1.0)
+        expected = strip_rate_Hz(local, area, VALENCES[run.metal]) * seconds
         # Atoms come at random (Poisson): the count scatters by the root of its mean.
         if not abs(passed - expected) <= _SIGMAS * np.sqrt(max(expected, passed, 1.0)):
             check = "charge follows from the current"
@@ -108,7 +121,7 @@ def _charge(run: TableRun) -> Iterator[Breach]:
 
 
 CHECKS = (
-    ("atoms = plated − stripped", _atoms),
+    ("atoms = plated − stripped, less a surface layer that takes only plated ions", _atoms),
     ("dead atoms over plated ones", _dead),
     ("rows are in order", in_order("time_s", "plated", "stripped", "hops", "attempts", "step")),
     ("charge follows from the current, within its shot noise", _charge),
@@ -121,7 +134,10 @@ def _seconds(tables: Mapping[str, Any]) -> float:
     raised, conditions = tables.get("acceleration", {}), tables.get("conditions", {})
     current = abs(conditions.get("current_density_mA_cm2") or 1.0)
     exact = 1e6 if raised.get("saddle_floor_eV") else _EXACT_RATIO / current
-    return 30.0 * max(1.0, (raised.get("max_hops_per_strip_per_site") or exact) / 1e6)
+    ratio = raised.get("max_hops_per_strip_per_site")
+    if ratio in (math.inf, "inf"):
+        return 90.0
+    return 30.0 * max(1.0, (ratio or exact) / 1e6)
 
 
 DEPOSITION = System(

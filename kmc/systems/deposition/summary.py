@@ -12,6 +12,27 @@ from kmc.runfile.protocol import PLATE, STRIP, plan_of, stored_blocks
 FEW_ISLANDS = 20  # below this many, their density is that of the box
 
 
+def has_layer(run: TableRun) -> bool:
+    """Whether fresh surface takes lithium for a layer."""
+    return bool(run.run["deposition"].get("surface_layer_nm"))
+
+
+def layer_of(run: TableRun) -> np.ndarray:
+    """Atoms in the layer on the surface at each sample: plated, neither stripped nor metal."""
+    s = run.samples
+    return np.asarray(s["plated"] - s["stripped"] - s["atoms"])
+
+
+def lost(run: TableRun) -> str:
+    """Lithium that was plated and cannot be stripped, in its two parts, as text."""
+    last = {name: values[-1] for name, values in run.samples.items()}
+    plated, layer, dead = max(1.0, last["plated"]), layer_of(run)[-1], last["dead_Li"]
+    return (
+        f"{layer:.0f} atoms in the surface layer ({percent(layer / plated)} of the plated), "
+        f"{dead:.0f} dead ({percent(dead / plated)}); {last['atoms'] - dead:.0f} in contact"
+    )
+
+
 def summary(run: TableRun) -> list[tuple[str, str]]:
     """Pairs of label and text, for `kmc info`."""
     rows = [("Ended" if run.finished else "Not finished", run.stop_reason or "still being written")]
@@ -41,6 +62,18 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
         if used > given
     ]
     rows.append(("Raised barriers", ", ".join(raised) or "none: rates are true"))
+    if times := facts.get("equilibrium"):
+        slowest = max(*times["diffusion_s"], times["step_s"])
+        text = (
+            f"between two atoms that arrive: {duration(times['arrivals_s'])} on 10 nm × 10 nm, "
+            f"which lone atoms cross in {duration(slowest)} at most; an atom leaves a kink "
+            f"{figure(times['leaves_kink'])} times a monolayer"
+        )
+        rows.append(("Equilibrium", text))
+    if area := run.run["deposition"].get("area_per_electrode_area"):
+        rows.append(
+            ("Scaffold", f"{figure(area)} of its area in an area of the electrode (stated)")
+        )
     if not len(s["time_s"]):
         return [*rows, ("Samples", "none yet")]
     last = {name: values[-1] for name, values in s.items()}
@@ -54,19 +87,24 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
     rows.append(("Deposit", text))
     dead = f"{last['dead_Li']:.0f} of {last['atoms']:.0f} atoms"
     rows.append((f"Dead {METALS[run.metal]}", dead))
+    if has_layer(run):
+        rows.append(("Lost", lost(run)))
     efficiency = aurbach_of(run)
     if efficiency is not None:
         formation = "none" if efficiency.formation is None else f"{percent(efficiency.formation)}"
         text = (
             f"{100 * efficiency.efficiency:.3f} % (Aurbach), formation {formation}; lost "
             f"{plural(efficiency.lost, 'atom')}; left at the end {last['dead_Li']:.0f} dead and "
-            f"{last['atoms'] - last['dead_Li']:.0f} that the cutoff holds; side reactions are not "
-            "modelled"
+            f"{last['atoms'] - last['dead_Li']:.0f} that the cutoff holds{_side(run)}"
         )
         rows.append(("Efficiency", text))
     rows.append(("Events", f"{figure(last['hops'])} hops of {figure(last['attempts'])} attempts"))
     rows.append(("Simulated", duration(float(last["time_s"]))))
     return rows
+
+
+def _side(run: TableRun) -> str:
+    return "" if has_layer(run) else "; side reactions are not modelled"
 
 
 def digest(run: TableRun) -> list[tuple[str, str]]:
@@ -81,10 +119,12 @@ def digest(run: TableRun) -> list[tuple[str, str]]:
     rows += [("Capacity", everything["Capacity"]), ("Deposit", deposit)]
     efficiency = aurbach_of(run)
     if efficiency is not None:
-        text = f"{100 * efficiency.efficiency:.3f} % (Aurbach); side reactions are not modelled"
+        text = f"{100 * efficiency.efficiency:.3f} % (Aurbach){_side(run)}"
         rows.append(("Efficiency", text))
     dead = f"{last['dead_Li']:.0f} of {last['atoms']:.0f} atoms without a path to the substrate"
-    rows.append((f"Dead {METALS[run.metal]}", dead))
+    rows.append(("Lost", lost(run)) if has_layer(run) else (f"Dead {METALS[run.metal]}", dead))
+    if "Equilibrium" in everything:
+        rows.append(("Equilibrium", everything["Equilibrium"]))
     if not everything["Raised barriers"].startswith("none"):
         text = f"barriers raised: {everything['Raised barriers']}; islands depend on it"
         rows.append(("Trust", text))
