@@ -58,8 +58,8 @@ class Upscale(SystemSection):
     relaxation: Literal["kinetic", "none", "instant"] = _key(
         "kinetic", allowed='"kinetic" or "instant"'
     )
-    """without rounding_length_um: R* of diffusion through metal and interface, or larger than all
-    voids"""
+    """without rounding_length_um: R* of diffusion through metal and interface, or voids that are
+    discs at once"""
     relaxation_constant: Annotated[Number, Field(gt=0, le=1e6)] = 10.0
     """C of the kinetic τ(R*) = R*³kT/(C D_v c_eq γΩ) = 1e4 s; of the order of 10"""
     body: Literal["rigid", "viscous"] | None = None

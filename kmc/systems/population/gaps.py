@@ -28,7 +28,8 @@ import numpy as np
 
 from kmc.kernels import outline
 from kmc.nuclei.field import Absorbers
-from kmc.systems.population.state import FEWEST, FIRST_STEP_S, GapState
+from kmc.systems.population.life import gaps_of
+from kmc.systems.population.state import FEWEST, FIRST_STEP_S, WEDGE, GapState
 
 _LINE_SHARE = 0.35  # of what fills a wedge's cell, that a cell may gain or lose in a step
 _HASTY_SHARE = 0.002  # of the line's cells, that may change by more
@@ -286,6 +287,8 @@ class Gaps(GapState):
         down = shape.cover * (lower_um / unit)
         step -= down
         time = dt * setting.surface_um4_s / pitch**4
+        if setting.round_at_once and (short := self._round_step(step, down)) is not None:
+            return short
         shape.set_mobility(step, time, self.parts[0])
         self.raised_rim_fraction = shape.raised_fraction
         # The line is found anew before it has left its cell: its place decides where the flux goes.
@@ -320,6 +323,75 @@ class Gaps(GapState):
         per = unit * pitch**2
         self.mean.put(left * per / self._area_um3)
         return short * per
+
+    def _round_step(self, step: np.ndarray, down: np.ndarray) -> float | None:
+        """`_shape_step` of voids that surface diffusion makes discs at once, about their centres.
+
+        Voids that touch join; one as wide as the square leaves a disc of contact. None, and nothing
+        changed, where none can be left: then surface diffusion takes it.
+        """
+        setting = self.setting
+        pitch, unit = setting.pitch_um, setting.slope * setting.pitch_um
+        h = self.h_um / unit + step
+        lacking, thin = outline.clear(h)
+        short = min(lacking, float(np.maximum(down, 0.0).sum()))
+        if lacking > short:  # not from roofs that came down: the gaps have to give it
+            h *= 1 - (lacking - short) / float(h.sum())
+        begun, (names, n), count = self.h_um, self.parts, -1
+        radii = [
+            np.cbrt(np.bincount(names.ravel(), a.ravel(), n + 1)[1:]) for a in (begun / unit, h)
+        ]
+        self.h_um = h * unit
+        self._locate()
+        while count != self.parts[1]:
+            count = self.parts[1]
+            voids = gaps_of(self.h_um, setting.edge_um, self.parts)
+            widest = (
+                np.cbrt(voids.volume_um3 / setting.volume_factor) >= setting.edge_um / 2 - pitch
+            )
+            self.h_um = np.zeros_like(h)
+            for number in np.flatnonzero(widest) + 1:
+                if not self._draw_around(voids.label != number, voids.volume_um3[number - 1]):
+                    self.h_um = begun
+                    self._locate()
+                    return None
+            for x, y, volume in zip(
+                *voids.centres_um()[:, ~widest], voids.volume_um3[~widest], strict=True
+            ):
+                self._draw(x, y, volume)
+            self._locate()
+        # Of growth alone: which voids touch decides how far the others' rims move, and no step.
+        moved = np.abs(np.subtract(*radii)) * (4 / math.pi) ** (1 / 3)
+        self._moved = float(moved.max(initial=0.0)) / WEDGE
+        self.mean.put(thin * unit * pitch**2 / self._area_um3)
+        return short * unit * pitch**2
+
+    def _draw_around(self, contact: np.ndarray, volume_um3: float) -> bool:
+        """Draw a void around a disc of contact about the centre of `contact` (bool, shape (n, n)).
+
+        Of one curvature in a round cell of the radius b: h' = c (b² − r²)/2r, h(a) = 0, and h'(a)
+        is the contact slope. False where the volume is more than such a void can have.
+        """
+        setting, fine = self.setting, 4
+        edge, n = setting.edge_um, setting.n_cells
+        b = edge / math.sqrt(math.pi)
+        a = np.linspace(0.1, 0.5, 400) * edge
+        c, ring = 2 * setting.slope * a / (b * b - a * a), b * b - a * a
+        volumes = b * b * (b * b / 2 * np.log(b / a) - ring / 4) - (b**4 - a**4) / 8
+        volumes = math.pi * c * (volumes + a * a * ring / 4)
+        top = int(volumes.argmax())  # smaller discs of contact hold less: they cannot stay
+        if not volumes[-1] < volume_um3 < volumes[top]:
+            return False
+        i = top + int(np.count_nonzero(volumes[top:] > volume_um3))
+        places = np.exp(2j * np.pi * (np.arange(n) + 0.5) / n)
+        centre = [np.angle((contact * w).sum()) * n / 2 / np.pi for w in (places, places[:, None])]
+        at = (np.arange(n * fine) + 0.5) / fine
+        x, y = (((at - place + n / 2) % n - n / 2) * setting.pitch_um for place in centre)
+        r = np.maximum(np.hypot(x[None, :], y[:, None]), a[i])
+        h = b * b * np.log(r / a[i]) - (r * r - a[i] ** 2) / 2
+        h = h.reshape(n, fine, n, fine).mean(axis=(1, 3))
+        self.h_um += h * (volume_um3 / setting.pitch_um**2 / h.sum())
+        return True
 
     # --- beginnings -------------------------------------------------------------------------------
 

@@ -45,6 +45,8 @@ class GapSetting:
     #: R* = (B t)^(1/4), the size below which surface diffusion keeps voids round.
     rounding_length_um: float = 2.0
     rounding_time_s: float = ROUNDING_TIME_s  #: the time of that R*
+    #: Whether voids become discs in each step; R* is that of voids as wide as the square.
+    round_at_once: bool = False
     body: Viscous | None = None  #: None for a rigid body
     #: Stack pressure at the beginning, and then the share of it that the interface carries.
     pressure_MPa: float = 0.0

@@ -34,7 +34,7 @@ _CELL_OVER_DISTANCE = 1 / 10  # of cells to the mean distance of the voids that 
 _CELL_OVER_LIP = 0.7  # of voids that nucleate: too many for cells that resolve their lips
 _COARSEST_OVER_LIP = 2.0  # of cells that were asked for
 _SLICES = 4000
-_INSTANT = 0.5  # R* of relaxation = "instant", of the square's edge
+_INSTANT = 0.5  # R* of relaxation = "instant", of the square's edge, for voids as wide as it
 _UM2_PER_CM2 = 1e8
 _A2_PER_UM2 = 1e8
 
@@ -165,6 +165,7 @@ def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
         flaws=_flaws(run, edge, vapour),
         height_over_radius=aspect,
         rounding_length_um=rounding,
+        round_at_once=upscale.rounding_length_um is None and upscale.relaxation == "instant",
         body=body and replace(body, surface_energy_J_m2=vapour.model.cap.gamma_J_m2),
         pressure_MPa=conditions.stack_pressure_MPa,
         pressure_share=upscale.pressure_share,

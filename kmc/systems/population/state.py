@@ -27,7 +27,7 @@ _CLOCK = (
     *("S_contact", "roof_velocity_um_s", "_moved", "raised_rim_fraction", "_set_at_um"),
 )
 _LIP_CELLS = 1.5  # thinnest lip of a moving rim that surface diffusion leaves on the grid
-_WEDGE = 2.0  # cells that a line moves by for a unit that its cells gain: a wedge fills at a half
+WEDGE = 2.0  # cells that a line moves by for a unit that its cells gain: a wedge fills at a half
 
 
 @dataclass
@@ -436,7 +436,7 @@ class Outline:
         line = np.flatnonzero(self.kind == outline.LINE)
         of, gain = names.ravel()[line], step.ravel()[line]
         cells = np.bincount(of, minlength=int(names.max(initial=0)) + 1)
-        speed = _WEDGE * np.bincount(of, gain, minlength=len(cells)) / np.maximum(cells, 1) / time
+        speed = WEDGE * np.bincount(of, gain, minlength=len(cells)) / np.maximum(cells, 1) / time
         least = np.maximum(1.0, speed * _LIP_CELLS**3)
         least[0] = 1.0
         self.mobility, self.largest = least[names], float(least.max())
