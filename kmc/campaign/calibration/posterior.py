@@ -95,8 +95,9 @@ def spread(places: np.ndarray, points: int) -> np.ndarray:
     return places[chosen]
 
 
-# Of emcee. Chains of the operando cell, with 7 inputs, forget within 30 steps by differential evolution
-# and 175 by the stretch move: 128 walkers have 4900 independent samples, 32 by stretches had 200.
+# Of emcee. With inputs and data of calibrate_operando and a power law for its runs, chains forget
+# in 30 steps by differential evolution and in 175 by stretches: 128 walkers have 4900 independent
+# samples, 32 walkers by stretches had 200.
 STEPS, BURN_IN, WALKERS = 1500, 500, 128
 KEPT = 2000  # samples kept
 LEVELS = (0.05, 0.5, 0.95)  # of the table: median and 90 % interval
