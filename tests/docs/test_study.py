@@ -269,6 +269,22 @@ def test_verdicts_follow_from_the_figures(study):
             assert entry["carries"] == (entry["verdict"] != claim["verdict"])
 
 
+def test_the_fit_of_the_cathode_is_that_of_its_runs():
+    """σ_ref × 6 in docs/cathode.md: three numbers in the first and the third cycle."""
+    page = (DOCS / "cathode.md").read_text(encoding="utf-8")
+    text = page.partition("fit of one number")[2].partition("Shipped runs")[0]
+    names = ["contact_frame", "stress_active", "stress_frame"]
+    fitted = {
+        claim["name"]: [f"{figure['value']:.3g}" for figure in entry["figures"]]
+        for claim in claims("cathode")["claims"]
+        for entry in claim["inputs"]
+        if entry["input"] == "σ_ref × 6" and claim["name"] in names
+    }
+    assert [*fitted] == names
+    for first, last, _ in fitted.values():
+        assert re.search(rf"{first}(?: GPa in cycle 1\s+and|,)\s+{last}", text), (first, last)
+
+
 def test_the_second_column_is_that_of_the_stored_calibration():
     """One run of kmc calibrate stands behind docs/calibration.md and the study's page."""
     stored = json.loads((DOCS / "calibration_operando.json").read_text(encoding="utf-8"))
