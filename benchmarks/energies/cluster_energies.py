@@ -229,6 +229,8 @@ def main() -> None:
         structures += ase_clusters.surface_structures(args.metal, a)
     if args.only and args.only != "singles":
         by_name = {s.name: s for s in structures}
+        if not set(args.only.split(",")) <= set(by_name):
+            parser.error(f"--only takes {', '.join(by_name)}")
         structures = [by_name[name] for name in args.only.split(",")]
     others = []
     if args.out.is_file():

@@ -173,6 +173,21 @@ def test_a_relaxation_goes_on_where_it_was(tmp_path, monkeypatch):
     assert ended.get_potential_energy() == pytest.approx(expected.get_potential_energy(), abs=0.01)
 
 
+def test_only_some_structures_in_the_order_wanted(tmp_path, monkeypatch, capsys):
+    def run(only: str) -> list[str]:
+        folder, table = tmp_path / "kept", tmp_path / "table.csv"
+        options = ["--folder", str(folder), "--out", str(table), "--only", only]
+        # ASE's Lennard-Jones potential by default reaches no neighbour.
+        monkeypatch.setattr("sys.argv", ["cluster_energies.py", "lj", *options])
+        cluster_energies.main()
+        return [line.split(",")[1] for line in table.read_text(encoding="utf-8").splitlines()[1:]]
+
+    assert run("pair_200,vacancy") == ["pair_200", "vacancy"]
+    with pytest.raises(SystemExit):
+        run("pair_200,gold")
+    assert "--only takes vacancy, pair_111" in capsys.readouterr().err
+
+
 # --- the shipped tables ---------------------------------------------------------------------------
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "parameters.md"
