@@ -2,7 +2,7 @@
 
     python benchmarks/energies/cluster_energies.py chgnet --folder FOLDER --out TABLE.csv
 
-relaxes the structures of `kmc.model.ase_clusters`, or with `--on li2s_110` those at an electrolyte
+relaxes the structures of `clusters.py`, or with `--on li2s_110` those at an electrolyte
 of `interfaces.py`, one after another. Each is kept in FOLDER, so that an interrupted calculation
 goes on where it was. Potentials: `chgnet`, `7net-0`, `7net-l3i5` of the packages chgnet and
 sevenn, whose weights come with them, or MODULE:OBJECT, an ASE calculator.
@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import clusters
 import interfaces
 import numpy as np
 from ase.constraints import FixAtoms
@@ -26,7 +27,6 @@ from ase.geometry import get_distances
 from ase.io import read, write
 from scipy.optimize import minimize_scalar
 
-from kmc.model import ase_clusters
 from kmc.model.ase_calculator import load_calculator
 
 COLUMNS = (
@@ -121,22 +121,22 @@ def lattice_parameter(
     return float(record.read_text(encoding="utf-8"))
 
 
-def solutes(bulk: Any, solute: str) -> list[ase_clusters.Structure]:
+def solutes(bulk: Any, solute: str) -> list[clusters.Structure]:
     """A solute in the bulk, and vacancies in three shells of it."""
     alone = bulk.copy()
     alone.symbols[0] = solute
-    made = [ase_clusters.Structure("solute", alone, "", 0)]
+    made = [clusters.Structure("solute", alone, "", 0)]
     edge_A = bulk.cell.array[0, 0] / round((len(bulk) / 2) ** (1 / 3))
     away = bulk.get_distances(0, range(len(bulk)), mic=True) / edge_A
     for shell, distance in (("111", 0.75**0.5), ("200", 1.0), ("220", 2**0.5)):
         vacant = int(np.flatnonzero(np.abs(away - distance) < 0.01)[0])
         atoms = alone.copy()
         del atoms[vacant]
-        made.append(ase_clusters.Structure(f"vacancy_{shell}", atoms, "solute", 1))
+        made.append(clusters.Structure(f"vacancy_{shell}", atoms, "solute", 1))
     return made
 
 
-def begin(kept: Relaxed, structure: ase_clusters.Structure) -> Any:
+def begin(kept: Relaxed, structure: clusters.Structure) -> Any:
     """What a structure is relaxed from: as it is made, or its relaxed reference less some atoms."""
     if structure.atoms is not None:
         return structure.atoms
@@ -206,12 +206,12 @@ def main() -> None:
     kept = Relaxed(args.folder, calculator, args.fmax, args.steps)
     a = lattice_parameter(
         args.metal,
-        lambda a: ase_clusters.bulk(args.metal, a, 2),
+        lambda a: clusters.bulk(args.metal, a, 2),
         calculator,
         args.folder,
         args.lattice_A,
     )
-    bulk = ase_clusters.bulk(args.metal, a)
+    bulk = clusters.bulk(args.metal, a)
     bulk_eV = kept.get("bulk", lambda: bulk).get_potential_energy() / len(bulk)
     print(f"{name}: a = {a:.4f} Å, {bulk_eV:.4f} eV an atom", flush=True)
     if args.on:
@@ -225,8 +225,8 @@ def main() -> None:
         kept.folder = args.folder / args.solute
         kept.folder.mkdir(exist_ok=True)
     else:
-        structures = ase_clusters.bulk_structures(args.metal, a)
-        structures += ase_clusters.surface_structures(args.metal, a)
+        structures = clusters.bulk_structures(args.metal, a)
+        structures += clusters.surface_structures(args.metal, a)
     if args.only and args.only != "singles":
         by_name = {s.name: s for s in structures}
         if not set(args.only.split(",")) <= set(by_name):

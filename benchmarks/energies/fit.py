@@ -17,6 +17,7 @@ import io
 import itertools
 from pathlib import Path
 
+import clusters
 import interfaces
 import numpy as np
 import summary
@@ -52,7 +53,7 @@ def missing(structure: str) -> tuple[np.ndarray, np.ndarray, float]:
         return *_counts(box, vacant), 2.0 * box.sites_per_layer
     box = Lattice("bcc_100", (8, 8), 16, "periodic", 1.0)
     places = np.rint(box.positions_A * 2).astype(int)
-    wanted = np.mod(np.array(ase_clusters.CLUSTERS[structure]) + 4, 16)
+    wanted = np.mod(np.array(clusters.CLUSTERS[structure]) + 4, 16)
     vacant = (places[:, None, :] == wanted).all(axis=2).any(axis=1)
     assert vacant.sum() == len(wanted)
     return *_counts(box, vacant), float(len(wanted))
@@ -92,7 +93,7 @@ def computed() -> dict[str, dict[str, float]]:
     for potential, rows in energies.items():
         formation = rows["vacancy"]["excess_eV"]
         faces = [f"surface_{face}" for face in ("100", "110", "111")]
-        wanted = [name for name in (*ase_clusters.CLUSTERS, *faces) if name != "vacancy"]
+        wanted = [name for name in (*clusters.CLUSTERS, *faces) if name != "vacancy"]
         if not set(wanted) <= set(rows):
             continue  # not all computed yet
         # The lattice parameter, from the supercell of four cells.
@@ -131,7 +132,7 @@ def fourth(structure: str) -> float:
         # From layer to layer: 1, 2 and 1 of these steps, in half the edge of the cubic cell.
         layer = {"100": 1, "110": 2, "111": 1}[structure[-3:]]
         return float(np.abs(vectors @ normal).sum() / layer / 4)
-    places = np.array(ase_clusters.CLUSTERS[structure])
+    places = np.array(clusters.CLUSTERS[structure])
     squared = ((places[:, None] - places) ** 2).sum(axis=2)
     return 12 - float((squared == 11).sum()) / 2 / len(places)
 

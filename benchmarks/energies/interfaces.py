@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 from ase.build import bulk, make_supercell
-
-from kmc.model.ase_clusters import Structure
+from clusters import Structure
 
 LAYERS = 6  # of metal
 GAP_A = 2.2  # between electrolyte and metal, to begin with

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import sys
 
+import clusters
 import interfaces
 
 from kmc.common.units import E_C
@@ -36,7 +37,7 @@ def print_bulk() -> None:
         if name.startswith("surface_1") and row["area_A2"]:
             values = [t[name]["excess_eV"] / t[name]["area_A2"] * J_m2 for t in tables if name in t]
             unit = "J/m²"
-        elif name in ase_clusters.CLUSTERS and name != "vacancy":
+        elif name in clusters.CLUSTERS and name != "vacancy":
             values = [t[name]["excess_eV"] / t["vacancy"]["excess_eV"] for t in tables if name in t]
             unit = "vacancies"
         else:

@@ -18,6 +18,7 @@ from ase.neighborlist import neighbor_list
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks" / "energies"))
 
 import cluster_energies
+import clusters
 import interfaces
 import summary
 
@@ -71,7 +72,7 @@ class Bonds(Calculator):
 def counted(tmp_path_factory):
     """Rows of the script by structure, with bonds counted."""
     kept = cluster_energies.Relaxed(tmp_path_factory.mktemp("kept"), Bonds(), 0.03, 10)
-    structures = ase_clusters.bulk_structures("Li", A) + ase_clusters.surface_structures("Li", A)
+    structures = clusters.bulk_structures("Li", A) + clusters.surface_structures("Li", A)
     made = cluster_energies.rows(kept, structures, -(4 * E1 + 3 * E2), "bonds", "FIRE")
     return {row["structure"]: row for row in made}
 
@@ -85,7 +86,7 @@ def test_a_cluster_is_what_its_name_says(counted, name):
 
 
 def test_every_cluster_is_counted():
-    assert list(ase_clusters.CLUSTERS) == list(BONDS)
+    assert list(clusters.CLUSTERS) == list(BONDS)
 
 
 @pytest.mark.parametrize("face", ["100", "110", "111"])
@@ -157,7 +158,7 @@ def test_a_relaxation_goes_on_where_it_was(tmp_path, monkeypatch):
 
     monkeypatch.setattr(cluster_energies, "SAVE_s", 0.0)
     calculator = LennardJones(sigma=2.7, epsilon=0.3, rc=7.0)
-    start = ase_clusters.bulk("Li", 3.5, 2)
+    start = clusters.bulk("Li", 3.5, 2)
     del start[0]
     start.rattle(0.05, seed=1)
     whole = cluster_energies.Relaxed(tmp_path / "whole", calculator, 0.03, 200)
@@ -229,7 +230,7 @@ def test_a_table_is_consistent(name):
 
 
 def test_the_table_of_the_bulk_is_complete():
-    structures = ase_clusters.bulk_structures("Li", A) + ase_clusters.surface_structures("Li", A)
+    structures = clusters.bulk_structures("Li", A) + clusters.surface_structures("Li", A)
     for rows in by_potential("li").values():
         assert [row["structure"] for row in rows] == [s.name for s in structures]
         assert [row["atoms"] for row in rows] == [len(s.atoms) for s in structures]
@@ -374,10 +375,10 @@ def test_recomputed_energies_are_the_shipped_ones(potential, tmp_path, monkeypat
         pytest.skip(f"the shipped table was made by another version than {name}")
     a = float(shipped["vacancy"]["cell_A"].split()[0]) / 4
     wanted = ("vacancy", "surface_100")
-    made = [*ase_clusters.bulk_structures("Li", a), *ase_clusters.surface_structures("Li", a)]
+    made = [*clusters.bulk_structures("Li", a), *clusters.surface_structures("Li", a)]
     chosen = [s for s in made if s.name in wanted]
     kept = cluster_energies.Relaxed(tmp_path, calculator, 0.03, 1000)
-    bulk = ase_clusters.bulk("Li", a, 2)
+    bulk = clusters.bulk("Li", a, 2)
     bulk.calc = calculator
     mu = bulk.get_potential_energy() / len(bulk)
     for row in cluster_energies.rows(kept, chosen, mu, name, "FIRE"):
