@@ -43,7 +43,7 @@ AT_HOME = {
     "filelock": "campaign",
     "distributed": "campaign.cluster",
     "dask_jobqueue": "campaign.cluster",
-    "xarray": "nuclei campaign plotting files.reader files.result",
+    "xarray": "nuclei campaign plotting files.reader files.result common.late",
     "ase": "files.samples model.cluster_expansion model.ase_energies model.ase_configurations "
     "model.dft_energies model.ase_calculator model.ase_files model.ase_clusters",
     "sklearn": "campaign.calibration.emulator",
@@ -54,10 +54,10 @@ AT_HOME = {
     "pybamm": "campaign.cell_model",
     "IPython": "plotting.draw",
     "ipywidgets": "plotting.draw",
-    "pandas": "analysis systems.population campaign plotting files",
+    "pandas": "analysis systems.population campaign plotting files common.late",
 }
 
-# Slow to import and seldom needed: imported inside the functions that need them.
+# Slow to import and seldom needed: `kmc.common.late` loads them when they are first used.
 LATE = {"pandas", "xarray"}
 
 # Come with a library that is declared (pydantic, numba, matplotlib).
@@ -160,8 +160,13 @@ def targets(module: str) -> list[tuple[str, Import]]:
 
 
 def libraries(module: str) -> list[tuple[str, Import]]:
-    """Third-party libraries that a module imports."""
-    tops = [(item.name.partition(".")[0], item) for item in IMPORTS[module]]
+    """Third-party libraries that a module imports, those of `kmc.common.late` included."""
+    late = "kmc.common.late."
+    items = [
+        i._replace(name=i.name.removeprefix(late), at_once=False) if i.name.startswith(late) else i
+        for i in IMPORTS[module]
+    ]
+    tops = [(item.name.partition(".")[0], item) for item in items]
     return [(top, i) for top, i in tops if top != "kmc" and top not in sys.stdlib_module_names]
 
 
@@ -228,7 +233,8 @@ def test_no_module_imports_by_a_computed_name():
         if isinstance(node, ast.Name | ast.Attribute | ast.alias)
         and "import_module" in (getattr(node, k, None) for k in ("id", "attr", "name"))
     }
-    assert callers <= {"", "campaign.cluster"}  # kmc itself, and for an extra
+    # kmc itself, for an extra, and for what is late
+    assert callers <= {"", "campaign.cluster", "common.late"}
 
 
 # --- libraries ------------------------------------------------------------------------------------
@@ -272,6 +278,14 @@ def test_nothing_heavy_is_imported_at_the_start():
     for module in ("kmc", "kmc.cli"):
         code = f"import {module}, sys; print(*(name for name in {HEAVY} if name in sys.modules))"
         assert printed_by(code) == []
+
+
+@pytest.mark.slow
+def test_no_module_needs_what_is_late():
+    """Types of late libraries are text: one that is looked up would load the library."""
+    names = [f"kmc.{name}" for name in MODULES if not name.endswith("__main__")]
+    code = f"import importlib, sys\nfor name in {names}: importlib.import_module(name)\n"
+    assert printed_by(code + f"print(*({LATE} & sys.modules.keys()))") == []
 
 
 # --- what a reader finds --------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from kmc.analysis.shapes import planes_spanned
 from kmc.analysis.voids import DEFAULT_MIN_SIZE, Voids, find
 from kmc.common.figures import drawn
 from kmc.common.formatting import figure, plural
+from kmc.common.late import pandas as pd
 from kmc.common.progress import FrameProgress
 from kmc.common.units import A_per_nm
 from kmc.errors import InputError
@@ -233,8 +234,6 @@ class CrossSection:
         deep: int,  # rows of cells that a line shows
         min_size: int,
     ):
-        import pandas as pd
-
         along = 0 if direction == "x" else 1
         nx, ny = lattice.cells
         n_rows = lattice.cells[1 - along]

@@ -4,12 +4,13 @@ import gzip
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from kmc.analysis import voids
 from kmc.analysis.history import voids as void_history
+from kmc.common.late import pandas as pd
 from kmc.common.outputs import (
     ATOM_ENDINGS,
     SURFACE_ENDINGS,
@@ -24,9 +25,6 @@ from kmc.errors import InputError
 from kmc.files.frame_selection import choose_frames
 from kmc.files.reader import Trajectory
 from kmc.files.samples import Frame
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _PROPERTIES = "species:S:1:pos:R:3:layer:I:1:void:I:1:dead:I:1"
 _ROW = "%s %.4f %.4f %.4f %d %d %d"

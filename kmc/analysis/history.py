@@ -16,6 +16,7 @@ from kmc.analysis import tracking
 from kmc.analysis.voids import DEFAULT_MIN_SIZE, Voids, find
 from kmc.common.figures import drawn
 from kmc.common.formatting import plural
+from kmc.common.late import pandas as pd
 from kmc.common.progress import FrameProgress
 from kmc.common.units import A_per_nm
 from kmc.errors import InputError
@@ -23,8 +24,6 @@ from kmc.files.frame_selection import chosen_frames, each_frame, frame_columns, 
 from kmc.model.lattice import Lattice
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from kmc.files.reader import Trajectory
 
 _LINK_COLUMNS = ["frame", "void", "next_frame", "next_void", "shared_sites", "by"]
@@ -190,8 +189,6 @@ class VoidHistory:
 
     @cached_property
     def table(self) -> "pd.DataFrame":
-        import pandas as pd
-
         size = [len(snapshot) for snapshot in self._snapshots]
         columns: dict[str, np.ndarray] = {"frame": np.repeat(self._columns["frame"], size)}
         columns["void"] = np.concatenate([[], *(np.arange(1, n + 1) for n in size)]).astype(int)
@@ -204,15 +201,11 @@ class VoidHistory:
 
     @cached_property
     def counts(self) -> "pd.DataFrame":
-        import pandas as pd
-
         clocks = pd.DataFrame(self._columns)
         return pd.concat([clocks, pd.DataFrame(self._counts)], axis=1)
 
     @cached_property
     def graph(self) -> "pd.DataFrame":
-        import pandas as pd
-
         parts = []
         for a, b, links in self._edges:
             part = {
@@ -232,8 +225,6 @@ class VoidHistory:
 
     @cached_property
     def events(self) -> "pd.DataFrame":
-        import pandas as pd
-
         # Volume of a site: the area of one site of a layer times the distance of layers.
         site_nm3 = self.lattice.site_area_A2 * self.lattice.layer_spacing_A / A_per_nm**3
         rows = []
@@ -321,8 +312,6 @@ class VoidHistory:
         one column for each kind of event, tracks, by_distance (fraction of links without a shared
         site).
         """
-        import pandas as pd
-
         rows = []
         for step in every:
             if step < 1:

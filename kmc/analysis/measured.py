@@ -23,17 +23,15 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kmc.analysis.cycler import charge_and_overpotential, is_cycler, stated
 from kmc.common import metals
 from kmc.common.catalogue import nearest
 from kmc.common.formatting import listed
+from kmc.common.late import pandas as pd
 from kmc.common.tables import read_table
 from kmc.errors import InputError, KmcWarning
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 PAPER = Path(__file__).with_name("zhao_2025.csv")
 # Panel of the picture → its column.
@@ -78,8 +76,6 @@ def rows_of_pictures(
     rows: Sequence[tuple[str, float, Mapping[str, Any]]], voids: "Sequence[pd.DataFrame]"
 ) -> "tuple[pd.DataFrame, pd.DataFrame]":
     """Tables of what was measured in pictures: a row for each (series, charge), and every void."""
-    import pandas as pd
-
     table = pd.DataFrame([{"series": name, CAPACITY: c, **row} for name, c, row in rows])
     return table, pd.concat(voids, ignore_index=True)
 
@@ -90,8 +86,6 @@ def read_measured(path: str | Path) -> Measured:
     Raises `InputError`: the file cannot be read, has no such columns, or a value is no number or
     out of range.
     """
-    import pandas as pd
-
     path = Path(path)
     table = read_table(path)
     if is_cycler(table):

@@ -6,9 +6,10 @@ Gundersen, J. Microsc. 111, 219 (1977), doi:10.1111/j.1365-2818.1977.tb00062.x, 
 """
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import scipy
 from scipy import ndimage
 
 from kmc.analysis.segmentation import (
@@ -24,10 +25,8 @@ from kmc.analysis.segmentation import (
     value_counts,
 )
 from kmc.common.formatting import listed, plural
+from kmc.common.late import pandas as pd
 from kmc.errors import InputError, optional_library
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -60,9 +59,6 @@ def measure_plan(void: np.ndarray, um_per_pixel: float, *, min_size: int = 4) ->
 
     Raises `InputError`: the scale is no length, or scikit-image is not installed.
     """
-    import pandas as pd
-    from scipy.spatial import cKDTree
-
     if not 1e-9 < um_per_pixel < 1e9:  # areas and their sums stay finite
         raise InputError(
             f"{um_per_pixel} µm is no width of a pixel", advice="Give --scale, the width in nm."
@@ -84,7 +80,7 @@ def measure_plan(void: np.ndarray, um_per_pixel: float, *, min_size: int = 4) ->
     centres = np.column_stack([x, y]) * um_per_pixel
     nearest = np.full(len(area), np.nan)
     if len(area) > 1:
-        nearest = cKDTree(centres).query(centres, k=2)[0][:, 1]
+        nearest = scipy.spatial.cKDTree(centres).query(centres, k=2)[0][:, 1]
     diameter = 2 * np.sqrt(area / np.pi) * um_per_pixel
     # Large voids reach an edge more often, so this mean is low where voids are as wide as images.
     whole = diameter[~at_edge]

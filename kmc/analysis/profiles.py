@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 from kmc.analysis.voids import open_height_nm
 from kmc.common.figures import drawn
 from kmc.common.formatting import figure, plural
+from kmc.common.late import pandas as pd
 from kmc.common.progress import FrameProgress
 from kmc.common.units import A_per_nm
 from kmc.errors import InputError
@@ -23,8 +24,6 @@ from kmc.model.hamiltonian import LI, MG, VACANCY
 from kmc.model.lattice import Lattice
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from kmc.files.reader import Trajectory
 
 
@@ -95,8 +94,6 @@ def vacancies_around_mg(
 
     Raises `InputError`: `r_max_nm` is more than half of the box.
     """
-    import pandas as pd
-
     occupancy = np.asarray(occupancy)
     periodic = np.array([True, True, not lattice.has_interface])
     most_nm = float(lattice.box_A[periodic].min()) / 2 / A_per_nm
@@ -167,8 +164,6 @@ class Profiles:
     """
 
     def __init__(self, t, columns, counts, heights, bulk_layers):
-        import pandas as pd
-
         self._trajectory, self._columns = t, columns
         self.counts, self.bulk_layers = counts, tuple(bulk_layers)
         lattice = t.lattice

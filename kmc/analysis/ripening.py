@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy
 
 from kmc.analysis import voids
 from kmc.common.figures import drawn
+from kmc.common.late import pandas as pd
 from kmc.common.progress import FrameProgress
 from kmc.common.units import A_per_nm
 from kmc.errors import InputError
 from kmc.files.frame_selection import each_frame
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from kmc.files.reader import Trajectory
 
 _FEWEST = 3  # voids at the end that a mean size needs
@@ -93,8 +93,6 @@ def measure(
 
     Raises `InputError`: the run has no rest with at least two frames.
     """
-    import pandas as pd
-
     phase = t.samples["phase"] if "phase" in t.samples else np.zeros(len(t.samples))
     # The last row with current is the beginning of the rest: its frame is the first of it.
     stripped_until_s = t.samples["time_s"][phase == 0][-1] if (phase > 0).any() else np.inf
@@ -130,8 +128,6 @@ def measure(
 
 def _fit(table: "pd.DataFrame") -> tuple[float, float]:
     """Exponent of r = r0 (1 + t/τ)^m by least squares, and its standard error."""
-    from scipy.optimize import curve_fit
-
     if len(table) < 5:
         return np.nan, np.nan
     time_s, radius = table["rest_s"].to_numpy(), table["mean_radius_nm"].to_numpy()
@@ -144,7 +140,8 @@ def _fit(table: "pd.DataFrame") -> tuple[float, float]:
     guess = (np.log(radius[0]), np.log(time_s[-1] / 10), 0.3)
     low, high = (-10, np.log(time_s[-1]) - 15, 0), (10, np.log(time_s[-1]) + 5, 2)
     try:
-        fitted, covariance = curve_fit(law, time_s, np.log(radius), guess, bounds=(low, high))
+        points = law, time_s, np.log(radius), guess
+        fitted, covariance = scipy.optimize.curve_fit(*points, bounds=(low, high))
     except (RuntimeError, ValueError):
         return np.nan, np.nan
     return float(fitted[2]), float(np.sqrt(covariance[2, 2]))

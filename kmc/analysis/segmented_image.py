@@ -10,7 +10,6 @@ stack is a line. See `kmc.analysis.cross_section` for runs.
 import warnings
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
@@ -31,10 +30,8 @@ from kmc.analysis.segmentation import (
     value_counts,
 )
 from kmc.common.formatting import listed, plural
+from kmc.common.late import pandas as pd
 from kmc.errors import InputError, KmcWarning
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 METAL_SIDES = ("above", "below")
 _TILE_PIXELS = 2_000_000
@@ -111,8 +108,6 @@ def measure_image(
     --------
     >>> measure_image(read_image("cut.png"), 12.5, void=0).row["voids_per_100um"]  # doctest: +SKIP
     """
-    import pandas as pd
-
     if metal not in METAL_SIDES:
         raise InputError(f"metal = {metal!r} is not known", advice='Choose "above" or "below".')
     if not 1e-6 < nm_per_pixel < 1e12:  # squares and sums of lengths stay finite

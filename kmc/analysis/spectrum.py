@@ -14,16 +14,15 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import scipy
 
 from kmc.analysis.cycler import area_cm2
+from kmc.common.late import pandas as pd
 from kmc.common.tables import read_table
 from kmc.errors import InputError, KmcWarning
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _BETTER = 10.0  # by which the information criterion of Bayes must fall for a second arc
 _MISFIT = 0.03  # relative distance of fit and points that is warned of
@@ -99,8 +98,6 @@ def read_spectrum(path: str | Path) -> Spectrum:
 
 
 def _fit(f: np.ndarray, Z: np.ndarray, source: str) -> tuple:
-    from scipy.optimize import least_squares
-
     omega, width = 2 * np.pi * f, float(np.ptp(Z.real)) or 1.0
     top = float(f[(-Z.imag).argmax()])
 
@@ -121,7 +118,8 @@ def _fit(f: np.ndarray, Z: np.ndarray, source: str) -> tuple:
         first = [(np.log(width / len(apart)), -np.log(2 * np.pi * top * r), 0.9) for r in apart]
         low = [-30.0, *[-30.0, -40.0, 0.4] * len(apart)]
         high = [30.0, *[30.0, 40.0, 1.0] * len(apart)]
-        fit = least_squares(distance, np.array([*start, *np.ravel(first)]), bounds=(low, high))
+        guess = np.array([*start, *np.ravel(first)])
+        fit = scipy.optimize.least_squares(distance, guess, bounds=(low, high))
         scatter = np.log(2 * fit.cost / len(f) + 1e-300)
         criterion = 2 * len(f) * scatter + len(fit.x) * np.log(len(f))
         if best is None or criterion < least - _BETTER:
@@ -145,8 +143,6 @@ def contact_table(spectra: Sequence[Spectrum], charges_mAh_cm2: Sequence[float])
 
     The resistance of an interface is taken as inverse to its contact.
     """
-    import pandas as pd
-
     first, rows = spectra[0], []
     for one, charge in zip(spectra[1:], charges_mAh_cm2[1:], strict=True):
         share = first.interface_ohm_cm2 / one.interface_ohm_cm2

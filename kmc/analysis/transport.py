@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kmc.common.formatting import plural
+from kmc.common.late import pandas as pd
 from kmc.common.units import A_per_nm
 from kmc.errors import InputError
 from kmc.files.frame_selection import chosen_frames, lattice_of
@@ -137,8 +138,6 @@ class Transport:
         n_vacancies: int,
         blocks: int,
     ):
-        import pandas as pd
-
         box_nm = lattice.box_A / A_per_nm
         self.interval_s = interval_s
         self.displacement_nm = {NAMES[s]: values for s, values in moved.items()}

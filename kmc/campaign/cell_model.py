@@ -8,20 +8,18 @@ series. Both are tables here, from populations at several currents, pressures an
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from kmc.common.json_files import read_json
+from kmc.common.late import pandas as pd
 from kmc.common.metals import VALENCES
 from kmc.common.outputs import check_output, csv_of, write_text
 from kmc.common.tables import read_table
 from kmc.errors import InputError, optional_library
 from kmc.model.electrochemistry import thermal_voltage_V
 from kmc.systems.run import load
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 CONDITIONS = ("current_density_mA_cm2", "stack_pressure_MPa", "temperature_K")
 NUMBERS = ("contact_fraction", "transfer_ohm_cm2", "constriction_ohm_cm2")
@@ -36,8 +34,6 @@ def contact_table(runs: Iterable[Any]) -> "pd.DataFrame":
     of the file. `InputError` for a run that is no population, or that has been plated or rested:
     its charge determines no state.
     """
-    import pandas as pd
-
     tables = []
     for run in runs:
         if getattr(run, "kind", "") != "population":
@@ -93,8 +89,6 @@ def write_contact(place: str | Path, output: str | Path, *, overwrite: bool = Fa
 
 def read_contact(path: str | Path) -> "pd.DataFrame":
     """A table that `write_contact` wrote."""
-    import pandas as pd
-
     path = Path(path)
     if path.suffix.lower() == ".json":
         try:

@@ -6,20 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kmc.campaign.dataset import number_order
 from kmc.campaign.scalars import At, charge_text, entry_of, meaning
 from kmc.common.formatting import html_table, listed
 from kmc.common.json_files import json_safe
+from kmc.common.late import pandas as pd
 from kmc.errors import InputError
 from kmc.runfile.run_file import from_resolved
 from kmc.systems import SYSTEMS
 from kmc.systems.run import load
 from kmc.systems.slowing import hidden_effects
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _SAME = 1e-9  # relative: a number that was summed in another order is the same
 _SAME_CHARGE = 1e-3  # relative: boxes end at the event that reaches their charge
@@ -46,8 +44,6 @@ class Compared:
 
         Columns: ``what`` ("input" or "result"), ``name``, ``unit``, and the runs by name.
         """
-        import pandas as pd
-
         rows = [
             {"what": what, "name": name, "unit": unit, **dict(zip(self.names, values, strict=True))}
             for what, name, unit, values in self.rows(everything=everything)
@@ -72,8 +68,6 @@ class Compared:
         return html_table(self._texts(), ("", "unit", *self.names), f"What differs, {self.moment}")
 
     def __repr__(self) -> str:
-        import pandas as pd
-
         table = pd.DataFrame(self._texts(), columns=["", "unit", *self.names])
         return "\n".join(
             [f"What differs, {self.moment}", table.to_string(index=False), *self.notes]

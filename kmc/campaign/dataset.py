@@ -9,7 +9,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from kmc.campaign.points import REMOVED, ZIP, Plan
 from kmc.common.catalogue import nearest
 from kmc.common.figures import drawn
 from kmc.common.formatting import quantity
+from kmc.common.late import pandas as pd
+from kmc.common.late import xarray as xr
 from kmc.common.progress import Progress, progress_for
 from kmc.common.threads import cores
 from kmc.errors import InputError, KmcError
@@ -29,10 +31,6 @@ from kmc.runfile.kinds import kind_of
 from kmc.systems import SYSTEMS
 from kmc.systems.run import load
 from kmc.systems.system import MONOLAYERS, System
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import xarray as xr
 
 # A worker takes some seconds to start; a job should take about one.
 _FILES_A_WORKER, _FILES_A_JOB, _WAIT_S = 300, 50, 0.25
@@ -78,8 +76,6 @@ def load_sweep(
 
     Raises `InputError`: no folder of a sweep, or a capacity or fraction that is out of range.
     """
-    import xarray as xr
-
     wanted = _wanted(at_monolayers, at_mAh_cm2)
     if not 0 < onset_contact <= 1:
         raise InputError(f"onset_contact = {onset_contact}: a fraction above 0 and at most 1")

@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kmc.campaign.dataset import load_sweep
 from kmc.campaign.folder import SweepFolder, make_folder
@@ -18,12 +18,10 @@ from kmc.campaign.points import Plan, Point, combinations
 from kmc.campaign.run_point import BUSY, DONE, FAILED, LOST, STOPPED
 from kmc.common.formatting import duration
 from kmc.common.interruption import Interruption
+from kmc.common.late import xarray as xr
 from kmc.common.progress import Part, Progress, display_for
 from kmc.errors import InputError, KmcError, KmcWarning
 from kmc.systems.slowing import warn_of_hidden_effects
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 MAX_ATTEMPTS = 3  # of a point whose worker process ends during it
 _WAIT_S = 0.25

@@ -12,11 +12,12 @@ import math
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from kmc.common.conditions import has_current
+from kmc.common.late import xarray as xr
 from kmc.errors import FileFormatError, InputError
 from kmc.files import earlier
 from kmc.files import integrity as guard
@@ -25,9 +26,6 @@ from kmc.files.schema import FRAME_COLUMNS
 from kmc.files.table_run import TableRun
 from kmc.model.connectivity import Collector, conductive_columns, conductive_flags
 from kmc.model.lattice import MAX_SITES_A_CELL, Lattice
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 _BOX_KEYS = ("name", "cells", "layers", "boundary", "lattice_parameter_A")
 

@@ -2,16 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from kmc.common.formatting import html_table, plural
+from kmc.common.late import pandas as pd
+from kmc.common.late import xarray as xr
 from kmc.files.samples import Columns
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import xarray as xr
 
 
 def with_netcdf_encoding(dataset: "xr.Dataset") -> "xr.Dataset":
@@ -79,8 +77,6 @@ class Result:
         Columns of the frames are ``frame_time_s`` and so on; ``attrs`` has the path, the seed, the
         state and the run file.
         """
-        import xarray as xr
-
         variables: dict[str, Any] = {}
         for prefix, dimension, columns in self._tables():
             for name, values in columns.items():

@@ -3,19 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from kmc.common.catalogue import nearest
 from kmc.common.formatting import html_table
+from kmc.common.late import pandas as pd
 from kmc.common.metals import ATOMIC_NUMBERS
 from kmc.errors import InputError
 from kmc.files.schema import FRAME_COLUMNS
 from kmc.model.parameters import Quantity
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class Named(dict[str, Any]):
@@ -63,8 +61,6 @@ class Columns(Named):
     @property
     def table(self) -> "pd.DataFrame":
         """The columns as a pandas table, their units in ``attrs["units"]``."""
-        import pandas as pd
-
         # Copies: whoever changes the table does not want to change the run.
         frame = pd.DataFrame({name: values.copy() for name, values in self.items()})
         frame.attrs["units"] = dict(self.units)

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy
 
 from kmc.common.json_files import check_contents, read_json
 from kmc.common.outputs import replacing
@@ -242,7 +243,6 @@ class Configurations:
     def lattice_A(self) -> float:
         """Edge of the bcc cell with the least energy, from cells around that of the slab."""
         from ase.build import bulk
-        from scipy.optimize import minimize_scalar
 
         metal = self.settings.metal
         start = lattice_of_slab(self.slab, self.settings)
@@ -257,7 +257,7 @@ class Configurations:
             self.report(self._share, f"lattice parameter, {a:.3f} Å")
             return float(atoms.get_potential_energy())
 
-        found = minimize_scalar(
+        found = scipy.optimize.minimize_scalar(
             energy, bounds=(0.85 * start, 1.15 * start), method="bounded", options={"xatol": 1e-5}
         )
         if not 0.86 * start < found.x < 1.14 * start:

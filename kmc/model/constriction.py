@@ -15,6 +15,7 @@ lost must raise the resistance, so that boxes keep a solver of their own (and th
 import math
 
 import numpy as np
+import scipy
 
 from kmc.model.lattice import Lattice
 
@@ -126,12 +127,10 @@ class Rim:
     """
 
     def __init__(self, lattice: Lattice):
-        from scipy.spatial import cKDTree
-
         self._box_A = lattice.box_A[:2]
         n = lattice.sites_per_layer
         sites = lattice.positions_A[:n, :2] % self._box_A
-        tree = cKDTree(sites, boxsize=self._box_A)
+        tree = scipy.spatial.cKDTree(sites, boxsize=self._box_A)
         # Steps to the sites whose cells (of all points nearest to them) share an edge with a
         # site's: the middle between two sites lies on an edge of both if no third site is nearer.
         near_A = 2 * lattice.lattice_parameter_A

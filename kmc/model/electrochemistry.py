@@ -6,6 +6,8 @@ An atom leaves z electrons, the valence of its metal. Overpotentials count in kT
 import math
 from typing import NamedTuple
 
+import scipy
+
 from kmc.common.units import E_C, K_B_eV, mAh_C
 
 _CM2_PER_A2 = 1e-16
@@ -189,8 +191,6 @@ def net_rate_overpotential_V(
         return thermal_V * (rest + 2 * math.asinh(ratio / 2))
     if ratio == 0.0:
         return thermal_V * rest
-    from scipy.optimize import brentq
-
     # Within these the faster of the two terms alone is enough to pass the ratio.
     most = (math.log1p(abs(ratio)) + 1.0) / (alpha if ratio > 0 else 1 - alpha)
     low, high = (0.0, most) if ratio > 0 else (-most, 0.0)
@@ -198,7 +198,7 @@ def net_rate_overpotential_V(
     def excess(y: float) -> float:
         return math.exp(alpha * y) - math.exp(-(1 - alpha) * y) - ratio
 
-    return thermal_V * (rest + brentq(excess, low, high, xtol=1e-15))
+    return thermal_V * (rest + scipy.optimize.brentq(excess, low, high, xtol=1e-15))
 
 
 # --- the electrolyte --------------------------------------------------------------------------
@@ -239,8 +239,6 @@ def interface_part_V(
 
     Returns η in V; the rest drops before the interface. With infinite R nothing flows.
     """
-    from scipy.optimize import brentq
-
     # Without a drop, or anything that could carry a current, the interface has all of the voltage.
     if drop_V_per_rate == 0.0 or (oxidation <= 0.0 and reduction <= 0.0):
         return applied_V
@@ -263,4 +261,4 @@ def interface_part_V(
         return low
     if excess(high) <= 0.0:
         return high
-    return brentq(excess, low, high, xtol=1e-15)
+    return scipy.optimize.brentq(excess, low, high, xtol=1e-15)

@@ -5,6 +5,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import scipy
 
 from kmc.common.units import K_B_eV, MICRO_eV
 from kmc.model.hamiltonian import LI, MG, Hamiltonian
@@ -48,8 +49,6 @@ class _Walk(NamedTuple):
 def _walk_around_mg(
     parameters: ParameterSet, hamiltonian: Hamiltonian, temperature_K: float, reach: int
 ) -> _Walk:
-    from scipy.sparse import csc_matrix
-
     kT_ueV = K_B_eV * MICRO_eV * temperature_K
     cube = np.array(np.meshgrid(*[np.arange(-reach, reach + 1)] * 3)).reshape(3, -1).T
     # In half cells bcc sites have coordinates all even or all odd.
@@ -85,7 +84,7 @@ def _walk_around_mg(
             else:
                 hops.append((i, j, rate))
     here, there, rates = zip(*hops, strict=True)
-    matrix = csc_matrix((rates, (here, there)), shape=(len(places), len(places)))
+    matrix = scipy.sparse.csc_matrix((rates, (here, there)), shape=(len(places), len(places)))
     return _Walk(places, number, matrix, leave, beyond, exchange)
 
 
@@ -99,13 +98,11 @@ def solute_correlation(
     P_k the chances of the next exchange to go along direction k, f = (1 + t)/(1 − t) and
     t = Σ P_k cos θ_k (Manning, Phys. Rev. 116, 819 (1959), doi:10.1103/PhysRev.116.819).
     """
-    from scipy.sparse import diags
-    from scipy.sparse.linalg import spsolve
-
     walk = _walk_around_mg(parameters, hamiltonian, temperature_K, reach)
     start = np.zeros(len(walk.places))
     start[walk.number[1, 1, 1]] = 1.0
-    dwell = spsolve((diags(walk.leave) - walk.rate.T).tocsc(), start)
+    balance = (scipy.sparse.diags(walk.leave) - walk.rate.T).tocsc()
+    dwell = scipy.sparse.linalg.spsolve(balance, start)
     # The last jump of the Mg was along −(1, 1, 1), the next one is towards the vacancy.
     cosine = sum(dwell[walk.number[k]] * walk.exchange * -sum(k) / 3.0 for k in _BESIDE)
     return float((1.0 + cosine) / (1.0 - cosine))
@@ -128,17 +125,16 @@ def solute_drag(
     hop like Li have u = z and R = 1. A slow Mg is in the way of the vacancies, which so are more
     frequent before it than behind: u(k) is 1.5 as on an insulating sphere.
     """
-    from scipy.sparse import csc_matrix, diags
-    from scipy.sparse.linalg import spsolve
-
     walk = _walk_around_mg(parameters, hamiltonian, temperature_K, reach)
     known = walk.beyond.copy()
     for k in _BESIDE:
         known[walk.number[k]] += walk.exchange * k[2]
     here = [walk.number[k] for k in _BESIDE]
     behind = [walk.number[-k[0], -k[1], -k[2]] for k in _BESIDE]
-    swaps = csc_matrix(([walk.exchange] * len(here), (here, behind)), shape=walk.rate.shape)
-    u = spsolve((diags(walk.leave) - walk.rate - swaps).tocsc(), known)
+    shape, rates = walk.rate.shape, [walk.exchange] * len(here)
+    swaps = scipy.sparse.csc_matrix((rates, (here, behind)), shape=shape)
+    balance = (scipy.sparse.diags(walk.leave) - walk.rate - swaps).tocsc()
+    u = scipy.sparse.linalg.spsolve(balance, known)
     kT_ueV = K_B_eV * MICRO_eV * temperature_K
     apart = int(hamiltonian.bond1[LI, MG] - hamiltonian.bond1[LI, LI])
     lithium = math.exp(-round(parameters.value("barrier_Li_eV") * MICRO_eV) / kT_ueV)

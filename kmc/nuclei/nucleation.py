@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
 
 from kmc.common.units import K_B_J
@@ -235,7 +236,6 @@ class NucleationModel:
 
     def S_at_rate(self, rate_per_cm2_s: float) -> float:
         """S at which I(S) has this value."""
-        from scipy.optimize import brentq
 
         def miss(log_S):
             rate = self.rate_per_cm2_s(math.exp(log_S))
@@ -247,7 +247,7 @@ class NucleationModel:
                 f"no S from 1.05 to 1e6 nucleates {rate_per_cm2_s:g} voids per cm² and s",
                 advice="Check the parameter set and the temperature.",
             )
-        return math.exp(brentq(miss, low, high, xtol=1e-6))
+        return math.exp(scipy.optimize.brentq(miss, low, high, xtol=1e-6))
 
     # --- the clusters as caps ---------------------------------------------------------------------
 

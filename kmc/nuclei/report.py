@@ -2,20 +2,18 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from kmc.common.figures import drawn
 from kmc.common.formatting import figure
+from kmc.common.late import xarray as xr
 from kmc.nuclei.burst import Burst, finite
 from kmc.nuclei.clusters import ClusterFreeEnergies
 from kmc.nuclei.nucleation import ACTIVITIES, NucleationModel, classical_barrier_kT
 from kmc.nuclei.nucleation_conditions import NucleationConditions
 from kmc.nuclei.quenched import QuenchedMaps
-
-if TYPE_CHECKING:
-    import xarray
 
 _CAP = ("gamma_J_m2", "gamma_F_J_m2", "aspect", "angle_deg")
 
@@ -182,10 +180,8 @@ class Nucleation:
                 out[key] = [other.to_json() for other in getattr(self, key)]
         return out
 
-    def to_xarray(self) -> "xarray.Dataset":
+    def to_xarray(self) -> "xr.Dataset":
         """ln Z_n, S_eq(n), W(S, n) and the scan of currents as one dataset."""
-        import xarray as xr
-
         model, free, scan = self.model, self.free, self.scan
         S = np.array(ACTIVITIES, dtype=float)
         by_n = {

@@ -15,11 +15,10 @@ from matplotlib.ticker import MaxNLocator
 
 from kmc.analysis.measured import CAPACITY, METALS, QUANTITIES, Measured
 from kmc.analysis.segmentation import View
+from kmc.common.late import pandas as pd
 from kmc.plotting import style
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from kmc.analysis.spectrum import Spectrum
 
 _LOOKS = {  # colour of each kind of pixel, and its name

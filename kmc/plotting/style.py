@@ -4,7 +4,7 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib
 import matplotlib.style
@@ -20,13 +20,11 @@ from numpy.typing import ArrayLike
 
 from kmc.common.conditions import driven_by, temperatures
 from kmc.common.formatting import duration, figure, monolayers, prefix_for
+from kmc.common.late import pandas as pd
 from kmc.common.outputs import replacing
 from kmc.errors import InputError
 from kmc.files.reader import Trajectory
 from kmc.files.samples import Frame
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 COLUMN_IN = 3.4  # one column of most journals, 86 mm
 PAGE_IN = 7.0  # two columns, 178 mm

@@ -3,9 +3,10 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import scipy
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
@@ -14,12 +15,10 @@ from kmc.campaign.dataset import axis_name, choices, places
 from kmc.campaign.scalars import charge_text
 from kmc.common.catalogue import nearest
 from kmc.common.formatting import figure, label, listed, plural, quantity
+from kmc.common.late import pandas as pd
+from kmc.common.late import xarray as xr
 from kmc.errors import InputError
 from kmc.plotting import style
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import xarray as xr
 
 CONFIDENCE = 0.95
 DEFAULT = "contact_fraction"
@@ -59,9 +58,6 @@ def sweep_table(
     InputError
         There is no such number or axis, or an axis that varies is neither drawn nor chosen.
     """
-    import pandas as pd
-    from scipy.stats import t as student
-
     what, chosen = what or headline(ds, at), where or {}
     mask = ds[what].attrs.get("censored", "") if what in ds else ""
     numeric = [
@@ -105,7 +101,7 @@ def sweep_table(
     table = grid.to_frame(index=False)
     n, mean, std = numbers.count(axis=1), numbers.mean(axis=1), numbers.std(axis=1)
     # Few replicas: Student's t, as the scatter itself is estimated from them.
-    half = student.ppf(0.5 + CONFIDENCE / 2, n - 1) * std / np.sqrt(n)
+    half = scipy.stats.t.ppf(0.5 + CONFIDENCE / 2, n - 1) * std / np.sqrt(n)
     # Equal replicas have no scatter to estimate an interval from, which is not certainty.
     half = half.where(half > 0)
     table["n"], table["mean"], table["std"] = n, mean, std

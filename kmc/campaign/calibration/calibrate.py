@@ -18,7 +18,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -31,12 +31,10 @@ from kmc.campaign.calibration.sentences import lines_of
 from kmc.common.figures import drawn
 from kmc.common.formatting import figure, html_table, plural
 from kmc.common.json_files import check_contents, json_safe, read_json
+from kmc.common.late import pandas as pd
 from kmc.common.outputs import claim_folder, csv_of, replacing, write_text
 from kmc.common.provenance import collect
 from kmc.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FORMAT, VERSION = "kmc calibration", 1
 RESULT, SAMPLES, _PROBLEM = "calibration.json", "samples.npz", "problem.json"
@@ -81,14 +79,10 @@ class Calibration:
 
     def table(self) -> "pd.DataFrame":
         """Median and 90 % interval of every input, and the share of the prior's width left."""
-        import pandas as pd
-
         return pd.DataFrame(self.content["posterior"])
 
     def predictions(self) -> "pd.DataFrame":
         """Predictions beside the data, fitted and held out."""
-        import pandas as pd
-
         return pd.DataFrame(self.content["predictions"])
 
     def plot(self, what: str = "corner") -> Any:

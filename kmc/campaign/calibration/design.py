@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy
 
 from kmc.campaign.calibration.data import Measurable, observed
 from kmc.campaign.calibration.problem import Experiment, InverseProblem
@@ -70,11 +71,9 @@ def read_design(path: Path, inputs: int) -> np.ndarray:
 
 def sobol(points: int, inputs: int, seed: int) -> np.ndarray:
     """Scrambled Sobol points of the unit cube, shape (points, inputs)."""
-    from scipy.stats import qmc
-
     rng = np.random.default_rng(seed)
     # Sobol points are balanced in powers of two alone: drawn to the next one, then cut.
-    drawn = qmc.Sobol(inputs, rng=rng).random_base2(math.ceil(math.log2(points)))
+    drawn = scipy.stats.qmc.Sobol(inputs, rng=rng).random_base2(math.ceil(math.log2(points)))
     return drawn[:points]
 
 

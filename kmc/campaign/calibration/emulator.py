@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import scipy
 
 from kmc.campaign.calibration.data import Measurable
 from kmc.campaign.calibration.design import Results
@@ -62,8 +63,6 @@ def train(
     `inputs` are the columns of `u` that enter it, `seed` that of the search for length scales.
     `InputError` where fewer than 8 settings gave a number.
     """
-    from scipy.stats import norm
-
     values, bounds = results.values[..., k], results.bounds[..., k]
     y = of.scaled(values)
     y[np.isnan(values)] = np.nan
@@ -91,7 +90,7 @@ def train(
         variance = variance + noise[bound]
         z = (target[bound] - mean) / np.sqrt(variance)
         # As a difference of logarithms: where the bound is far above, both are 0 as numbers.
-        hazard = np.exp(norm.logpdf(z) - norm.logsf(z))
+        hazard = np.exp(scipy.stats.norm.logpdf(z) - scipy.stats.norm.logsf(z))
         target[bound] = mean + np.sqrt(variance) * hazard
         noise[bound] += variance * np.clip(1 + z * hazard - hazard**2, 1e-3, 1)
     trained = _fit(x, target, noise, not degrees, seed)
@@ -111,9 +110,7 @@ class _Matern:
     lengths: np.ndarray
 
     def __call__(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        from scipy.spatial.distance import cdist
-
-        d = np.sqrt(5.0) * cdist(a / self.lengths, b / self.lengths)
+        d = np.sqrt(5.0) * scipy.spatial.distance.cdist(a / self.lengths, b / self.lengths)
         return self.amplitude * (1 + d + d**2 / 3) * np.exp(-d)
 
 
@@ -176,10 +173,8 @@ class Emulators:
 
 def refusals(u: np.ndarray, results: Results, inputs: list[int]) -> list[tuple]:
     """What `Emulators.runs` needs of an experiment; empty where nothing was refused."""
-    from scipy.spatial import cKDTree
-
     if not results.refused:
         return []
     refused = np.zeros(len(u), bool)
     refused[list(results.refused)] = True
-    return [(inputs, cKDTree(u[:, inputs]), refused)]
+    return [(inputs, scipy.spatial.cKDTree(u[:, inputs]), refused)]

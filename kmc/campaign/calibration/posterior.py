@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy
 
 from kmc.campaign.calibration.data import Datum, discrepancy_of
 from kmc.campaign.calibration.design import Results, Simulate, read_design, sobol
@@ -121,13 +122,11 @@ def log_likelihood(emulators: Emulators, data: Sequence[Datum], u: np.ndarray) -
     Normal with the variance of emulator, single run, measurement and discrepancy; of a charge that
     is only known to be larger the probability of that.
     """
-    from scipy.special import log_ndtr
-
     inside = ((u >= 0) & (u <= 1)).all(axis=1)
     u = np.clip(u, 0, 1)
     total = np.where(inside & emulators.runs(u), 0.0, -np.inf)
     for datum, z, variance in _offsets(emulators, data, u):
-        total += log_ndtr(-z) if datum.beyond else -0.5 * (z**2 + np.log(variance))
+        total += scipy.special.log_ndtr(-z) if datum.beyond else -0.5 * (z**2 + np.log(variance))
     return total
 
 
@@ -172,15 +171,13 @@ def totals(emulators: Emulators, inputs: int, seed: int) -> dict[str, np.ndarray
     The share of its variance that would be left if all other inputs were known
     (`scipy.stats.sobol_indices`).
     """
-    from scipy.stats import sobol_indices, uniform
-
     found = {}
     for emulator in emulators.emulators:
-        indices = sobol_indices(
+        indices = scipy.stats.sobol_indices(
             # Twice, as scipy fails where there is one number of one input.
             func=lambda x, e=emulator: np.stack([e.predict(x.T)[0]] * 2),
             n=_SOBOL_POINTS,
-            dists=[uniform()] * inputs,
+            dists=[scipy.stats.uniform()] * inputs,
             rng=np.random.default_rng(seed),
         )
         # Estimates of an index near zero may be below it.

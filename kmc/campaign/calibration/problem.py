@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+import scipy
 from pydantic import Field, ValidationError, model_validator
 
 from kmc.analysis.measured import CAPACITY, QUANTITIES, read_measured
@@ -74,10 +75,8 @@ class Prior(Checked):
         """Values at shares of the probability, 0 to 1."""
         u = np.asarray(share, dtype=float)
         if self.normal is not None:
-            from scipy.special import ndtri
-
             # The last thousandth of either tail is left out: a design needs a bounded range.
-            return self.normal[0] + self.normal[1] * ndtri(0.001 + 0.998 * u)
+            return self.normal[0] + self.normal[1] * scipy.special.ndtri(0.001 + 0.998 * u)
         if self.log_uniform is not None:
             low, high = self.log_uniform
             # Equal shares of probability are equal factors.

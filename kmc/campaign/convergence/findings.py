@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 
 from kmc.campaign.convergence.power_law import (
     CONFIDENCE,
@@ -200,8 +201,6 @@ def compare(lower: LevelRuns, upper: LevelRuns, margin: float, family: Family) -
     nothing = not lower.values.any() and not upper.values.any()
     if math.isnan(difference) or min(lower.n, upper.n) < 2 or nothing:
         return open_
-    from scipy.stats import t as student
-
     # Counts that agree by chance have no scatter, yet the next run may differ: a least variance.
     # `scipy.stats.ttest_ind` takes none; else its intervals are these.
     variances = [max(float(level.values.var(ddof=1)), family.least_variance) for level in both]
@@ -211,7 +210,8 @@ def compare(lower: LevelRuns, upper: LevelRuns, margin: float, family: Family) -
     if error > 0:
         spread = [s**2 / (level.n - 1) for s, level in zip(shares, both, strict=True)]
         free = sum(shares) ** 2 / sum(spread)  # Welch and Satterthwaite
-    judged, wide = (float(student.ppf(p, free)) * error for p in (1 - _RISK, 0.5 + CONFIDENCE / 2))
+    quantiles = scipy.stats.t.ppf((1 - _RISK, 0.5 + CONFIDENCE / 2), free)
+    judged, wide = (quantiles * error).tolist()
     replicas = None
     if abs(difference) + judged <= margin:
         verdict = CONVERGED
@@ -313,9 +313,7 @@ def assess(
 
 
 def _half(std: float, n: int) -> float:
-    from scipy.stats import t as student
-
-    return float(student.ppf(0.5 + CONFIDENCE / 2, n - 1)) * std / math.sqrt(n)
+    return float(scipy.stats.t.ppf(0.5 + CONFIDENCE / 2, n - 1)) * std / math.sqrt(n)
 
 
 def _needed(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -28,13 +28,11 @@ from kmc.campaign.scalars import check_reading
 from kmc.common.figures import drawn
 from kmc.common.formatting import duration, figure, html_table, listed, monolayers, plural
 from kmc.common.json_files import json_safe
+from kmc.common.late import pandas as pd
 from kmc.common.threads import cores
 from kmc.common.units import A_per_um
 from kmc.errors import KmcError
 from kmc.systems.run import load
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 RATIO = RATIOS.key
 TOLERANCE = 0.1
@@ -157,8 +155,6 @@ class Convergence:
         ``observable``, ``unit``, ``kind`` ("measured", "equilibrium", "plateau"), ``ratio``, ``n``,
         ``mean``, ``std``, ``low`` and ``high`` (95 %), ``censored``, ``converged``.
         """
-        import pandas as pd
-
         rows = []
         for found in self.findings.values():
             named = {"observable": found.observable.name, "unit": found.observable.unit or "1"}

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 
@@ -198,12 +199,9 @@ def fit_law(levels: Sequence[LevelRuns], family: Family, unit: float = 1.0) -> P
         between, within = len(kept) - 2, sum(level.n for level in kept) - len(kept)
         if not within:
             return law
-        from scipy.stats import f as fisher
-        from scipy.stats import t as student
-
-        spread = shift @ spread @ shift.T * student.ppf(0.5 + CONFIDENCE / 2, within) ** 2
+        spread = shift @ spread @ shift.T * scipy.stats.t.ppf(0.5 + CONFIDENCE / 2, within) ** 2
         half = math.sqrt(spread[1, 1])
-        p_value = float(fisher.sf(off * within / between, between, within))
+        p_value = float(scipy.stats.f.sf(off * within / between, between, within))
         if not p_value < 1 - CONFIDENCE:
             law = replace(law, exponent_low=b - half, exponent_high=b + half)
             return replace(law, p_value=p_value, spread=spread)
@@ -277,8 +275,6 @@ def _regression(
     In β/σ and 1/σ the likelihood has a single maximum, which Newton's method finds (Olsen,
     Econometrica 46, 1211 (1978), 10.2307/1911445).
     """
-    from scipy.special import log_ndtr
-
     y = np.log(np.concatenate([level.values for level in levels]))
     late = np.concatenate([level.censored for level in levels])
     moves = np.column_stack([-design, y])  # of z = y/σ − x β/σ with β/σ and 1/σ
@@ -288,7 +284,7 @@ def _regression(
     for _ in range(_ROUNDS):
         z = np.clip(moves @ found, -FAR, FAR)
         # In logarithms: far in the tail density and survival are both 0, their ratio is not.
-        hazard = np.exp(-0.5 * z**2 - 0.5 * math.log(2 * math.pi) - log_ndtr(-z))
+        hazard = np.exp(-0.5 * z**2 - 0.5 * math.log(2 * math.pi) - scipy.special.log_ndtr(-z))
         gradient = -moves.T @ np.where(late, hazard, z)
         gradient[-1] += (~late).sum() / found[-1]
         information = (moves.T * np.where(late, hazard * (hazard - z), 1.0)) @ moves
@@ -300,7 +296,7 @@ def _regression(
         if found[-1] > 1 / _MIN_SIGMA or abs(gradient @ step) < 1e-12:
             break
     z = moves @ found
-    likelihood = np.where(late, log_ndtr(-z), -0.5 * z**2 + math.log(found[-1])).sum()
+    likelihood = np.where(late, scipy.special.log_ndtr(-z), -0.5 * z**2 + math.log(found[-1])).sum()
     beta = found[:-1] / found[-1]
     # Delta method back from β/σ and 1/σ to β.
     turn = np.column_stack([np.eye(len(beta)), -beta]) / found[-1]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,15 +17,13 @@ from kmc.campaign.scalars import charge_text, check_reading
 from kmc.common.catalogue import nearest
 from kmc.common.figures import drawn
 from kmc.common.formatting import figure, html_table, plural, quantity
+from kmc.common.late import pandas as pd
 from kmc.errors import InputError
 from kmc.runfile.load import RunFile, load_run
 from kmc.runfile.run_file import from_resolved
 from kmc.systems import SYSTEMS
 from kmc.systems.slowing import warn_of_hidden_effects
 from kmc.systems.system import Charge
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _COMPARE = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
 _USUAL = ("contact_fraction", "overpotential_V", "voids", "max_width_um", "coverage", "pore_area")
@@ -347,8 +345,6 @@ class Critical:
 
     def table(self) -> "pd.DataFrame":
         """Values tried, runs that met the criterion, runs made, and the probability of the fit."""
-        import pandas as pd
-
         rows = {self.vary: self.search.values, "hits": self.search.hits, "runs": self.search.runs}
         fitted = self.search.fit
         determined = fitted.rising is not None
@@ -359,8 +355,6 @@ class Critical:
 
 def map_table(results: Sequence[Critical], key: str, values: Sequence[float]) -> "pd.DataFrame":
     """One row for each value of the second key: threshold, interval, whether it is bracketed."""
-    import pandas as pd
-
     fits = [result.search.fit for result in results]
     return pd.DataFrame(
         {

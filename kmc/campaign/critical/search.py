@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -22,11 +22,9 @@ from kmc.campaign.folder import plan_along
 from kmc.campaign.local import LocalWorkers
 from kmc.campaign.plan import plan_of
 from kmc.campaign.points import ZIP, without_removed
+from kmc.common.late import xarray as xr
 from kmc.common.threads import cores
 from kmc.errors import InputError, KmcError
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 CONFIDENCE = 0.95
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
 
 from kmc.errors import InputError
@@ -142,8 +143,6 @@ def fit(
     >>> print(f"{found.value:.1f}, 95 %: {found.low:.1f} to {found.high:.1f}")
     2.8, 95 %: 1.5 to 5.4
     """
-    from scipy.stats import chi2
-
     u = np.asarray(scale.place(values), dtype=float)
     yes, total = np.asarray(hits, dtype=float), np.asarray(runs, dtype=float)
     unknown = Fit(math.nan, -math.inf, math.inf, confidence, None, math.nan, scale)
@@ -151,7 +150,7 @@ def fit(
     if not 0 < yes.sum() < total.sum() or len(np.unique(u[total > 0])) < 2:
         return unknown
     # Wilks: twice the fall of the log-likelihood is χ² of the true threshold.
-    fall = 0.5 * chi2.ppf(confidence, _DEGREES)
+    fall = 0.5 * scipy.stats.chi2.ppf(confidence, _DEGREES)
     # On a grid and not by a minimiser: where outcomes separate, the likelihood has a plateau.
     places = np.linspace(-_MARGIN, 1 + _MARGIN, _GRID)
     up, down = (_profile(u, yes, total, places, _WIDTHS, sign) for sign in (1, -1))

@@ -14,15 +14,13 @@ where κ R_ct is the size of the pattern.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from kmc.common.late import pandas as pd
 from kmc.errors import InputError
 from kmc.systems.population.voltage import Constriction, Kinetics, kinetics_of
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _VACUUM_F_cm = 8.8541878128e-14  # permittivity
 _FREQUENCIES_Hz = np.geomspace(1e7, 1e-2, 181)
@@ -125,8 +123,6 @@ def impedances(found: Any, frames: Sequence[int] | None = None, **options: float
     Raises `InputError`: no frame has contact, or the file is not of a population with frames of its
     gap.
     """
-    import pandas as pd
-
     if not hasattr(found, "gap_um"):
         raise InputError(
             f"{found.path} is no population of voids",
