@@ -46,41 +46,9 @@ _DASHED, _DOTTED, _DASH_DOT = (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.2, 1.2, 
 _RUN_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, BLACK, SKY)
 _RUN_DASHES = ("-", _DASHED, _DOTTED, _DASH_DOT, "-", _DASHED, "-")
 
-STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 7,
-    "axes.labelsize": 7.5,
-    "axes.titlesize": 7.5,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": BLACK,
-    "axes.labelcolor": BLACK,
-    "axes.axisbelow": True,
-    "axes.grid": False,
-    "text.color": BLACK,
-    "xtick.color": BLACK,
-    "ytick.color": BLACK,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
-    "xtick.minor.width": 0.4,
-    "ytick.minor.width": 0.4,
-    "xtick.minor.size": 1.5,
-    "ytick.minor.size": 1.5,
-    "legend.frameon": False,
-    "legend.fontsize": 7,
-    "lines.linewidth": 1.3,
-    "hatch.linewidth": 0.4,
-    "image.origin": "lower",
-    # A site, cell or pixel has one colour: none is blurred by interpolation.
-    "image.interpolation": "nearest",
-    "savefig.dpi": DPI,
-    # Text stays text, which journals want to search and edit: no paths, and TrueType in PDF.
-    "svg.fonttype": "none",
-    "pdf.fonttype": 42,
-}
+STYLE = matplotlib.rc_params_from_file(
+    Path(__file__).with_name("kmc.mplstyle"), use_default_template=False
+)
 
 
 def styled():
