@@ -16,7 +16,6 @@ from kmc.campaign.local import Workers, local_workers
 from kmc.campaign.plan import costs, plan_of, read_plan
 from kmc.campaign.points import Plan, Point, combinations
 from kmc.campaign.run_point import BUSY, DONE, FAILED, LOST, STOPPED
-from kmc.common.formatting import duration
 from kmc.common.interruption import Interruption
 from kmc.common.late import xarray as xr
 from kmc.common.progress import Part, Progress, display_for
@@ -26,7 +25,6 @@ from kmc.systems.slowing import warn_of_hidden_effects
 MAX_ATTEMPTS = 3  # of a point whose worker process ends during it
 _WAIT_S = 0.25
 _COMPILED = 0.02  # share of a point that shows that the event loop has been compiled
-_KNOWN = 0.05  # share of a point from which its pace is known
 _STOP_S = 10.0  # time that running points have to stop
 _MIN_FREE_BYTES = 2 * 2**20
 _STOPPED = "it was stopped from outside"
@@ -41,7 +39,6 @@ class Tally:
     failed: int = 0
     running: list[Part] = field(default_factory=list)
     slots: int = 0  # points that could run at once
-    left_s: float = float("nan")  # estimated time left; NaN before the first estimate
     interrupted: bool = False
     # points that failed in this call, with the error
     failures: list[tuple[Point, str]] = field(default_factory=list)
@@ -49,15 +46,13 @@ class Tally:
     notes: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        """``12 of 40 done, 1 failed, 2 running, about 5 min left``."""
+        """``12 of 40 done, 1 failed, 2 running``."""
         parts = [f"{self.done} of {self.total} done"]
         if self.failed:
             parts.append(f"{self.failed} failed")
         parts.append(f"{len(self.running)} running")
         if not self.slots:
             parts.append("waiting for workers")
-        elif not math.isnan(self.left_s):
-            parts.append(f"about {duration(max(1.0, float(f'{self.left_s:.2g}')))} left")
         return ", ".join(parts)
 
 
@@ -153,26 +148,6 @@ def sweep(
 
 
 @dataclass
-class _Running:
-    """A point that runs; `compiles` if it is the first of its kind, `seen` when it got going."""
-
-    point: Point
-    kind: str
-    compiles: bool
-    seen: tuple[float, float] | None = None
-
-    def seconds(self, fraction: float) -> float:
-        """Time of the whole point at its pace since it got going; NaN where that is not known."""
-        now = time.monotonic()
-        if self.seen is None and fraction > _KNOWN:
-            self.seen = now, fraction
-        # Not since its start: minutes of compilation would count as the pace of every point.
-        if self.seen is None or fraction - self.seen[1] < _KNOWN:
-            return math.nan
-        return (now - self.seen[0]) / (fraction - self.seen[1])
-
-
-@dataclass
 class _Loop:
     """Scheduling of points, the same for local processes and for a cluster."""
 
@@ -187,16 +162,15 @@ class _Loop:
         self.waiting: dict[str, deque[Point]] = {}  # by kind, each in the order of the plan
         for point in self.todo:
             self.waiting.setdefault(_kind(self.folder.plan, point), deque()).append(point)
-        self.running: dict[str, _Running] = {}
+        self.running: dict[str, tuple[Point, str]] = {}  # with the kind of each
         self.compiled: set[str] = set()
         self.attempts: Counter[str] = Counter()
-        # Time left is estimated from work, as points of a grid may differ a thousandfold.
+        # Shares are those of the work, as points of a grid may differ a thousandfold.
         work = [amount for amount, _ in costs(self.folder.plan, self.todo)]
         # One point without an estimate makes all count alike.
         sized = all(math.isfinite(amount) for amount in work)
         self.work = {p.name: w if sized else 1.0 for p, w in zip(self.todo, work, strict=True)}
         self.all_work, self.done_before = sum(self.work.values()), self.tally.done
-        self.spent: list[tuple[float, float]] = []  # work and seconds of points that ended
 
     def run(self, interruption: Interruption) -> None:
         """Run points until all are done, or the user interrupts."""
@@ -207,7 +181,7 @@ class _Loop:
             while len(self.running) < self.workers.slots:
                 # The event loop is compiled once for each kind of run and then cached on disk: the
                 # first point of a kind starts alone, the others wait until it has compiled.
-                compiling = {active.kind for active in self.running.values()} - self.compiled
+                compiling = {kind for _, kind in self.running.values()} - self.compiled
                 queues = self.waiting.items()
                 ready = [queue[0] for kind, queue in queues if queue and kind not in compiling]
                 if not ready:
@@ -222,14 +196,13 @@ class _Loop:
         self.waiting[kind].popleft()
         self.folder.prepare(point)
         self.attempts[point.name] += 1
-        self.running[point.name] = _Running(point, kind, kind not in self.compiled)
+        self.running[point.name] = point, kind
         # Workers elsewhere have another working directory.
         place = str(self.folder.path.resolve())
         self.workers.submit({"folder": place, "name": point.name, "owner": self.owner})
 
     def _ended(self, outcome: Mapping[str, Any], *, stopping: bool = False) -> None:
-        ended = self.running.pop(outcome["name"])
-        point, kind = ended.point, ended.kind
+        point, kind = self.running.pop(outcome["name"])
         self.folder.forget_progress(point)
         for note in outcome.get("notes", ()):
             self.tally.notes.append(note)
@@ -237,8 +210,6 @@ class _Loop:
         state, error = outcome["state"], outcome["error"]
         if state == DONE:
             self.compiled.add(kind)
-            if not ended.compiles:
-                self.spent.append((self.work[point.name], outcome["wall_s"]))
             self.folder.record_done(point, outcome["wall_s"], outcome.get("numbers"))
             self.tally.done += 1
         # What was stopped with the sweep has not failed: the next call goes on with it.
@@ -264,25 +235,16 @@ class _Loop:
             )
 
     def _look(self) -> None:
-        """Update the state of the running points, the time left, and the display."""
+        """Update the state of the running points, and the display."""
         tally = self.tally
-        tally.running = []
-        begun = []  # work of the running points, and the time they take by their progress
-        longest_s = 0.0  # time left of a running point by its own progress
-        for job in self.running.values():
-            fraction, text = self.folder.progress(job.point) or (0.0, "preparing")
+        tally.running, tally.slots = [], self.workers.slots
+        for point, kind in self.running.values():
+            fraction, text = self.folder.progress(point) or (0.0, "preparing")
             if fraction > _COMPILED:
-                self.compiled.add(job.kind)
-            if not math.isnan(whole_s := job.seconds(fraction)):
-                begun.append((self.work[job.point.name], whole_s))
-                longest_s = max(longest_s, whole_s * (1 - fraction))
-            tally.running.append(Part(job.point.name, fraction, text))
-        tally.slots = self.workers.slots
+                self.compiled.add(kind)
+            tally.running.append(Part(point.name, fraction, text))
         waiting = sum(self.work[point.name] for queue in self.waiting.values() for point in queue)
         waiting += sum(self.work[row.name] * (1 - row.fraction) for row in tally.running)
-        if self.spent or begun:
-            shared_s = waiting * _pace([*self.spent, *begun]) / max(1, tally.slots)
-            tally.left_s = max(shared_s, longest_s)
         rest = waiting / self.all_work if self.all_work else 0.0
         # By work: the first of many points, a thousandth of the time, must not count as one of ten.
         share = (1 - rest) * (tally.total - self.done_before) + self.done_before
@@ -297,13 +259,6 @@ class _Loop:
             for outcome in self.workers.wait(_WAIT_S):
                 self._ended(outcome, stopping=True)
         self.tally.interrupted = self.tally.done < self.tally.total
-
-
-def _pace(spent_on: list[tuple[float, float]]) -> float:
-    # Seconds for a unit of work, by the larger points: small ones are mostly preparation.
-    large = max(work for work, _ in spent_on)
-    work, spent = zip(*(row for row in spent_on if row[0] >= 0.5 * large), strict=True)
-    return sum(spent) / sum(work)
 
 
 def _kind(plan: Plan, point: Point) -> str:

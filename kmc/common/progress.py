@@ -61,22 +61,42 @@ class Share(Silent):
         self.bar.update(self.low + (self.high - self.low) * fraction, text)
 
 
+class Pace:
+    """Time left at the pace since the work got going."""
+
+    def __init__(self) -> None:
+        self._begun: tuple[float, float] | None = None  # time and share at the first step
+
+    def left(self, fraction: float) -> str:
+        """``5 min left``; empty while too little is done to know it, and at the end."""
+        if not 0 < fraction < 1:
+            return ""
+        # Before its first step a run compiles, and one that is resumed has done a share already.
+        now_s = time.monotonic()
+        from_s, from_share = self._begun = self._begun or (now_s, fraction)
+        if fraction - from_share < _KNOWN:
+            return ""
+        left_s = (now_s - from_s) * (1 - fraction) / (fraction - from_share)
+        return f"{duration(max(1.0, float(f'{left_s:.2g}')))} left"
+
+
 class PlainLines(Silent):
     """One line every ten seconds, and every message, for logs and pipes."""
 
     def __init__(self, title: str):
-        self.title = title
+        self.title, self._pace = title, Pace()
 
     def __enter__(self) -> "PlainLines":
         self._last = time.monotonic()
         return self
 
     def update(self, fraction: float, text: str, parts: Sequence[Part] = ()) -> None:
-        now = time.monotonic()
+        now, left = time.monotonic(), self._pace.left(fraction)
         # A log keeps every line: one in ten seconds shows the pace of hours.
         if now - self._last >= _PLAIN_EVERY_S:
             self._last = now
-            self.message(f"{self.title} {100 * fraction:3.0f} %  {text}")
+            line = ", ".join(filter(None, (text, left)))
+            self.message(f"{self.title} {100 * fraction:3.0f} %  {line}")
 
     def message(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
@@ -110,25 +130,14 @@ class Live(Silent):
             expand=True,
         )
         self._whole = self._add(title, _PREPARING)
-        self._parts: dict[str, Any] = {}
-        self._begun: dict[Any, tuple[float, float]] = {}  # task → time and share at its first step
+        self._parts: dict[str, tuple[Any, Pace]] = {}
 
-    def _add(self, name: str, text: str) -> Any:
+    def _add(self, name: str, text: str) -> tuple[Any, Pace]:
         shown = shortened(name, self._name_width)
-        return self._bars.add_task(name, total=1.0, name=shown, text=text, left="")
+        return self._bars.add_task(name, total=1.0, name=shown, text=text, left=""), Pace()
 
-    def _left(self, task: Any, fraction: float) -> str:
-        """Time left at the pace since the work began; empty while too little is done to know it."""
-        elapsed = next(bar.elapsed for bar in self._bars.tasks if bar.id == task)
-        # Neither at its beginning, where there is no pace, nor at its end.
-        if not elapsed or not 0 < fraction < 1:
-            return ""
-        # Before its first step a run compiles, and one that is resumed has done a share already.
-        from_s, from_share = self._begun.setdefault(task, (elapsed, fraction))
-        if fraction - from_share < _KNOWN:
-            return ""
-        left_s = (elapsed - from_s) * (1 - fraction) / (fraction - from_share)
-        return f"{duration(max(1.0, float(f'{left_s:.2g}')))} left"
+    def _set(self, bar: tuple[Any, Pace], fraction: float, text: str) -> None:
+        self._bars.update(bar[0], completed=fraction, text=text, left=bar[1].left(fraction))
 
     def __enter__(self) -> "Live":
         self._bars.start()
@@ -142,19 +151,13 @@ class Live(Silent):
         shown = {part.name: part for part in parts[:_MAX_PARTS]}
         if len(parts) > len(shown):
             text = f"{text} (and {len(parts) - len(shown)} more)"
-        left = self._left(self._whole, fraction)
-        if parts or text.endswith(" left"):
-            # Something of several parts says by itself how long it takes, by their work.
-            text, _, left = text.rpartition(", ") if text.endswith(" left") else (text, "", "")
-        self._bars.update(self._whole, completed=fraction, text=text, left=left)
+        self._set(self._whole, fraction, text)
         for name in self._parts.keys() - shown.keys():
-            self._bars.remove_task(self._parts.pop(name))
+            self._bars.remove_task(self._parts.pop(name)[0])
         for name, part in shown.items():
             if name not in self._parts:
                 self._parts[name] = self._add(name, "")
-            task = self._parts[name]
-            left = self._left(task, part.fraction)
-            self._bars.update(task, completed=part.fraction, text=part.text, left=left)
+            self._set(self._parts[name], part.fraction, part.text)
 
     def message(self, text: str) -> None:
         self._bars.console.print(text, markup=False)

@@ -429,8 +429,8 @@ def test_no_scheduler_is_told(monkeypatch):
 
 
 def test_state_of_a_sweep_as_text():
-    tally = Tally(40, done=12, failed=1, slots=2, left_s=312.0)
-    assert str(tally) == "12 of 40 done, 1 failed, 0 running, about 5.17\u00a0min left"
+    tally = Tally(40, done=12, failed=1, slots=2)
+    assert str(tally) == "12 of 40 done, 1 failed, 0 running"
     assert "waiting for workers" in str(Tally(3))
 
 
@@ -455,28 +455,6 @@ def children(pid: int) -> list[int]:
     """Processes that a process started."""
     threads = Path(f"/proc/{pid}/task").glob("*/children")
     return [int(word) for file in threads for word in file.read_text().split()]
-
-
-def test_the_time_left_goes_by_work():
-    """Small points are mostly their preparation: they say little about large ones."""
-    from kmc.campaign.execute import _pace
-
-    assert _pace([(1.0, 30.0), (100.0, 10.0), (60.0, 6.0)]) == pytest.approx(0.1)
-    assert _pace([(1.0, 2.0), (1.0, 4.0)]) == pytest.approx(3.0)
-
-
-def test_the_time_left_leaves_compilation_out(folder, monkeypatch):
-    """100 s of compilation, then a tenth each 2 s: the point takes 20 s, its kind compiled."""
-    from kmc.campaign import execute
-
-    clock = [0.0]
-    monkeypatch.setattr(execute.time, "monotonic", lambda: clock[0])
-    one = execute._Running(folder.plan.points[0], "pure", compiles=True)
-    found = []
-    for clock[0], fraction in ((0, 0.0), (50, 0.0), (100, 0.06), (101, 0.1), (102, 0.16)):
-        found.append(one.seconds(fraction))
-    assert np.isnan(found[:4]).all()
-    assert found[4] == pytest.approx(20.0)
 
 
 # --- what cannot be used is set aside, and said ---------------------------------------------------

@@ -8,7 +8,8 @@ import time
 import pytest
 from rich.console import Console
 
-from kmc.common.progress import Live, Part, PlainLines, frame_progress, progress_for
+from kmc.common import progress as module
+from kmc.common.progress import Live, Pace, Part, PlainLines, frame_progress, progress_for
 
 
 def test_live_display_shows_the_whole_and_its_parts():
@@ -33,7 +34,7 @@ def test_long_names_leave_bar_share_and_time_left(width):
     screen = io.StringIO()
     console = Console(width=width, file=screen, force_terminal=True, color_system=None)
     name = "current_density_mA_cm2=0.5,stack_pressure_MPa=0.2,formation_energy_L1_eV=0.45,r1"
-    text = "12 of 40 done, 1 failed, 2 running, about 5 min left"
+    text = "12 of 40 done, 1 failed, 2 running"
     with Live("study_interface_energy", console) as display:
         display.update(0.3, text, [Part(name, 0.4, "0.22 mAh/cm², contact 0.71, 51 voids")])
         display._bars.refresh()
@@ -45,18 +46,25 @@ def test_long_names_leave_bar_share_and_time_left(width):
         assert share in line
         assert "left" in line
     assert "0.45,r1" in part
-    assert "5 min left" in whole
 
 
-def test_time_left_counts_from_the_first_step_of_the_work():
-    display = Live("run", Console(file=io.StringIO(), width=120))
-    task = display._whole
-    with display:
-        clock = display._bars.tasks[0]
-        clock.start_time = display._bars.get_time() - 60.0  # compiled for a minute
-        assert display._left(task, 0.0) == display._left(task, 0.01) == ""
-        clock.start_time -= 10.0  # and worked for ten seconds
-        assert display._left(task, 0.51) == "9.8\u00a0s left"
+def test_time_left_counts_from_the_first_step_of_the_work(monkeypatch):
+    """A minute of compilation, then a half in ten seconds."""
+    clock, pace = [0.0], Pace()
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    shown = []
+    for clock[0], fraction in ((0.0, 0.0), (60.0, 0.01), (61.0, 0.02), (70.0, 0.51), (80.0, 1.0)):
+        shown.append(pace.left(fraction))
+    assert shown == ["", "", "", "9.8\u00a0s left", ""]
+
+
+def test_plain_lines_tell_the_time_left(capsys, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    with PlainLines("study") as display:
+        for clock[0], fraction in ((0.0, 0.1), (5.0, 0.2), (20.0, 0.3)):
+            display.update(fraction, "3 of 10 done")
+    assert capsys.readouterr().err == "study  30 %  3 of 10 done, 70\u00a0s left\n"
 
 
 def test_plain_lines(capsys):
