@@ -153,9 +153,9 @@ def main() -> None:
 @click.argument("file", default="run.toml", type=click.Path(path_type=Path))
 @ui.option(
     "--scale",
+    "atoms: a box of nanometres; cell: micrometres and mAh/cm².",
     type=click.Choice(["atoms", "cell"], case_sensitive=False),
     default="atoms",
-    help="atoms: a box of nanometres; cell: micrometres and mAh/cm².",
 )
 @ui.every_run_option
 @ui.force_option("FILE")
@@ -189,8 +189,8 @@ def init(file: Path, scale: str, settings: tuple[str, ...], force: bool) -> None
     "  kmc info strip_li.h5 --json",
 )
 @ui.file_argument
-@ui.option("--all", "full", is_flag=True, help="Everything, numerics and their limits too.")
-@ui.option("--json", "as_json", is_flag=True, help="The numbers as JSON, for programs.")
+@ui.flag("--all full", "Everything, numerics and their limits too.")
+@ui.flag("--json as_json", "The numbers as JSON, for programs.")
 def info(file: Path, full: bool, as_json: bool) -> None:
     """Print the summary of FILE, a run of any kind, finished or still being written."""
     from kmc.systems.run import load
@@ -231,8 +231,8 @@ def _course(found: Any) -> list[tuple[str, ...]]:
 
 
 @main.command(epilog="\b\nExamples:\n  kmc bench\n  kmc bench --case strip_li --json here.json")
-@ui.option("--case", "cases", multiple=True, metavar="NAME", help="Only this one; repeatable.")
-@ui.file_option("--json", "json_file", help="Also write JSON.")
+@ui.option("--case cases", "Only this one; repeatable.", "NAME", multiple=True)
+@ui.file_option("--json json_file", "Also write JSON.")
 def bench(cases: tuple[str, ...], json_file: Path | None) -> None:
     """Measure the cost of an event on this machine, on one core.
 

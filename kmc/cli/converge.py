@@ -42,54 +42,42 @@ Exit codes: 0 all runs done (converged or not), 1 some failed, 2 the input canno
 @ui.named_argument("runs")
 @ui.option(
     "--ratios",
-    metavar="R1,R2,...",
-    help="Levels: values of acceleration.max_hops_per_strip_per_site; the last one may be inf, "
+    "Levels: values of acceleration.max_hops_per_strip_per_site; the last one may be inf, "
     "equilibrium between strips.",
+    "R1,R2,...",
 )
+@ui.option("--cells", "Of a population of voids: widths of cells, grid_um.", "UM,UM,...")
+@ui.option("--squares", "Of a population of voids: edges of its square, domain_um.", "UM,UM,...")
 @ui.option(
-    "--cells", metavar="UM,UM,...", help="Of a population of voids: widths of cells, grid_um."
-)
-@ui.option(
-    "--squares",
-    metavar="UM,UM,...",
-    help="Of a population of voids: edges of its square, domain_um.",
-)
-@ui.option(
-    "--levels",
-    "--rungs",
-    "levels",
-    type=int,
-    metavar="N",
-    help="Number of levels without --ratios: ten times apart, up to ten times the ratio of the "
+    "--levels --rungs levels",
+    "Number of levels without --ratios: ten times apart, up to ten times the ratio of the "
     "run; 5 by default. (--rungs is its former name.)",
+    "N",
+    type=int,
 )
-@ui.option("--replicas", type=int, default=4, help="Runs at each level.")
-@ui.option(
+@ui.option("--replicas", "Runs at each level.", type=int, default=4)
+@ui.number(
     "--at",
-    type=float,
-    metavar="CAPACITY",
-    help="Monolayers, of a population mAh/cm², at which contact and voids are read; the end of "
+    "Monolayers, of a population mAh/cm², at which contact and voids are read; the end of "
     "each run by default.",
+    "CAPACITY",
 )
-@ui.option(
+@ui.number(
     "--tolerance",
-    type=float,
-    default=0.1,
-    help="Change that a tenfold ratio may make, as a share of the number (of contact loss: or a "
+    "Change that a tenfold ratio may make, as a share of the number (of contact loss: or a "
     "tenth of that of the interface, if that is more).",
+    default=0.1,
 )
 @ui.every_run_option
 @ui.seed_option
 @ui.workers_option
-@ui.folder_option("-o", "--output", help="Where the runs go; NAME_converge by default.")
+@ui.folder_option("-o --output", "Where the runs go; NAME_converge by default.")
 @ui.file_option(
-    "--plot",
-    "picture",
-    help="The picture, .png, .svg or .pdf; converge.png in the folder by default.",
+    "--plot picture", "The picture, .png, .svg or .pdf; converge.png in the folder by default."
 )
-@ui.option("--no-plot", is_flag=True, help="Draw no picture.")
-@ui.file_option("--csv", help="Also write a table.")
-@ui.file_option("--json", "json_file", help="Also write everything as JSON.")
+@ui.flag("--no-plot", "Draw no picture.")
+@ui.file_option("--csv", "Also write a table.")
+@ui.file_option("--json json_file", "Also write everything as JSON.")
 @ui.dry_run_option
 @ui.quiet_option
 def converge(

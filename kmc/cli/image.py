@@ -40,53 +40,39 @@ _SCALES_AGREE = 0.02
 
 @click.command(epilog=_EPILOG, short_help="Measure voids in SEM or CT images.")
 @ui.files_argument
-@ui.option(
-    "--scale",
-    type=float,
-    metavar="NM",
-    help="Width of a pixel in nm; by default what a FILE states.",
-)
-@ui.option(
-    "--void",
-    type=float,
-    metavar="VALUE",
-    help="Grey value of voids; by default 0, with --threshold the darkest.",
-)
-@ui.option(
-    "--plan", is_flag=True, help="Images from above; runs of kmc upscale may stand beside them."
-)
+@ui.number("--scale", "Width of a pixel in nm; by default what a FILE states.", "NM")
+@ui.number("--void", "Grey value of voids; by default 0, with --threshold the darkest.", "VALUE")
+@ui.flag("--plan", "Images from above; runs of kmc upscale may stand beside them.")
 @ui.option(
     "--threshold",
-    metavar="otsu|VALUE|VALUE,VALUE",
-    help="Of a grey image: what parts its phases, two values with --electrolyte.",
+    "Of a grey image: what parts its phases, two values with --electrolyte.",
+    "otsu|VALUE|VALUE,VALUE",
 )
-@ui.option("--bright", is_flag=True, help="With --threshold: voids are the brightest phase.")
+@ui.flag("--bright", "With --threshold: voids are the brightest phase.")
 @ui.option(
     "--rim",
+    "Most pixels of a false rim of the third phase around voids; found by itself by default.",
+    "N",
     type=click.IntRange(0),
-    metavar="N",
-    help="Most pixels of a false rim of the third phase around voids; found by itself by default.",
 )
-@ui.file_option("--picture", metavar="FILE.png", help="With --plan: all of it against charge.")
-@ui.option("--electrolyte", type=float, metavar="VALUE", help="Grey value of the electrolyte.")
+@ui.file_option("--picture", "With --plan: all of it against charge.", "FILE.png")
+@ui.number("--electrolyte", "Grey value of the electrolyte.", "VALUE")
 @ui.option(
     "--metal",
+    "Where the metal lies, seen from the electrolyte.",
     type=click.Choice(["above", "below"]),
     default="above",
-    help="Where the metal lies, seen from the electrolyte.",
 )
-@ui.count_option("--min-size", default=4, help="Fewest connected pixels that make a void.")
-@ui.option(
-    "--capacity",
-    "capacities",
-    type=float,
+@ui.count_option("--min-size", "Fewest connected pixels that make a void.", default=4)
+@ui.number(
+    "--capacity capacities",
+    "Charge passed at an image; once for each FILE, in their order.",
+    "mAh/cm2",
     multiple=True,
-    metavar="mAh/cm2",
-    help="Charge passed at an image; once for each FILE, in their order.",
 )
-@ui.option("--series", metavar="NAME", help="Name of the sample; the first FILE by default.")
+@ui.option("--series", "Name of the sample; the first FILE by default.", "NAME")
 @ui.output_option("Write a row for each image, for `kmc plot --data`.", "FILE.csv")
-@ui.file_option("--voids", "single", metavar="FILE.csv", help="Write a row for each void.")
+@ui.file_option("--voids single", "Write a row for each void.", "FILE.csv")
 @ui.force_option("the outputs")
 @ui.quiet_option
 def image(

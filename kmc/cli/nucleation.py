@@ -47,63 +47,51 @@ def _numbers(ctx: click.Context, option: click.Parameter, text: str | None) -> t
     epilog=_EPILOG,
 )
 @ui.named_argument("params", "runs", name="run_or_params")
-@ui.option("--lattice", metavar="NAME", help="Lattice and its face; the run's, or bcc_100.")
-@ui.option("--temperature", "temperature_K", type=float, metavar="K", help="The run's, or 298.15.")
-@ui.option(
-    "--mg-coverage", type=float, metavar="X", help="Share of Mg in L1 alone; the run's, or 0."
+@ui.option("--lattice", "Lattice and its face; the run's, or bcc_100.", "NAME")
+@ui.number("--temperature temperature_K", "The run's, or 298.15.", "K")
+@ui.number("--mg-coverage", "Share of Mg in L1 alone; the run's, or 0.", "X")
+@ui.number("--mg-fraction", "Share of Mg in all other layers; or 0.", "X")
+@ui.number("--current current_mA_cm2", "The run's, or 0.5 mA/cm².", "MA_CM2")
+@ui.number("--thickness thickness_um", "The run's, or 100 µm of metal.", "UM")
+@ui.number(
+    "--sink-length sink_length_um",
+    "λ of the interface as a sink of vacancies; the run's, or none.",
+    "UM",
 )
-@ui.option("--mg-fraction", type=float, metavar="X", help="Share of Mg in all other layers; or 0.")
-@ui.option(
-    "--current", "current_mA_cm2", type=float, metavar="MA_CM2", help="The run's, or 0.5 mA/cm²."
-)
-@ui.option(
-    "--thickness", "thickness_um", type=float, metavar="UM", help="The run's, or 100 µm of metal."
-)
-@ui.option(
-    "--sink-length",
-    "sink_length_um",
-    type=float,
-    metavar="UM",
-    help="λ of the interface as a sink of vacancies; the run's, or none.",
-)
-@ui.option(
-    "--sink-depth",
-    "sink_depth_um",
-    type=float,
-    metavar="UM",
-    help="1/κ of the sinks in the metal, 1/√ρ of its dislocations; the run's, or none.",
+@ui.number(
+    "--sink-depth sink_depth_um",
+    "1/κ of the sinks in the metal, 1/√ρ of its dislocations; the run's, or none.",
+    "UM",
 )
 @ui.option(
     "--n-max",
+    "Largest cluster that is sampled; beyond, a cap law goes on.",
+    "N",
     type=int,
     default=60,
-    metavar="N",
-    help="Largest cluster that is sampled; beyond, a cap law goes on.",
 )
 @ui.option(
     "--capture",
+    "How a void takes up vacancies: the field of metal and interface together, or the sum of "
+    "the two side by side.",
     type=click.Choice(["field", "sum"]),
     default="field",
-    help="How a void takes up vacancies: the field of metal and interface together, or the sum of "
-    "the two side by side.",
 )
 @ui.option(
     "--coverages",
+    "Again at these coverages of L1, with a picture of the barrier against the coverage.",
+    "X,X,...",
     callback=_numbers,
-    metavar="X,X,...",
-    help="Again at these coverages of L1, with a picture of the barrier against the coverage.",
 )
-@ui.option(
-    "--temperatures", callback=_numbers, metavar="K,K,...", help="Again at these temperatures."
-)
+@ui.option("--temperatures", "Again at these temperatures.", "K,K,...", callback=_numbers)
 @ui.option(
     "--voids",
+    "Instead, voids of so many vacancies in equilibrium: S, footprint, height, free energy.",
+    "N,N,...",
     callback=_numbers,
-    metavar="N,N,...",
-    help="Instead, voids of so many vacancies in equilibrium: S, footprint, height, free energy.",
 )
-@ui.option("--seed", type=int, default=1, metavar="N")
-@ui.file_option("--json", "json_file", help="Also write JSON.")
+@ui.option("--seed", metavar="N", type=int, default=1)
+@ui.file_option("--json json_file", "Also write JSON.")
 @ui.output_option("Picture (.png, .svg or .pdf); NAME_nucleation.png (or _voids) by default.")
 @ui.force_option("the picture and the JSON file")
 @ui.quiet_option

@@ -92,7 +92,7 @@ def list_sets() -> None:
     epilog="\b\nExamples:\n  kmc params init my_set.toml\n  kmc params init - --base limg_li2s",
 )
 @click.argument("file", default="my_set.toml", type=click.Path(path_type=Path))
-@ui.option("--base", default="li_li2s", help="Shipped set to start from.")
+@ui.option("--base", "Shipped set to start from.", default="li_li2s")
 @ui.force_option("FILE")
 def init_set(file: Path, base: str, force: bool) -> None:
     """Write a commented parameter file with every quantity, its unit, range and value in a set.
@@ -166,7 +166,7 @@ def show(name: str, notes: bool) -> None:
 
 @params.command("check")
 @ui.named_argument("params", name="name")
-@ui.option("--lattice", default="bcc_100", help="Lattice to calibrate for.")
+@ui.option("--lattice", "Lattice to calibrate for.", default="bcc_100")
 def check(name: str, lattice: str) -> None:
     """Rebuild the DFT configurations of the set NAME on a lattice and compare energies.
 
@@ -195,7 +195,7 @@ def check(name: str, lattice: str) -> None:
 
 @params.command("cite")
 @ui.named_argument("params", name="name")
-@ui.option("--bibtex", is_flag=True, help="BibTeX entries.")
+@ui.flag("--bibtex", "BibTeX entries.")
 def cite(name: str, bibtex: bool) -> None:
     """Print the references of the set NAME, with links and the quantities that use each."""
     from kmc.model.parameters import load_parameters
@@ -216,10 +216,10 @@ def cite(name: str, bibtex: bool) -> None:
 
 
 _target_options = ui.with_options(
-    ui.file_option("-o", "--output", default=Path("mine.toml"), metavar="FILE.toml"),
-    ui.option("--base", metavar="NAME", help="Set of which everything else is taken."),
-    ui.option("--citation", metavar="TEXT", help="Where the numbers are published; with --doi."),
-    ui.option("--doi", metavar="DOI", help="Without a reference the numbers count as assumed."),
+    ui.file_option("-o --output", metavar="FILE.toml", default=Path("mine.toml")),
+    ui.option("--base", "Set of which everything else is taken.", "NAME"),
+    ui.option("--citation", "Where the numbers are published; with --doi.", "TEXT"),
+    ui.option("--doi", "Without a reference the numbers count as assumed.", "DOI"),
     ui.force_option("the output"),
     ui.quiet_option,
 )
@@ -297,51 +297,46 @@ class _Target:
         ui.print_next(f"kmc run {run} --set system.params={file}", f"kmc nucleation {file}")
 
 
-_lattice_option = ui.option("--lattice", default="bcc_100", help="Face at the interface.")
+_lattice_option = ui.option("--lattice", "Face at the interface.", default="bcc_100")
 
 
 @params.command("from-ase", short_help="A set from an ASE calculator and a slab.", epilog=_FROM_ASE)
 @click.argument("slab", type=click.Path(path_type=Path))
 @ui.option(
     "--calculator",
+    "One of ASE by name, or a calculator (or a function that makes one) of a module.",
+    "NAME|MODULE:OBJECT",
     required=True,
-    metavar="NAME|MODULE:OBJECT",
-    help="One of ASE by name, or a calculator (or a function that makes one) of a module.",
 )
-@ui.option("--metal", default="Li", help="Element of the metal.")
-@ui.option(
-    "--solute", default="", show_default=False, metavar="Mg", help="An alloy: Mg beside vacancies."
-)
+@ui.option("--metal", "Element of the metal.", default="Li")
+@ui.option("--solute", "An alloy: Mg beside vacancies.", "Mg", default="", show_default=False)
 @_lattice_option
 @ui.option(
     "--cells",
+    "Edges of the bulk cell, in cubic cells; the last is used.",
     type=int,
     multiple=True,
     default=(3, 4),
-    help="Edges of the bulk cell, in cubic cells; the last is used.",
 )
 @ui.option(
-    "--repeat",
-    "repeats",
+    "--repeat repeats",
+    "Repeats of the slab along the interface; the last is used.",
     type=int,
     multiple=True,
     default=(1, 2),
-    help="Repeats of the slab along the interface; the last is used.",
 )
-@ui.option("--fmax", "fmax_eV_A", type=float, default=0.01, help="Largest force, eV/Å.")
-@ui.option("--steps", "max_steps", type=int, default=500, help="Of a relaxation at most.")
-@ui.option("--images", type=int, default=5, help="Of the path of a hop.")
-@ui.option("--site", type=int, metavar="N", help="Atom of SLAB (from 0) that leaves L1.")
-@ui.option(
-    "--metal-range",
-    "metal_range_A",
-    type=float,
+@ui.number("--fmax fmax_eV_A", "Largest force, eV/Å.", default=0.01)
+@ui.option("--steps max_steps", "Of a relaxation at most.", type=int, default=500)
+@ui.option("--images", "Of the path of a hop.", type=int, default=5)
+@ui.option("--site", "Atom of SLAB (from 0) that leaves L1.", "N", type=int)
+@ui.number(
+    "--metal-range metal_range_A",
+    "Heights in Å where the metal is, if its element is in the electrolyte too.",
+    "LOW HIGH",
     nargs=2,
-    metavar="LOW HIGH",
-    help="Heights in Å where the metal is, if its element is in the electrolyte too.",
 )
 @click.option("--relax/--no-relax", default=True, help="Perfect places alone; then no barriers.")
-@ui.option("--clusters", is_flag=True, help="Also pairs to shell 5, (100), four vacancies in L1.")
+@ui.flag("--clusters", "Also pairs to shell 5, (100), four vacancies in L1.")
 @_target_options
 def from_ase(slab: Path, calculator: str, **options: Any) -> None:
     """Compute a parameter set from SLAB with an ASE calculator, write it and check it.
@@ -371,8 +366,8 @@ def from_ase(slab: Path, calculator: str, **options: Any) -> None:
 
 @params.command("from-ce", short_help="A set from a cluster expansion.", epilog=_FROM_CE)
 @ui.file_argument
-@ui.option("--tolerance", type=float, default=5.0, metavar="meV", help="Largest residual.")
-@ui.file_option("--slab", help="Expansion of a slab: energies of L1, L2.")
+@ui.number("--tolerance", "Largest residual.", "meV", default=5.0)
+@ui.file_option("--slab", "Expansion of a slab: energies of L1, L2.")
 @_lattice_option
 @_target_options
 def from_ce(file: Path, tolerance: float, slab: Path | None, lattice: str, **options: Any) -> None:
@@ -390,10 +385,9 @@ def from_ce(file: Path, tolerance: float, slab: Path | None, lattice: str, **opt
 
 @params.command("from-dft", short_help="A set from finished calculations.", epilog=_FROM_DFT)
 @click.argument("table", type=click.Path(path_type=Path))
-@ui.option(
+@ui.flag(
     "--allow-unconverged",
-    is_flag=True,
-    help="Only warn of forces above 0.2 eV/Å and of electronic steps that ran out.",
+    "Only warn of forces above 0.2 eV/Å and of electronic steps that ran out.",
 )
 @_target_options
 def from_dft(table: Path, allow_unconverged: bool, **options: Any) -> None:

@@ -96,22 +96,21 @@ class _Plot(click.Command):
 
 @click.command(cls=_Plot, short_help="Draw pictures of one or several trajectories.")
 @ui.files_argument
-@ui.option("--what", default="summary", metavar="PICTURE", help="Which picture; listed below.")
+@ui.option("--what", "Which picture; listed below.", "PICTURE", default="summary")
 @ui.output_option("A .png, .svg or .pdf; FILE_PICTURE.png beside the first trajectory by default.")
 @ui.frames_option
 @ui.min_size_option
-@ui.option(
+@ui.flag(
     "--paper",
-    is_flag=True,
-    help="With microscope: the operando data of Zhao et al. (2025) beside it, on their own scales.",
+    "With microscope: the operando data of Zhao et al. (2025) beside it, on their own scales.",
 )
 @ui.file_option(
     "--data",
-    multiple=True,
-    help="With microscope: your measured data beside it, a CSV table; may be repeated. "
+    "With microscope: your measured data beside it, a CSV table; may be repeated. "
     "docs/measured.md has its columns.",
+    multiple=True,
 )
-@ui.option("--follow", is_flag=True, help="Draw again every few seconds until the runs have ended.")
+@ui.flag("--follow", "Draw again every few seconds until the runs have ended.")
 @ui.force_option("the output")
 @ui.quiet_option
 def plot(
@@ -153,7 +152,7 @@ def plot(
 @ui.file_argument
 @ui.output_option("A .gif, or an .mp4 where ffmpeg is installed; FILE.gif beside it by default.")
 @ui.frames_option
-@ui.option("--fps", type=float, default=8.0, help="Frames per second.")
+@ui.number("--fps", "Frames per second.", default=8.0)
 @ui.force_option("the output")
 @ui.quiet_option
 def movie(
@@ -186,9 +185,9 @@ def movie(
 @ui.file_argument
 @ui.option(
     "--what",
-    type=click.Choice(EXPORTS),
-    help="atoms as extended XYZ or LAMMPS dump; samples, voids or events as a table; surface: the "
+    "atoms as extended XYZ or LAMMPS dump; samples, voids or events as a table; surface: the "
     "gap of a population. By default atoms, or samples where the output is a table.",
+    type=click.Choice(EXPORTS),
 )
 @ui.output_option(
     "Its ending decides the format: .xyz, .extxyz, .dump, .lammpstrj, with .gz compressed; .csv, "
@@ -196,11 +195,11 @@ def movie(
 )
 @ui.option(
     "--to",
+    "Contact and resistance against charge, of a population or a folder of them.",
     type=click.Choice(["pybamm"]),
-    help="Contact and resistance against charge, of a population or a folder of them.",
 )
 @ui.frames_option
-@ui.option("--vacancies", is_flag=True, help="Atoms: vacancies too, as particles X.")
+@ui.flag("--vacancies", "Atoms: vacancies too, as particles X.")
 @ui.min_size_option
 @ui.force_option("the output")
 @ui.quiet_option
@@ -275,20 +274,18 @@ def export(
 )
 @ui.file_argument
 @ui.frames_option
-@ui.option(
-    "--double-layer", type=float, default=10.0, metavar="µF/cm2", help="C_dl of the contact."
-)
-@ui.option("--permittivity", type=float, default=10.0, metavar="ε", help="Of the electrolyte.")
-@ui.file_option("--picture", help="A Nyquist picture; FILE_impedance.png beside FILE by default.")
+@ui.number("--double-layer", "C_dl of the contact.", "µF/cm2", default=10.0)
+@ui.number("--permittivity", "Of the electrolyte.", "ε", default=10.0)
+@ui.file_option("--picture", "A Nyquist picture; FILE_impedance.png beside FILE by default.")
 @ui.output_option("All spectra as a table, .csv or .parquet.")
 @ui.file_option(
     "--data",
-    multiple=True,
-    help="A measured spectrum, to be fitted and laid beside: a table of frequency, Z' and Z'', or "
+    "A measured spectrum, to be fitted and laid beside: a table of frequency, Z' and Z'', or "
     "EC-Lab text; may be repeated.",
+    multiple=True,
 )
-@ui.option("--capacity", multiple=True, type=float, help="mAh/cm² of each --data, in its order.")
-@ui.file_option("--contact", help="Table of the loss of contact against the first --data.")
+@ui.number("--capacity", "mAh/cm² of each --data, in its order.", multiple=True)
+@ui.file_option("--contact", "Table of the loss of contact against the first --data.")
 @ui.force_option("the outputs")
 @ui.quiet_option
 def impedance(

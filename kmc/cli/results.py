@@ -59,29 +59,27 @@ missing, and `kmc sweep-plot` and kmc.load_sweep read them.
     epilog=_SWEEP_PLOT,
 )
 @click.argument("folder", type=click.Path(path_type=Path))
-@ui.option("--x", metavar="AXIS", help="Axis along x; the first that varies by default.")
-@ui.option("--y", metavar="AXIS", help="Second axis: one line for each of its values.")
+@ui.option("--x", "Axis along x; the first that varies by default.", "AXIS")
+@ui.option("--y", "Second axis: one line for each of its values.", "AXIS")
 @ui.option(
     "--what",
-    metavar="NUMBER",
-    help="What is drawn: a column of the samples, a number of the voids, or a charge at which "
+    "What is drawn: a column of the samples, a number of the voids, or a charge at which "
     "contact is lost; an unknown name lists them. By default contact_fraction, of populations "
     "without --at half_contact_mAh_cm2.",
+    "NUMBER",
 )
 @ui.capacity_option("it is read", "the end of each run")
 @ui.option(
     "--where",
+    "Keep one value of an axis that is not drawn. May be repeated.",
+    "AXIS=VALUE",
     multiple=True,
-    metavar="AXIS=VALUE",
-    help="Keep one value of an axis that is not drawn. May be repeated.",
 )
-@ui.option("--heatmap", is_flag=True, help="Colour over two axes in place of lines.")
-@ui.option(
-    "--onset-contact", type=float, default=0.9, help="Contact fraction whose loss is the onset."
-)
+@ui.flag("--heatmap", "Colour over two axes in place of lines.")
+@ui.number("--onset-contact", "Contact fraction whose loss is the onset.", default=0.9)
 @ui.output_option("A .png, .svg or .pdf; FOLDER_NUMBER.png beside the folder by default.")
-@ui.file_option("--csv", help="Also write what is drawn: means and intervals.")
-@ui.file_option("--runs-csv", help="Also write every number of every run.")
+@ui.file_option("--csv", "Also write what is drawn: means and intervals.")
+@ui.file_option("--runs-csv", "Also write every number of every run.")
 @ui.force_option("the output")
 @ui.quiet_option
 def sweep_plot(
@@ -147,9 +145,9 @@ def sweep_plot(
 @click.command(short_help="What differs between runs: inputs and results.", epilog=_COMPARE)
 @ui.files_argument
 @ui.capacity_option("results are read", "the end of each run")
-@ui.option("--all", "everything", is_flag=True, help="Also what is the same in all of them.")
-@ui.file_option("--csv", help="Also write the table.")
-@ui.file_option("--json", "json_file", help="Also write every input and result.")
+@ui.flag("--all everything", "Also what is the same in all of them.")
+@ui.file_option("--csv", "Also write the table.")
+@ui.file_option("--json json_file", "Also write every input and result.")
 @ui.force_option("the output")
 def compare(
     files: tuple[Path, ...],
@@ -191,51 +189,41 @@ def compare(
     short_help="Find the current, pressure, ... at which runs begin to fail.", epilog=_CRITICAL
 )
 @ui.named_argument("runs")
-@ui.option(
-    "--vary",
-    required=True,
-    metavar="SECTION.KEY",
-    help="What is varied: any numeric key of a run file.",
-)
-@ui.option(
-    "--between", required=True, nargs=2, type=float, metavar="LOW HIGH", help="Range searched."
-)
+@ui.option("--vary", "What is varied: any numeric key of a run file.", "SECTION.KEY", required=True)
+@ui.number("--between", "Range searched.", "LOW HIGH", required=True, nargs=2)
 @ui.option(
     "--criterion",
+    'What counts as failure: "contact_fraction<0.8", "overpotential_V>0.1", "voids>=2" ...',
+    "TEST",
     required=True,
-    metavar="TEST",
-    help='What counts as failure: "contact_fraction<0.8", "overpotential_V>0.1", "voids>=2" ...',
 )
 @ui.capacity_option("runs end and are judged", "that of the run file")
 @ui.option(
-    "--replicas",
-    type=int,
-    help="Runs at each value, at least 2; 4 by default, 12 with --calibration.",
+    "--replicas", "Runs at each value, at least 2; 4 by default, 12 with --calibration.", type=int
 )
 @ui.folder_option(
     "--calibration",
-    help="Folder of kmc calibrate: the runs are at samples of its posterior, and the value is "
+    "Folder of kmc calibrate: the runs are at samples of its posterior, and the value is "
     "given up to which 9 of 10 keep clear of the criterion.",
 )
-@ui.option("--experiment", metavar="NAME", help="Of the calibration, whose inputs the runs have.")
-@ui.option(
+@ui.option("--experiment", "Of the calibration, whose inputs the runs have.", "NAME")
+@ui.number(
     "--tolerance",
-    type=float,
-    default=0.2,
-    help="Half of the 95 % interval at which the search ends: a share of the value, or of the "
+    "Half of the 95 % interval at which the search ends: a share of the value, or of the "
     "range where its ends are less than a factor of 3 apart or not both positive.",
+    default=0.2,
 )
-@ui.count_option("--max-runs", default=120, help="Runs at which the search ends.")
+@ui.count_option("--max-runs", "Runs at which the search ends.", default=120)
 @ui.option(
     "--against",
-    metavar="KEY=[V1, V2, ...]",
-    help="Search again for each value of a second key, and draw the map.",
+    "Search again for each value of a second key, and draw the map.",
+    "KEY=[V1, V2, ...]",
 )
 @ui.every_run_option
 @ui.seed_option
 @ui.workers_option
 @ui.folder_option(
-    "-o", "--output", help="Where the runs, the picture and the table go; NAME_critical by default."
+    "-o --output", "Where the runs, the picture and the table go; NAME_critical by default."
 )
 @ui.quiet_option
 def critical(

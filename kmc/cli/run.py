@@ -175,10 +175,7 @@ def resume(file: Path, check_every: int | None, quiet: bool) -> None:
 @click.command(short_help="Continue a finished run to another end.", epilog=_EXTEND)
 @ui.file_argument
 @ui.set_option("The new end; none removes one. May be repeated.")
-@ui.count_option(
-    "--cycles",
-    help="N more cycles: of the last entry of the protocol, or of a cathode.",
-)
+@ui.count_option("--cycles", "N more cycles: of the last entry of the protocol, or of a cathode.")
 @ui.check_every_option
 @ui.quiet_option
 def extend(
@@ -203,7 +200,7 @@ def extend(
 
 @click.command(short_help="Check the consistency of a trajectory.", epilog=_VERIFY)
 @ui.files_argument
-@ui.option("-q", "--quiet", is_flag=True, help="Print only inconsistencies.")
+@ui.flag("-q --quiet", "Print only inconsistencies.")
 def verify(files: tuple[Path, ...], quiet: bool) -> None:
     """Check that the trajectories FILE..., finished or still being written, are consistent.
 

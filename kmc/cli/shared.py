@@ -6,6 +6,7 @@ import sys
 import textwrap
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,47 +25,61 @@ _TEXT_WIDTH = 100
 # --- options --------------------------------------------------------------------------------------
 
 
-def option(*names: str, **about: Any) -> Callable:
-    """An option of a command; its default is shown in the help, where it has one."""
+def option(
+    names: str, help: str | None = None, metavar: str | None = None, **about: Any
+) -> Callable:
+    """An option of a command; its default is shown in the help, where it has one.
+
+    - `names`: as of the option, and that of its argument where it differs: ``"--json json_file"``.
+    """
     # A flag is off unless it is given: its default is no news.
     shown = not about.get("is_flag") and about.get("default") is not None
-    return click.option(*names, **({"show_default": shown} | about))
+    about = {"show_default": shown, "help": help, "metavar": metavar} | about
+    return click.option(*names.split(), **about)
 
 
-def file_option(*names: str, metavar: str = "FILE", **about: Any) -> Callable:
+flag = partial(option, is_flag=True)
+"""An option without a value."""
+number = partial(option, type=float)
+"""An option that takes a number."""
+
+
+def file_option(
+    names: str, help: str | None = None, metavar: str = "FILE", **about: Any
+) -> Callable:
     """An option that names a file."""
-    return option(*names, type=click.Path(path_type=Path), metavar=metavar, **about)
+    return option(names, help, metavar, type=click.Path(path_type=Path), **about)
 
 
-def folder_option(*names: str, **about: Any) -> Callable:
+def folder_option(names: str, help: str, **about: Any) -> Callable:
     """An option that names a folder."""
     kind = click.Path(path_type=Path, file_okay=False)
-    return option(*names, type=kind, metavar="FOLDER", **about)
+    return option(names, help, "FOLDER", type=kind, **about)
 
 
 def output_option(help: str, metavar: str = "FILE") -> Callable:
-    return file_option("-o", "--output", metavar=metavar, help=help)
+    return file_option("-o --output", help, metavar)
 
 
-def count_option(*names: str, most: int | None = None, **about: Any) -> Callable:
+def count_option(names: str, help: str, *, most: int | None = None, **about: Any) -> Callable:
     """An option that is a whole number, one at least."""
-    return option(*names, type=click.IntRange(1, most), metavar="N", **about)
+    return option(names, help, "N", type=click.IntRange(1, most), **about)
 
 
 def set_option(help: str) -> Callable:
     """``--set``, into the argument ``settings``."""
-    return option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help=help)
+    return option("--set settings", help, "SECTION.KEY=VALUE", multiple=True)
 
 
 def capacity_option(what: str, otherwise: str) -> Callable:
     """``--at``."""
     unit = "mAh/cm² for populations of voids, monolayers for all others"
     text = f"Charge at which {what}: {unit}; {otherwise} by default."
-    return option("--at", type=float, metavar="CAPACITY", help=text)
+    return number("--at", text, "CAPACITY")
 
 
 def force_option(what: str) -> Callable:
-    return option("--force", is_flag=True, help=f"Overwrite {what}.")
+    return flag("--force", f"Overwrite {what}.")
 
 
 def with_options(*options: Callable) -> Callable:
@@ -79,23 +94,19 @@ def with_options(*options: Callable) -> Callable:
     return decorate
 
 
-quiet_option = option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
-dry_run_option = option(
-    "--dry-run", is_flag=True, help="Print what would run, how long and how much disk."
-)
+quiet_option = flag("-q --quiet", "Print nothing but errors.")
+dry_run_option = flag("--dry-run", "Print what would run, how long and how much disk.")
 check_every_option = count_option(
     "--check-every",
-    help="Every N events rebuild all counts, rates and energies from scratch and compare them "
+    "Every N events rebuild all counts, rates and energies from scratch and compare them "
     "exactly; a difference stops the run. The cost of 1000000 is negligible.",
 )
 every_run_option = set_option("Change one key of the run file in every run. May be repeated.")
-workers_option = count_option(
-    "-j", "--workers", most=10_000, help="Runs at a time; all cores by default."
-)
-seed_option = option("--seed", type=int, default=1, help="Seed of the study.")
-frames_option = option("--frames", metavar="WHICH", help=f"Frames: {FRAMES}, such as ::5.")
+workers_option = count_option("-j --workers", "Runs at a time; all cores by default.", most=10_000)
+seed_option = option("--seed", "Seed of the study.", type=int, default=1)
+frames_option = option("--frames", f"Frames: {FRAMES}, such as ::5.", "WHICH")
 min_size_option = count_option(
-    "--min-size", default=4, help="Fewest connected vacancies that make a void."
+    "--min-size", "Fewest connected vacancies that make a void.", default=4
 )
 run_options = with_options(
     output_option(
@@ -103,7 +114,7 @@ run_options = with_options(
         "it."
     ),
     set_option("Change one key of the run file. May be repeated."),
-    option("--seed", type=int, metavar="N", help="The same as --set random.seed=N."),
+    option("--seed", "The same as --set random.seed=N.", "N", type=int),
     force_option("the file and the picture"),
 )
 file_argument = click.argument("file", type=click.Path(path_type=Path))
@@ -116,7 +127,6 @@ def named_argument(*kinds: str, name: str = "name_or_path") -> Callable:
     """A shipped file or the path of one's own; Tab completes both."""
 
     def complete(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
-
         shipped = [name for kind in kinds for name in catalogue.names(kind)]
         own = [path.as_posix() for path in sorted(Path().glob("*.toml"))]
         return [name for name in (*shipped, *own) if name.startswith(typed)]

@@ -113,9 +113,9 @@ interrupted; repeat the command to continue.
     epilog=_CALIBRATE,
 )
 @ui.named_argument("calibrations", name="file")
-@ui.folder_option("-o", "--output", help="Folder of the calibration; the name of FILE by default.")
+@ui.folder_option("-o --output", "Folder of the calibration; the name of FILE by default.")
 @ui.dry_run_option
-@ui.count_option("--waves", most=10, help="In place of those of FILE; more may follow later.")
+@ui.count_option("--waves", "In place of those of FILE; more may follow later.", most=10)
 @ui.workers_option
 @cluster_options
 @ui.quiet_option
@@ -192,19 +192,15 @@ def _add(name: str, short: str, text: str) -> None:
     more = _PLANS if name == "operando" else ""
     command = study.command(name, short_help=short, epilog=_STUDY.format(name=name, more=more))
     options = ui.with_options(
-        ui.folder_option(
-            "-o", "--output", default=Path(f"study_{name}"), help="Folder of the study."
-        ),
+        ui.folder_option("-o --output", "Folder of the study.", default=Path(f"study_{name}")),
         ui.dry_run_option,
-        ui.option("--judge-only", is_flag=True, help="Run nothing; judge what the folder has."),
-        ui.folder_option(
-            "--calibration", help="Of kmc calibrate: judge over its posterior runs, too."
-        ),
+        ui.flag("--judge-only", "Run nothing; judge what the folder has."),
+        ui.folder_option("--calibration", "Of kmc calibrate: judge over its posterior runs, too."),
         ui.workers_option,
         cluster_options,
         ui.quiet_option,
-        ui.option("--plan", help="default, full or reduced, as far as the study has it."),
-        ui.option("--full", is_flag=True, help="The same as --plan full."),
+        ui.option("--plan", "default, full or reduced, as far as the study has it."),
+        ui.flag("--full", "The same as --plan full."),
     )
     command(options(run))
 

@@ -71,32 +71,28 @@ Exit codes: 0 all points done, 1 some failed (see failures/) or the folder could
 
 # Options of commands whose runs may go to a Dask cluster; `workers_of` takes them.
 cluster_options = ui.with_options(
-    ui.option("--dask", "address", metavar="ADDRESS", help="Run on this Dask scheduler."),
+    ui.option("--dask address", "Run on this Dask scheduler.", "ADDRESS"),
     ui.option(
-        "--dask-jobqueue",
-        "queue",
+        "--dask-jobqueue queue",
+        "Run in jobs of a queueing system; --workers says in how many.",
         type=click.Choice(list(_QUEUES)),
-        help="Run in jobs of a queueing system; --workers says in how many.",
     ),
     ui.file_option(
-        "--dask-tls",
-        "tls",
-        metavar="FOLDER",
-        help="Certificate and key that scheduler, workers and kmc share; made if it is not there.",
+        "--dask-tls tls",
+        "Certificate and key that scheduler, workers and kmc share; made if it is not there.",
+        "FOLDER",
     ),
-    ui.option(
+    ui.flag(
         "--trusted-network",
-        is_flag=True,
-        help="Without certificates: nobody else can reach the network of the cluster. Who could "
+        "Without certificates: nobody else can reach the network of the cluster. Who could "
         "would run code as you.",
     ),
     ui.option(
-        "--cluster-option",
-        "options",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="Option of the jobs, such as queue=short, memory=4GB or walltime=12:00:00: of the "
+        "--cluster-option options",
+        "Option of the jobs, such as queue=short, memory=4GB or walltime=12:00:00: of the "
         "dask-jobqueue cluster, or of sbatch with --job-array.",
+        "KEY=VALUE",
+        multiple=True,
     ),
 )
 
@@ -109,15 +105,14 @@ cluster_options = ui.with_options(
 )
 @ui.count_option(
     "--workers",
+    "Points at once; all cores by default, or as many threads as the Dask cluster has.",
     most=100_000,
-    help="Points at once; all cores by default, or as many threads as the Dask cluster has.",
 )
 @ui.dry_run_option
 @cluster_options
-@ui.option(
+@ui.flag(
     "--job-array",
-    is_flag=True,
-    help="Run nothing: write a script for sbatch that runs the points as tasks of a job array, "
+    "Run nothing: write a script for sbatch that runs the points as tasks of a job array, "
     "--workers of them, without a process that schedules.",
 )
 @ui.quiet_option
