@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+import kmc
 from kmc.cli import shared as ui
 from kmc.common.formatting import figure, plural
 from kmc.common.outputs import PICTURE_ENDINGS
@@ -146,9 +147,7 @@ def image(
     def measure(path: Path) -> list[tuple]:
         """Of each view of a file: series, charge, numbers, voids, and a line to print."""
         if path not in pictures:  # a run: each of its frames is a plan view
-            from kmc.systems.run import load
-
-            views = plan_view.plans_of_run(load(path), min_size=min_size)
+            views = plan_view.plans_of_run(kmc.load(path), min_size=min_size)
             return [_of_plan(*view) for view in views]
         shot, charge = read_micrograph(path), next(following)
         nm_per_pixel, notes = _scale_of(path, shot, scale)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+import kmc
 from kmc.cli import shared as ui
 from kmc.common.formatting import figure
 from kmc.common.outputs import (
@@ -128,11 +129,9 @@ def plot(
     message = f"{option} has no meaning for the picture {what!r}"
     ui.refuse((option and what != "microscope", message, "It belongs to --what microscope."))
     path = check_output(output or _beside(files, what, ".png"), force, PICTURE_ENDINGS)
-    from kmc.systems.run import load
-
     # Loaded anew each time: with --follow the files grow between two pictures.
     while True:
-        runs = [load(file) for file in files]
+        runs = [kmc.load(file) for file in files]
         kinds = sorted({run.system.noun for run in runs})
         message = f"the files are of different kinds: {', '.join(kinds)}"
         ui.refuse((len(kinds) > 1, message, "Draw the kinds by themselves."))
@@ -164,9 +163,8 @@ def movie(
     """
     path = check_output(output or file.with_suffix(".gif"), force, MOVIE_ENDINGS)
     from kmc.files.frame_selection import choose_frames
-    from kmc.systems.run import load
 
-    run = load(file)
+    run = kmc.load(file)
     # Asked of the registry, so that a new kind of run needs no change here.
     if run.system.movie is None:
         raise InputError(
@@ -235,9 +233,8 @@ def export(
     if vacancies and what != "atoms":
         raise InputError(f"--vacancies has no meaning for {what}", advice="It belongs to atoms.")
     from kmc.analysis import export as exporting
-    from kmc.systems.run import load
 
-    run = load(file)
+    run = kmc.load(file)
     allowed = [*(["atoms"] if hasattr(run, "read_occupancy") else []), *run.system.tables]
     allowed += ["surface"] if hasattr(run, "gap_um") else []
     if what not in allowed:
@@ -306,7 +303,6 @@ def impedance(
     from kmc.analysis.spectrum import contact_table, read_spectrum
     from kmc.files.frame_selection import choose_frames
     from kmc.systems.population.impedance import impedances, nearest_frame
-    from kmc.systems.run import load
 
     picture = picture or _beside([file], "impedance", ".png")
     outputs = (picture, PICTURE_ENDINGS), (output, TABLE_ENDINGS), (contact, (".csv",))
@@ -320,7 +316,7 @@ def impedance(
     )
     with ui.notes():
         spectra = [read_spectrum(path) for path in data]
-    run = load(file)
+    run = kmc.load(file)
     chosen = None if frames is None else choose_frames(frames, len(run.frames))
     layer: Any = {"double_layer_uF_cm2": double_layer, "relative_permittivity": permittivity}
     table = impedances(run, chosen, **layer)

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+import kmc
 from kmc.cli import shared as ui
 from kmc.common.outputs import PICTURE_ENDINGS
 
@@ -100,7 +101,7 @@ def sweep_plot(
 
     Lines are means over replicas, bands 95 % intervals of the mean (Student's t).
     """
-    from kmc.campaign.dataset import charge_of, headline_of, load_sweep
+    from kmc.campaign.dataset import charge_of, headline_of
 
     # What is drawn by default depends on the kind of run: of a population a charge.
     what = what or headline_of(folder, at)
@@ -113,7 +114,7 @@ def sweep_plot(
         ui.key_and_value("--where", text, "--where temperature_K=298.15", "AXIS") for text in where
     ]
     asked = {} if at is None else {f"at_{charge_of(folder)}": at}
-    ds = load_sweep(folder, **asked, onset_contact=onset_contact, progress=not quiet)
+    ds = kmc.load_sweep(folder, **asked, onset_contact=onset_contact, progress=not quiet)
     from kmc.plotting.sweep_panels import sweep_picture, sweep_table
 
     options: dict[str, Any] = {"at": at, "where": dict(pairs), **axes}
@@ -159,10 +160,9 @@ def compare(
 ) -> None:
     """Print the inputs in which the runs in FILEs differ, and their results; of any kind."""
     ui.check_outputs(force, (csv, (".csv",)), (json_file, (".json",)))
-    from kmc.campaign.compare import compare as lay_side_by_side
     from kmc.campaign.compare import text_of
 
-    compared = lay_side_by_side(*files, at=at)
+    compared = kmc.compare(*files, at=at)
     names = list(compared.names)
     # Columns as wide as long names would leave no room for the numbers.
     if max(map(len, names)) > _LONGEST_NAME:

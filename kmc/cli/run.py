@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+import kmc
 from kmc.cli import shared as ui
 from kmc.common.formatting import duration
 from kmc.common.outputs import check_output, check_trajectory_name
@@ -165,10 +166,8 @@ def resume(file: Path, check_every: int | None, quiet: bool) -> None:
     is saved every three seconds, of large files less often, and the file becomes that of an
     uninterrupted run, byte for byte.
     """
-    from kmc.systems.run import resume as continue_run
-
     with ui.notes():
-        result = continue_run(file, progress=not quiet, check_every=check_every)
+        result = kmc.resume(file, progress=not quiet, check_every=check_every)
     ui.finish(result, quiet=quiet, checked=check_every)
 
 
@@ -188,13 +187,11 @@ def extend(
     statistically equivalent, with other random numbers); other kinds are computed again, as where
     their rows and frames stand follows from the end.
     """
-    from kmc.systems.run import extend as continue_run
-
     overrides, origins = ui.read_settings(settings)
     # Zero cycles more is no change: the new end is then that of --set.
     options: dict[str, Any] = {"cycles": cycles or 0, "check_every": check_every}
     with ui.notes():
-        result = continue_run(file, overrides, origins=origins, progress=not quiet, **options)
+        result = kmc.extend(file, overrides, origins=origins, progress=not quiet, **options)
     ui.finish(result, quiet=quiet, checked=check_every)
 
 
@@ -209,14 +206,12 @@ def verify(files: tuple[Path, ...], quiet: bool) -> None:
     time; sums events, hops, vacancies and charge; checks the order of the rows, every checksum and
     the position of every site. Prints the first inconsistency.
     """
-    from kmc.systems.run import verify as check
-
     # One bad file of many must not hide the others: the worst exit code counts.
     codes = []
     for file in files:
         try:
             with frame_progress(file.name, not quiet) as progress:
-                result = check(file, progress=progress)
+                result = kmc.verify(file, progress=progress)
         except KmcError as problem:
             if len(files) == 1:
                 raise
