@@ -8,14 +8,11 @@ by the same factor. The index, net over gross without its sign, is that of barri
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kmc.files.reader import Trajectory
 from kmc.files.schema import HOP_CLASSES, HOPS_BY_WAY
-
-if TYPE_CHECKING:
-    from kmc.files.reader import Trajectory
 
 STAGES = ("L1", "L2", "deep")
 HARMLESS = 0.01
@@ -81,7 +78,7 @@ class Exchange:
         return "off" if self.resolved else "unknown"
 
 
-def exchanges(trajectory: "Trajectory") -> list[Exchange]:
+def exchanges(trajectory: Trajectory) -> list[Exchange]:
     """Hops of each class and stage that had any, while current flowed (or all, without any).
 
     Returns an empty list for a file of an earlier kmc, which did not count hops by way.

@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from kmc.common.formatting import plural
+from kmc.files.reader import Trajectory
 from kmc.runfile.protocol import PLATE, STRIP, Block, plan_of, stored_blocks
-
-if TYPE_CHECKING:
-    from kmc.files.reader import Trajectory
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class CycleCharge:
         return self.stripped / self.plated if self.stripped and self.plated else None
 
 
-def cycles(t: "Trajectory") -> list[CycleCharge]:
+def cycles(t: Trajectory) -> list[CycleCharge]:
     """Charge of every cycle of a protocol that has been completed; empty without a protocol."""
     plan = plan_of(stored_blocks(t.run))
     if not plan or "step" not in t.samples or not len(t.samples):
@@ -52,7 +50,7 @@ def cycles(t: "Trajectory") -> list[CycleCharge]:
     return passes
 
 
-def _net_by_step(t: "Trajectory") -> tuple[dict[int, int], dict[int, int]]:
+def _net_by_step(t: Trajectory) -> tuple[dict[int, int], dict[int, int]]:
     """Strips less plates of each step, and its last row: a row at a change belongs to the end."""
     s = t.samples
     steps = s["step"]
@@ -123,7 +121,7 @@ def aurbach(blocks: tuple[Block, ...], passed: Sequence[tuple[str, int]]) -> Aur
     return Aurbach(stripped / plated, back / before if before else None, plated - stripped)
 
 
-def aurbach_of(t: "Trajectory") -> Aurbach | None:
+def aurbach_of(t: Trajectory) -> Aurbach | None:
     """Efficiencies of a box of atoms by Aurbach's protocol, see `aurbach`."""
     blocks = stored_blocks(t.run)
     if not t.finished or not is_aurbach(blocks) or "step" not in t.samples:
@@ -150,7 +148,7 @@ def is_aurbach(blocks: tuple[Block, ...]) -> bool:
     return kinds[-3] == (PLATE,) and cycled and kinds[-1] == (STRIP,) and alone
 
 
-def facts(t: "Trajectory") -> dict[str, Any]:
+def facts(t: Trajectory) -> dict[str, Any]:
     """Cycles and efficiencies as ``kmc info FILE --json`` prints them; None where not known.
 
     ``coulombic_efficiency`` has an entry for each completed cycle; ``aurbach_efficiency`` and,

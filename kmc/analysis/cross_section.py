@@ -10,7 +10,7 @@ beside the line does not count, and a wide void is on more lines than a narrow o
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -26,17 +26,15 @@ from kmc.common.progress import FrameProgress
 from kmc.common.units import A_per_nm
 from kmc.errors import InputError
 from kmc.files.frame_selection import chosen_frames, each_frame, frame_columns, lattice_of
+from kmc.files.reader import Trajectory
 from kmc.model.lattice import Lattice
-
-if TYPE_CHECKING:
-    from kmc.files.reader import Trajectory
 
 _nm_per_100_um = 1e5
 _QUARTILES = {"min": 0.0, "q1": 0.25, "median": 0.5, "q3": 0.75, "max": 1.0}
 
 
 def cross_section(
-    t: "Trajectory | np.ndarray",
+    t: Trajectory | np.ndarray,
     lattice: Lattice | None = None,
     *,
     n_lines: int | None = None,

@@ -8,7 +8,7 @@ voids.plot()
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -21,10 +21,8 @@ from kmc.common.progress import FrameProgress
 from kmc.common.units import A_per_nm
 from kmc.errors import InputError
 from kmc.files.frame_selection import chosen_frames, each_frame, frame_columns, lattice_of
+from kmc.files.reader import Trajectory
 from kmc.model.lattice import Lattice
-
-if TYPE_CHECKING:
-    from kmc.files.reader import Trajectory
 
 _LINK_COLUMNS = ["frame", "void", "next_frame", "next_void", "shared_sites", "by"]
 _LINK_COLUMNS += ["track", "next_track"]
@@ -35,7 +33,7 @@ _MEASURES = (
 
 
 def voids(
-    t: "Trajectory",
+    t: Trajectory,
     min_size: int = DEFAULT_MIN_SIZE,
     frames: slice | Sequence[int] | None = None,
     *,

@@ -7,7 +7,7 @@ profiles.radial()     # vacancies around Mg in the last frame
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -20,15 +20,13 @@ from kmc.common.progress import FrameProgress
 from kmc.common.units import A_per_nm
 from kmc.errors import InputError
 from kmc.files.frame_selection import chosen_frames, each_frame, frame_columns, lattice_of
+from kmc.files.reader import Trajectory
 from kmc.model.hamiltonian import LI, MG, VACANCY
 from kmc.model.lattice import Lattice
 
-if TYPE_CHECKING:
-    from kmc.files.reader import Trajectory
-
 
 def profiles(
-    t: "Trajectory",
+    t: Trajectory,
     frames: slice | Sequence[int] | None = None,
     *,
     bulk_layers: tuple[int, int] | None = None,

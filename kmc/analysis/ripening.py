@@ -7,7 +7,6 @@ substrate); through the bulk it is r² and r³ (Lifshitz, Slyozov, Wagner).
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy
@@ -19,9 +18,7 @@ from kmc.common.progress import FrameProgress
 from kmc.common.units import A_per_nm
 from kmc.errors import InputError
 from kmc.files.frame_selection import each_frame
-
-if TYPE_CHECKING:
-    from kmc.files.reader import Trajectory
+from kmc.files.reader import Trajectory
 
 _FEWEST = 3  # voids at the end that a mean size needs
 _MIN_GROWTH = 1.5  # of the mean radius; r^n for n = 2, 3, 4 cannot be distinguished below it
@@ -80,7 +77,7 @@ class Ripening:
 
 
 def measure(
-    t: "Trajectory",
+    t: Trajectory,
     *,
     min_size: int = voids.DEFAULT_MIN_SIZE,
     progress: FrameProgress | None = None,

@@ -12,7 +12,6 @@ time: with raised barriers hops are slowed accordingly.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,11 +21,9 @@ from kmc.common.late import pandas as pd
 from kmc.common.units import A_per_nm
 from kmc.errors import InputError
 from kmc.files.frame_selection import chosen_frames, lattice_of
+from kmc.files.reader import Trajectory
 from kmc.model.hamiltonian import LI, MG, VACANCY
 from kmc.model.lattice import Lattice
-
-if TYPE_CHECKING:
-    from kmc.files.reader import Trajectory
 
 BLOCKS = 20
 NAMES = {VACANCY: "vacancy", LI: "Li", MG: "Mg"}
@@ -174,7 +171,7 @@ class Transport:
 
 
 def transport(
-    t: "Trajectory", frames: slice | Sequence[int] | None = None, *, blocks: int = BLOCKS
+    t: Trajectory, frames: slice | Sequence[int] | None = None, *, blocks: int = BLOCKS
 ) -> Transport:
     """Collective transport from the frames of a run at rest.
 

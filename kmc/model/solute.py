@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import scipy
@@ -10,9 +10,6 @@ import scipy
 from kmc.common.units import K_B_eV, MICRO_eV
 from kmc.model.hamiltonian import LI, MG, Hamiltonian
 from kmc.model.parameters import ParameterSet
-
-if TYPE_CHECKING:
-    from scipy.sparse import csc_matrix
 
 
 def activation_energy_ueV(barrier_ueV, energy_ueV, floor_ueV):
@@ -40,7 +37,7 @@ class _Walk(NamedTuple):
 
     places: np.ndarray
     number: dict[tuple[int, ...], int]
-    rate: "csc_matrix"
+    rate: "scipy.sparse.csc_matrix"
     leave: np.ndarray
     beyond: np.ndarray
     exchange: float

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kmc.common import catalogue
 from kmc.errors import InputError
@@ -11,9 +11,7 @@ from kmc.model.hamiltonian import LI, MG
 from kmc.model.parameters import ParameterSet, load_parameters
 from kmc.model.sinks import sink_distance
 from kmc.nuclei.surface import Surface
-
-if TYPE_CHECKING:
-    from kmc.runfile.run_file import RunFile
+from kmc.runfile.run_file import RunFile
 
 
 @dataclass(frozen=True)
@@ -132,7 +130,7 @@ def _run_conditions(source: str | Path) -> NucleationConditions:
     )
 
 
-def coverage_of(run: "RunFile", parameters: ParameterSet) -> float:
+def coverage_of(run: RunFile, parameters: ParameterSet) -> float:
     """Share of Mg in L1 of a run; that of the metal where it gives none."""
     system = run.system
     if system.mg_coverage_L1 == "equilibrium":

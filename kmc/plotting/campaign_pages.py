@@ -3,7 +3,7 @@
 import math
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,6 +13,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from scipy.ndimage import gaussian_filter
 from scipy.stats import binomtest
 
+from kmc.campaign.calibration.calibrate import Calibration
 from kmc.campaign.calibration.sentences import plain
 from kmc.campaign.convergence.findings import Axis, Finding, Level, exponent_text
 from kmc.campaign.convergence.outcome import Convergence
@@ -20,9 +21,6 @@ from kmc.campaign.critical.question import Critical
 from kmc.common.formatting import figure, label, quantity
 from kmc.errors import InputError
 from kmc.plotting import style, sweep_panels
-
-if TYPE_CHECKING:
-    from kmc.campaign.calibration.calibrate import Calibration
 
 # --- convergence ----------------------------------------------------------------------------------
 
@@ -283,7 +281,7 @@ _VERDICTS = {"within": style.BLUE, "outside": style.VERMILLION, "not judged": st
 
 
 @style.styled()
-def calibration_picture(found: "Calibration", what: str = "corner") -> Figure:
+def calibration_picture(found: Calibration, what: str = "corner") -> Figure:
     """ "corner", the posterior of every input and pair of inputs, or "predictions" over what is
     measured.
 
@@ -296,7 +294,7 @@ def calibration_picture(found: "Calibration", what: str = "corner") -> Figure:
     return _corner(found) if what == "corner" else _predictions(found)
 
 
-def _corner(found: "Calibration") -> Figure:
+def _corner(found: Calibration) -> Figure:
     names, theta = found.inputs, found.samples["posterior"]
     logs = [about.get("log_uniform") is not None for about in found.content["inputs"].values()]
     prior, values = (
@@ -365,7 +363,7 @@ def _ticks(axis: Any, ends: tuple[float, float], log: bool, shown: bool) -> None
     axis.set_ticks(places, texts, fontsize=5.5)
 
 
-def _predictions(found: "Calibration") -> Figure:
+def _predictions(found: Calibration) -> Figure:
     """Ratio of prediction to measurement, a line each; what is held out below the fitted."""
     rows = [row for row in found.content["predictions"] if row["median"] is not None]
     # What was fitted first: only what was held out tests the model.

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,11 +15,9 @@ from matplotlib.ticker import MaxNLocator
 
 from kmc.analysis.measured import CAPACITY, METALS, QUANTITIES, Measured
 from kmc.analysis.segmentation import View
+from kmc.analysis.spectrum import Spectrum
 from kmc.common.late import pandas as pd
 from kmc.plotting import style
-
-if TYPE_CHECKING:
-    from kmc.analysis.spectrum import Spectrum
 
 _LOOKS = {  # colour of each kind of pixel, and its name
     View.METAL: (style.METAL, "metal"),
@@ -202,7 +200,7 @@ _DISTINCT = 1.05  # resistances of two curves
 
 
 @style.styled()
-def impedance_picture(table: "pd.DataFrame", measured: "Sequence[Spectrum]" = ()) -> Figure:
+def impedance_picture(table: "pd.DataFrame", measured: Sequence[Spectrum] = ()) -> Figure:
     """Nyquist curves of some frames, dots at 1 MHz, 10 kHz and 100 Hz, and the resistances of all.
 
     Measured spectra are open marks, their resistances dashed lines.

@@ -6,22 +6,20 @@ The layout is that of Fig. 1b–e of the operando paper, for comparison side by 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from kmc.analysis.cross_section import CrossSection
 from kmc.analysis.measured import QUANTITIES, Measured
 from kmc.common.formatting import figure, plural
+from kmc.files.reader import Trajectory
 from kmc.plotting import style
 from kmc.plotting.measured_panels import draw_measured, has, last_capacity, legend
 from kmc.plotting.pages import about
-
-if TYPE_CHECKING:
-    from kmc.analysis.cross_section import CrossSection
-    from kmc.files.reader import Trajectory
-    from kmc.systems.population.result import PopulationRun
+from kmc.systems.population.result import PopulationRun
 
 LEFT_mAh_cm2 = 1e-5
 NOTHING = f"nothing yet from {LEFT_mAh_cm2:.0e} mAh/cm² on"
@@ -65,9 +63,9 @@ class Seen:
 
 
 def sections_picture(
-    sections: "Sequence[CrossSection]",
+    sections: Sequence[CrossSection],
     names: Sequence[str] = (),
-    runs: "Sequence[Trajectory]" = (),
+    runs: Sequence[Trajectory] = (),
     measured: Sequence[Measured] = (),
 ) -> Figure:
     """Contact loss, voids on a line, and box charts of width and height of boxes of atoms.
@@ -110,7 +108,7 @@ def sections_picture(
 
 
 def populations_picture(
-    runs: "Sequence[PopulationRun]", names: Sequence[str], measured: Sequence[Measured]
+    runs: Sequence[PopulationRun], names: Sequence[str], measured: Sequence[Measured]
 ) -> Figure:
     """The same of populations of voids, with measured data in the same axes."""
     # Images at equal intervals, as those of a microscope, want an axis like theirs; measured points
@@ -150,7 +148,7 @@ def populations_picture(
     return _page(seen, _LABELS, "capacity (mAh/cm²)", measured, beside=False, **about)
 
 
-def describe(run: "PopulationRun") -> tuple[str, ...]:
+def describe(run: PopulationRun) -> tuple[str, ...]:
     """Lattice and square of a population, for its heading."""
     square = f"periodic square of {figure(run.edge_um, 'µm')}"
     if "cell_um" in run.facts:
@@ -160,7 +158,7 @@ def describe(run: "PopulationRun") -> tuple[str, ...]:
     return (run.run["system"]["lattice"], square)
 
 
-def stripping(run: "PopulationRun") -> dict[str, np.ndarray]:
+def stripping(run: PopulationRun) -> dict[str, np.ndarray]:
     """Rows with a charge to show on a logarithmic axis, of the (first) stripping alone."""
     s = run.samples
     kept = (s["phase"] == 0) & (s["capacity_mAh_cm2"] >= LEFT_mAh_cm2)

@@ -1,7 +1,7 @@
 """Nucleation: work against size, density of voids against current, and both against Mg in L1."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,19 +9,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MultipleLocator, NullFormatter
 
 from kmc.common.formatting import figure, percent
+from kmc.nuclei.equilibrium_voids import EquilibriumVoids
 from kmc.nuclei.nucleation import CapLaw
+from kmc.nuclei.report import Nucleation
 from kmc.plotting import style
-
-if TYPE_CHECKING:
-    from kmc.nuclei.equilibrium_voids import EquilibriumVoids
-    from kmc.nuclei.report import Nucleation
 
 _S_DRAWN = (15, 20, 30, 50, 100)
 _PAPER_PER_UM2 = 0.061  # Li | argyrodite at 0.5 mA/cm², 10.1038/s41467-025-59567-8
 
 
 @style.styled()
-def nucleation_picture(found: "Nucleation") -> Figure:
+def nucleation_picture(found: Nucleation) -> Figure:
     """Work against size and density against current; a third panel where coverages were scanned."""
     third = bool(found.by_coverage)
     page = style.new_figure((2.75 if third else 1.95) * style.COLUMN_IN, 2.75)
@@ -38,7 +36,7 @@ def nucleation_picture(found: "Nucleation") -> Figure:
     return page
 
 
-def _work_panel(axes: Axes, found: "Nucleation") -> None:
+def _work_panel(axes: Axes, found: Nucleation) -> None:
     model = found.model
     drawn = [S for S in _S_DRAWN if np.isfinite(model.barrier_kT(S))]
     # Beyond the sampled sizes the cap law alone: far enough to show its barriers.
@@ -65,7 +63,7 @@ def _work_panel(axes: Axes, found: "Nucleation") -> None:
     axes.text(0.98, 0.98, text, fontsize=6, color=style.GREY, **place)
 
 
-def _density_panel(axes: Axes, found: "Nucleation") -> None:
+def _density_panel(axes: Axes, found: Nucleation) -> None:
     scan = found.scan
     current, density = scan.current_mA_cm2, scan.density_per_um2
     label = f"{found.conditions.temperature_K:g} K"
@@ -99,7 +97,7 @@ def _density_panel(axes: Axes, found: "Nucleation") -> None:
     axes.legend(loc="lower right", fontsize=6)
 
 
-def _coverage_panel(axes: Axes, found: "Nucleation") -> None:
+def _coverage_panel(axes: Axes, found: Nucleation) -> None:
     """Barrier at fixed S against the coverage of L1."""
     studies = sorted({s.conditions.mg_coverage: s for s in [found, *found.by_coverage]}.items())
     coverage = np.array([x for x, _ in studies])
@@ -130,7 +128,7 @@ def _coverage_panel(axes: Axes, found: "Nucleation") -> None:
 
 
 @style.styled()
-def voids_picture(found: "EquilibriumVoids") -> Figure:
+def voids_picture(found: EquilibriumVoids) -> Figure:
     """S, shape and free energy of voids in equilibrium against their number of vacancies."""
     page = style.new_figure(2.75 * style.COLUMN_IN, 2.6)
     activity, shape, free = page.subplots(1, 3)

@@ -1,7 +1,7 @@
 """Profiles of Mg and vacancies by atomic layer, and Mg in lithium plated under an alloy."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,11 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kmc.analysis import mixing
+from kmc.analysis.profiles import Profiles
 from kmc.plotting import style
 from kmc.plotting.pages import page_of
-
-if TYPE_CHECKING:
-    from kmc.analysis.profiles import Profiles
 
 _MAX_MOMENTS = 5
 _ROW_IN = 1.35
@@ -73,7 +71,7 @@ def profiles_picture(found: Sequence, names: Sequence[str] = ("",), runs: Sequen
     return page
 
 
-def _has_mg(profile: "Profiles") -> bool:
+def _has_mg(profile: Profiles) -> bool:
     return bool(profile.table["mg_fraction"].max() > 0)
 
 

@@ -1,7 +1,7 @@
 """Statistics of voids: numbers, sizes, lifelines, and ripening."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,13 +11,11 @@ from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
+from kmc.analysis.history import VoidHistory
+from kmc.analysis.ripening import Ripening
 from kmc.common.formatting import plural
 from kmc.plotting import style
 from kmc.plotting.pages import page_of
-
-if TYPE_CHECKING:
-    from kmc.analysis.history import VoidHistory
-    from kmc.analysis.ripening import Ripening
 
 _MAX_MOMENTS = 4  # size distributions in one panel
 _MAX_LINES = 40  # lifelines in one picture
@@ -27,9 +25,7 @@ _LIGHT, _DARK = 0.42, 1.0
 # --- number and volume ----------------------------------------------------------------------------
 
 
-def voids_picture(
-    histories: "Sequence[VoidHistory]", names: Sequence[str], runs: Sequence
-) -> Figure:
+def voids_picture(histories: Sequence[VoidHistory], names: Sequence[str], runs: Sequence) -> Figure:
     """Number of voids, their share of the vacancies' volume and the largest, frame by frame."""
     page, body = page_of(runs, 3.7, names)
     _draw_numbers(body, histories)
@@ -37,7 +33,7 @@ def voids_picture(
 
 
 @style.styled()
-def plot_voids(history: "VoidHistory") -> Figure:
+def plot_voids(history: VoidHistory) -> Figure:
     """Number, volume and lifelines of the voids of one run; `VoidHistory.plot`."""
     lives = _height(_lanes(history)) + 1.2
     page = style.new_figure(style.COLUMN_IN, 3.7 + lives)
@@ -54,7 +50,7 @@ _NUMBERS = {
 }
 
 
-def _draw_numbers(body: SubFigure, histories: "Sequence[VoidHistory]") -> None:
+def _draw_numbers(body: SubFigure, histories: Sequence[VoidHistory]) -> None:
     axes = body.subplots(3, 1, sharex=True)
     moments = []
     for history in histories:
@@ -80,7 +76,7 @@ def _draw_numbers(body: SubFigure, histories: "Sequence[VoidHistory]") -> None:
 
 
 def sizes_picture(
-    histories: "Sequence[VoidHistory]",
+    histories: Sequence[VoidHistory],
     names: Sequence[str],
     runs: Sequence,
     frames: Sequence[Sequence[int]] | None,
@@ -154,7 +150,7 @@ _EVENTS: dict[str, dict[str, Any]] = {
 
 
 def lifelines_picture(
-    histories: "Sequence[VoidHistory]", names: Sequence[str], runs: Sequence
+    histories: Sequence[VoidHistory], names: Sequence[str], runs: Sequence
 ) -> Figure:
     """Each void as a line from its first to its last frame, with its volume as colour and width.
 
@@ -173,7 +169,7 @@ def _height(lanes: dict) -> float:
 
 
 def _draw_lifelines(
-    page: SubFigure, histories: "Sequence[VoidHistory]", names: Sequence[str]
+    page: SubFigure, histories: Sequence[VoidHistory], names: Sequence[str]
 ) -> None:
     lanes = [_lanes(history) for history in histories]
     options: Any = {"sharex": True, "squeeze": False, "height_ratios": list(map(_height, lanes))}
@@ -203,7 +199,7 @@ def _draw_lifelines(
     page.legend(handles=keys, loc="outside lower center", **look)
 
 
-def _lanes(history: "VoidHistory") -> dict[int, int]:
+def _lanes(history: VoidHistory) -> dict[int, int]:
     """Row of each void: in the order of the first frame, coalescing ones beside each other."""
     table = history.table
     if not len(table):
@@ -232,7 +228,7 @@ def _lanes(history: "VoidHistory") -> dict[int, int]:
 
 def _draw_tracks(
     axes: Axes,
-    history: "VoidHistory",
+    history: VoidHistory,
     lane: Mapping[int, int],
     x_key: str,
     scale: float,
@@ -286,7 +282,7 @@ def _draw_tracks(
 
 
 @style.styled()
-def ripening_picture(found: "Ripening") -> Figure:
+def ripening_picture(found: Ripening) -> Figure:
     """Size of every void against the time of the rest; below it the mean radius and the number."""
     table = found.table
     page = style.new_figure(style.COLUMN_IN, 3.6)

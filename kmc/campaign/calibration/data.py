@@ -4,18 +4,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from kmc.analysis.measured import CAPACITY
 from kmc.campaign.scalars import crossing
 from kmc.common.formatting import figure, quantity
 from kmc.errors import InputError
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
 
 # What happens at a charge: the word of the column `event`, and when a run has it.
 EVENTS = {
@@ -55,12 +51,12 @@ class Measurable:
     def unit(self) -> str:
         return "mAh/cm²" if self.event else quantity(self.column)[1].replace("1/", "per ")
 
-    def scaled(self, values: "ArrayLike") -> np.ndarray:
+    def scaled(self, values: ArrayLike) -> np.ndarray:
         """Values on the scale of the comparison: their logarithm, or as they are."""
         y = np.asarray(values, dtype=float)
         return np.log(np.maximum(y, 1e-12)) if self.log else y
 
-    def plain(self, scaled: "ArrayLike") -> np.ndarray:
+    def plain(self, scaled: ArrayLike) -> np.ndarray:
         """The inverse of `scaled`."""
         return np.exp(scaled) if self.log else np.asarray(scaled, dtype=float)
 

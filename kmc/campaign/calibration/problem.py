@@ -9,10 +9,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 import scipy
+from numpy.typing import ArrayLike
 from pydantic import Field, ValidationError, model_validator
 
 from kmc.analysis.measured import CAPACITY, QUANTITIES, read_measured
@@ -33,10 +34,6 @@ from kmc.errors import InputError
 from kmc.model.parameters import load_parameters
 from kmc.runfile.load import load_run
 from kmc.systems import SYSTEMS
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
 
 Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
 
@@ -71,7 +68,7 @@ class Prior(Checked):
     def keys(self) -> list[str]:
         return [self.key] if isinstance(self.key, str) else self.key
 
-    def value(self, share: "ArrayLike") -> np.ndarray:
+    def value(self, share: ArrayLike) -> np.ndarray:
         """Values at shares of the probability, 0 to 1."""
         u = np.asarray(share, dtype=float)
         if self.normal is not None:
