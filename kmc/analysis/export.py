@@ -10,16 +10,8 @@ import numpy as np
 
 from kmc.analysis import voids
 from kmc.analysis.history import voids as void_history
+from kmc.common import outputs
 from kmc.common.late import pandas as pd
-from kmc.common.outputs import (
-    ATOM_ENDINGS,
-    SURFACE_ENDINGS,
-    TABLE_ENDINGS,
-    check_output,
-    csv_of,
-    replacing,
-    write_text,
-)
 from kmc.common.progress import FrameProgress
 from kmc.errors import InputError
 from kmc.files.frame_selection import choose_frames
@@ -60,11 +52,11 @@ def export_xyz(
 
     Raises `InputError`: there is no such frame, or the file cannot be written.
     """
-    path = check_output(path, overwrite, ATOM_ENDINGS)
+    path = outputs.check_output(path, overwrite, outputs.ATOM_ENDINGS)
     chosen = choose_frames(frames, len(trajectory.frames))
     opened: Any = partial(gzip.open, compresslevel=6) if path.suffix.lower() == ".gz" else open
     write = _dump if {".dump", ".lammpstrj"} & set(path.suffixes) else _xyz
-    with replacing(path) as draft, opened(draft, "wt", encoding="utf-8") as file:
+    with outputs.replacing(path) as draft, opened(draft, "wt", encoding="utf-8") as file:
         for done, index in enumerate(chosen):
             if progress:
                 progress(done, len(chosen))
@@ -136,14 +128,14 @@ def export_surface(gap_um: np.ndarray, edge_um: float, path: Path, overwrite: bo
     - `gap_um` (ndarray, shape (n, n)): height of the gap in each cell, rows along y; periodic.
     - `edge_um`: of the square.
     """
-    check_output(path, overwrite, SURFACE_ENDINGS)
+    outputs.check_output(path, overwrite, outputs.SURFACE_ENDINGS)
     n = len(gap_um)
     y, x = np.indices(gap_um.shape) * (edge_um / n)
     # Triangles, two for each square of four neighbours.
     site = np.arange(n * n).reshape(n, n)
     a, b, c, d = (v.ravel() for v in (site[:-1, :-1], site[:-1, 1:], site[1:, :-1], site[1:, 1:]))
     triangles = np.concatenate([np.stack([a, b, d], axis=1), np.stack([a, d, c], axis=1)])
-    with replacing(path) as draft, open(draft, "w", encoding="ascii") as file:
+    with outputs.replacing(path) as draft, open(draft, "w", encoding="ascii") as file:
         file.write("# vtk DataFile Version 3.0\ngap in um\nASCII\nDATASET POLYDATA\n")
         file.write(f"POINTS {n * n} float\n")
         np.savetxt(file, np.stack([x, y, gap_um], axis=-1).reshape(-1, 3), "%.6g")
@@ -186,11 +178,11 @@ def export_table(table: "pd.DataFrame", path: str | Path, *, overwrite: bool = F
     Raises `InputError`: the ending is another one, the file cannot be written, or Parquet needs
     pyarrow.
     """
-    path = check_output(path, overwrite, TABLE_ENDINGS)
+    path = outputs.check_output(path, overwrite, outputs.TABLE_ENDINGS)
     if path.suffix.lower() != ".parquet":
-        return write_text(path, csv_of(table))
+        return outputs.write_text(path, outputs.csv_of(table))
     check_parquet(path)
-    with replacing(path) as draft:
+    with outputs.replacing(path) as draft:
         table.to_parquet(draft, index=False)
 
 

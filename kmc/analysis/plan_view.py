@@ -12,18 +12,7 @@ import numpy as np
 import scipy
 from scipy import ndimage
 
-from kmc.analysis.segmentation import (
-    VOID,
-    View,
-    info_bars,
-    of_greys,
-    of_mask,
-    region_sizes,
-    rim_text,
-    share_rims,
-    shares_of,
-    value_counts,
-)
+from kmc.analysis import segmentation
 from kmc.common.formatting import listed, plural
 from kmc.common.late import pandas as pd
 from kmc.errors import InputError, optional_library
@@ -48,7 +37,7 @@ class PlanView:
     row: dict[str, float]
     voids: "pd.DataFrame"
     notes: tuple[str, ...] = ()
-    views: tuple[View, ...] = ()
+    views: tuple[segmentation.View, ...] = ()
 
 
 def measure_plan(void: np.ndarray, um_per_pixel: float, *, min_size: int = 4) -> PlanView:
@@ -133,33 +122,35 @@ def measure_plan_image(
         raise InputError(
             f"a stack of {len(image)} slices is no plan view", advice="Give one image."
         )
-    top, bottom = info_bars(image)
+    top, bottom = segmentation.info_bars(image)
     inner = image[top : len(image) - bottom]
     if threshold is not None:
-        phases_by = of_greys(inner[np.newaxis], threshold, void=void, bright=bright)
+        phases_by = segmentation.of_greys(inner[np.newaxis], threshold, void=void, bright=bright)
     else:
-        counts = value_counts(inner[np.newaxis])
+        counts = segmentation.value_counts(inner[np.newaxis])
         void = void or 0
         if void not in counts:
             raise InputError(
-                f"no pixel has the value {void:g}; there are {shares_of(counts)}",
+                f"no pixel has the value {void:g}; there are {segmentation.shares_of(counts)}",
                 advice="Give --void with the value of voids, --threshold for an image that is not "
                 "segmented, or leave out an image without voids.",
             )
         # The rarest of three values may be a rim between the two others.
         others = [value for value, _ in counts.most_common() if value != void]
-        phases_by = of_mask(void, others[1] if len(others) > 1 else None, counts)
+        phases_by = segmentation.of_mask(void, others[1] if len(others) > 1 else None, counts)
     phases = phases_by.phases(inner)
-    width = share_rims(phases, phases_by.middle, rim)
-    mask = phases == VOID
+    width = segmentation.share_rims(phases, phases_by.middle, rim)
+    mask = phases == segmentation.VOID
     burned, n_burned = _scale_bars(mask)
     mask &= ~burned
     plan = measure_plan(mask, um_per_pixel, min_size=min_size)
     labels, n = ndimage.label(mask, structure=np.ones((3, 3)))
-    small = mask & (region_sizes(labels, n) < min_size)[labels]
-    shown = np.full(image.shape, View.BAR, np.uint8)
+    small = mask & (segmentation.region_sizes(labels, n) < min_size)[labels]
+    shown = np.full(image.shape, segmentation.View.BAR, np.uint8)
     shown[top : len(image) - bottom] = np.select(
-        [burned | small, mask], [View.IGNORED, View.VOID], View.METAL
+        [burned | small, mask],
+        [segmentation.View.IGNORED, segmentation.View.VOID],
+        segmentation.View.METAL,
     )
     texts = [f"an info bar of {plural(top + bottom, 'row')}"] if top + bottom else []
     if n_burned:
@@ -167,10 +158,10 @@ def measure_plan_image(
     if small.any():
         texts.append(f"{plural(int(small.sum()), 'pixel')} in voids of less than {min_size}")
     void_px = float(plan.voids["diameter_um"].median()) / um_per_pixel
-    rim_note = rim_text(width, phases_by.middle, void_px)
+    rim_note = segmentation.rim_text(width, phases_by.middle, void_px)
     notes = [phases_by.text, f"not counted: {listed(texts)}" if texts else "", rim_note]
-    step = View.step(image.shape)
-    view = View(image[::step, ::step], shown[::step, ::step])
+    step = segmentation.View.step(image.shape)
+    view = segmentation.View(image[::step, ::step], shown[::step, ::step])
     return replace(plan, notes=tuple(filter(None, notes)), views=(view,))
 
 
@@ -184,8 +175,8 @@ def _scale_bars(mask: np.ndarray) -> tuple[np.ndarray, int]:
     # Letters in a box are holes of it.
     labels, n = ndimage.label(ndimage.binary_fill_holes(mask), structure=np.ones((3, 3)))
     boxes = ndimage.find_objects(labels)
-    size = region_sizes(labels, n)[1:]
-    ink = region_sizes(np.where(mask, labels, 0), n)[1:]
+    size = segmentation.region_sizes(labels, n)[1:]
+    ink = segmentation.region_sizes(np.where(mask, labels, 0), n)[1:]
     left, right, top, bottom = np.array(
         [(x.start, x.stop, y.start, y.stop) for y, x in boxes] or np.zeros((0, 4)), dtype=int
     ).T

@@ -14,21 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from kmc.analysis import segmentation
 from kmc.analysis.cross_section import line_statistics
 from kmc.analysis.measured import QUANTITIES
-from kmc.analysis.segmentation import (
-    ELECTROLYTE,
-    VOID,
-    View,
-    info_bars,
-    of_greys,
-    of_mask,
-    region_sizes,
-    rim_text,
-    share_rims,
-    shares_of,
-    value_counts,
-)
 from kmc.common.formatting import listed, plural
 from kmc.common.late import pandas as pd
 from kmc.errors import InputError, KmcWarning
@@ -60,7 +48,7 @@ class ImageVoids:
     line_length_nm: float
     n_lines: int
     notes: tuple[str, ...] = ()
-    views: tuple[View, ...] = ()
+    views: tuple[segmentation.View, ...] = ()
 
     def measured_row(self) -> dict[str, float]:
         """Its columns of a table of `kmc.analysis.measured`; errors are standard deviations."""
@@ -116,13 +104,15 @@ def measure_image(
         )
     stack = image[np.newaxis] if image.ndim == 2 else image
     own = () if threshold else (electrolyte, _metal_value(stack[0], void or 0, electrolyte))
-    bars = np.max([info_bars(values, own) for values in stack], axis=0)
+    bars = np.max([segmentation.info_bars(values, own) for values in stack], axis=0)
     whole, stack = stack, stack[:, bars[0] : stack.shape[1] - bars[1]]
     if threshold is not None:
-        phases_by = of_greys(stack, threshold, void=void, electrolyte=electrolyte, bright=bright)
+        phases_by = segmentation.of_greys(
+            stack, threshold, void=void, electrolyte=electrolyte, bright=bright
+        )
     else:
-        counts = value_counts(stack)
-        phases_by = of_mask(void or 0, electrolyte, counts)
+        counts = segmentation.value_counts(stack)
+        phases_by = segmentation.of_mask(void or 0, electrolyte, counts)
         _warn_of_shares(counts, void or 0, electrolyte)
     # The electrolyte is below from here on: heights count upwards, against the row number.
     turn = slice(None, None, 1 if metal == "above" else -1)
@@ -131,16 +121,18 @@ def measure_image(
     rows, opens, views, ignored = [], [], [], Counter[str]()
     for line, values in enumerate(stack):
         phases = np.ascontiguousarray(phases_by.phases(values)[turn])
-        ignored["rim"] = max(ignored["rim"], share_rims(phases, phases_by.middle, rim))
+        ignored["rim"] = max(ignored["rim"], segmentation.share_rims(phases, phases_by.middle, rim))
         # Row of the interface in each column; the edge of the image without an electrolyte.
         at = np.full(n_columns, n_rows)
         if electrolyte is not None:
             at = _interface(phases, metal)
             for start in range(0, n_columns, step := max(1, _TILE_PIXELS // n_rows)):
                 part = slice(start, start + step)
-                inside = (phases[:, part] == ELECTROLYTE) & (np.arange(n_rows)[:, None] < at[part])
+                inside = (phases[:, part] == segmentation.ELECTROLYTE) & (
+                    np.arange(n_rows)[:, None] < at[part]
+                )
                 ignored["grey"] += int(inside.sum())
-        labels, n_labels = ndimage.label(phases == VOID, structure=np.ones((3, 3)))
+        labels, n_labels = ndimage.label(phases == segmentation.VOID, structure=np.ones((3, 3)))
         # The pixel just above the electrolyte in each column: contact is lost where it is void.
         touching = labels[np.maximum(at - 1, 0), np.arange(n_columns)]
         # Label 0, no void, is made to be there: columns in contact point to it.
@@ -180,7 +172,7 @@ def measure_image(
             stacklevel=2,
         )
     void_px = float(np.median(width)) / nm_per_pixel if len(width) else np.nan
-    rim_note = rim_text(ignored["rim"], phases_by.middle, void_px)
+    rim_note = segmentation.rim_text(ignored["rim"], phases_by.middle, void_px)
     notes = (phases_by.text, _ignored(ignored, bars, min_size), rim_note)
     return ImageVoids(
         statistics, table, length, len(stack), tuple(filter(None, notes)), tuple(views)
@@ -216,21 +208,23 @@ def _view(
     turn: slice,
     bars: np.ndarray,
     values: np.ndarray,
-) -> View:
+) -> segmentation.View:
     """What was measured in an image, for the eye."""
-    step, n_rows = View.step(values.shape), len(phases)
+    step, n_rows = segmentation.View.step(values.shape), len(phases)
     phases, labels = phases[::step, ::step], labels[::step, ::step]
     row = at[::step]
-    shown = np.full(phases.shape, View.METAL, np.uint8)
-    shown[phases == ELECTROLYTE] = View.ELECTROLYTE
+    shown = np.full(phases.shape, segmentation.View.METAL, np.uint8)
+    shown[phases == segmentation.ELECTROLYTE] = segmentation.View.ELECTROLYTE
     above = step * np.arange(len(phases))[:, None] < row
-    shown[(phases == ELECTROLYTE) & above] = View.IGNORED
-    shown[phases == VOID] = View.IGNORED
-    shown[(phases == VOID) & counted[labels]] = View.VOID
+    shown[(phases == segmentation.ELECTROLYTE) & above] = segmentation.View.IGNORED
+    shown[phases == segmentation.VOID] = segmentation.View.IGNORED
+    shown[(phases == segmentation.VOID) & counted[labels]] = segmentation.View.VOID
     edge = row if turn.step == 1 else n_rows - row
-    before, behind = (np.full((bar // step, len(row)), View.BAR, np.uint8) for bar in bars)
+    before, behind = (
+        np.full((bar // step, len(row)), segmentation.View.BAR, np.uint8) for bar in bars
+    )
     whole = np.concatenate([before, shown[turn], behind])
-    return View(values[::step, ::step], whole, (bars[0] + edge) / step)
+    return segmentation.View(values[::step, ::step], whole, (bars[0] + edge) / step)
 
 
 def _measures(labels: np.ndarray, number: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -268,8 +262,8 @@ def _interface(phases: np.ndarray, metal: str) -> np.ndarray:
 
     Refused is an electrolyte where the metal should be: no void could be seen there.
     """
-    pieces, n = ndimage.label(phases == ELECTROLYTE)
-    sizes = region_sizes(pieces, n)
+    pieces, n = ndimage.label(phases == segmentation.ELECTROLYTE)
+    sizes = segmentation.region_sizes(pieces, n)
     own = np.zeros(n + 1, dtype=bool)
     own[pieces[-1]] = True
     own[sizes.argmax()] = True
@@ -304,14 +298,14 @@ def _warn_of_shares(counts: Counter[float], void: float, electrolyte: float | No
     if share > _MAX_VOID:
         warnings.warn(
             f"{100 * share:.0f} % of the image are voids, {void:g}: is that the value of the metal "
-            f"or the electrolyte? There are {shares_of(counts)}",
+            f"or the electrolyte? There are {segmentation.shares_of(counts)}",
             KmcWarning,
             stacklevel=3,
         )
     if len(set(counts) - {void}) > 1:
         warnings.warn(
             "without the value of the electrolyte the metal ends at the edge of the image, and the "
-            f"voids are those at this edge; there are {shares_of(counts)}",
+            f"voids are those at this edge; there are {segmentation.shares_of(counts)}",
             KmcWarning,
             stacklevel=3,
         )

@@ -38,19 +38,9 @@ from pydantic import (
     model_validator,
 )
 
-from kmc.common import catalogue
+from kmc.common import catalogue, validation
 from kmc.common.metals import METALS, VALENCES, stored_key
 from kmc.common.units import same_unit, unit_of
-from kmc.common.validation import (
-    Checked,
-    Number,
-    Problem,
-    number_of,
-    problems_of,
-    raise_problems,
-    refuse,
-    show,
-)
 from kmc.errors import InputError
 from kmc.model.quantities import QUANTITIES, RETIRED, UNSTATED
 
@@ -62,7 +52,7 @@ def _source_keys(value: Any) -> tuple[str, ...]:
         return (value,)
     if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
         return tuple(value)
-    raise refuse("must be a key of [sources] or a list of keys")
+    raise validation.refuse("must be a key of [sources] or a list of keys")
 
 
 def _species(value: Any) -> tuple[str, ...]:
@@ -72,16 +62,16 @@ def _species(value: Any) -> tuple[str, ...]:
             return tuple(value)
     known = f"a bcc metal of an electrode ({', '.join(METALS)})"
     advice = f'allowed: {known}, alone or with "Mg", such as ["Li", "Mg"]'
-    raise refuse("is not a set of species kmc knows", advice)
+    raise validation.refuse("is not a set of species kmc knows", advice)
 
 
 def _doi(value: Any) -> str:
     if isinstance(value, str) and value.startswith("10.") and "/" in value:
         return value
-    raise refuse("is not a DOI", 'write it bare, like "10.1038/s41467-025-59567-8"')
+    raise validation.refuse("is not a DOI", 'write it bare, like "10.1038/s41467-025-59567-8"')
 
 
-class Source(Checked):
+class Source(validation.Checked):
     """A reference."""
 
     citation: str  # authors, journal, volume, year: enough to find it without the DOI
@@ -110,10 +100,10 @@ class Source(Checked):
         return f"@article{{{key},\n{body}}}"
 
 
-class Quantity(Checked):
+class Quantity(validation.Checked):
     """One number with its unit, source and note."""
 
-    value: Number
+    value: validation.Number
     unit: str
     # keys of the set's sources; empty only where the value is assumed
     source: Annotated[tuple[str, ...], BeforeValidator(_source_keys)] = ()
@@ -135,7 +125,7 @@ class Quantity(Checked):
         return float(self.value)
 
 
-class ParameterSet(Checked):
+class ParameterSet(validation.Checked):
     """A named set of quantities for one metal on one electrolyte."""
 
     name: str
@@ -168,7 +158,7 @@ class ParameterSet(Checked):
         problems = []
 
         def add(message: str, advice: str) -> None:
-            problems.append(Problem(message, advice))
+            problems.append(validation.Problem(message, advice))
 
         for key, quantity in self.quantities.items():
             place = f"[quantities.{key}] in {where}"
@@ -183,7 +173,7 @@ class ParameterSet(Checked):
                 add(f'unit = "{quantity.unit}" {place} disagrees with the key', advice)
             if not meaning.allows(quantity.value):
                 advice = f"Allowed: {meaning.allowed} {unit}."
-                add(f"value = {show(quantity.value)} {place} is out of range", advice)
+                add(f"value = {validation.show(quantity.value)} {place} is out of range", advice)
             for source in quantity.source:
                 if source not in self.sources:
                     listed = ", ".join(self.sources) or "none"
@@ -200,7 +190,7 @@ class ParameterSet(Checked):
         for key in self.sources:
             if key not in used:
                 add(f"[sources.{key}] in {where} is used by no quantity", "Name it or remove it.")
-        raise_problems(problems, where)
+        validation.raise_problems(problems, where)
         return self
 
     def value(self, key: str) -> float:
@@ -294,7 +284,7 @@ def load_parameters(
     try:
         parameters = ParameterSet.model_validate(tables, context={"source": str(path)})
     except ValidationError as error:
-        raise_problems(_problems(error, path), str(path))
+        validation.raise_problems(_problems(error, path), str(path))
         raise
     parameters._origin = str(path)
     return _override(parameters, overrides, where, shown) if overrides else parameters
@@ -345,13 +335,13 @@ def _with_base(tables: dict, path: Path, metal: Any) -> dict:
     )
     if "base" in catalogue.read_toml(base_path):
         raise InputError(
-            f"base = {show(base)} in {path} has a base itself",
+            f"base = {validation.show(base)} in {path} has a base itself",
             advice="Name a set without a base.",
         )
     below = load_parameters(base_path)
     if metal in METALS and below.metal in METALS and metal != below.metal:
         raise InputError(
-            f"base = {show(base)} in {path} is of {below.metal}, and the set of {metal}",
+            f"base = {validation.show(base)} in {path} is of {below.metal}, and the set of {metal}",
             advice="Name a base of the same metal, or give every quantity in the file.",
         )
     inputs = {k: q for k, q in below.resolved().items() if QUANTITIES[k].role == "input"}
@@ -367,7 +357,7 @@ def _override(
     shown: Callable[[str, Any], str] | None,
 ) -> ParameterSet:
     where = where or (lambda key: "in the overrides")
-    shown = shown or (lambda key, value: f"{key} = {show(value)} {where(key)}")
+    shown = shown or (lambda key, value: f"{key} = {validation.show(value)} {where(key)}")
     quantities, problems = dict(parameters.quantities), []
     # A calibration varies the entropy of sets that leave it at 0, too.
     before = dict(UNSTATED if "formation_energy_bulk_eV" in quantities else {})
@@ -377,14 +367,14 @@ def _override(
         if key not in before:
             message = f"{name!r} {where(name)} is not a quantity of parameter set "
             advice = f"{catalogue.nearest(name, quantities)}It has: {', '.join(quantities)}."
-            problems.append(Problem(f"{message}{parameters.name!r}", advice))
+            problems.append(validation.Problem(f"{message}{parameters.name!r}", advice))
             continue
-        value, problem = number_of(given)
+        value, problem = validation.number_of(given)
         if problem:
-            problems.append(Problem(f"{shown(name, given)} {problem}"))
+            problems.append(validation.Problem(f"{shown(name, given)} {problem}"))
         elif not QUANTITIES[key].allows(value):
             advice = f"Allowed: {QUANTITIES[key].allowed} {unit_of(key)}."
-            problems.append(Problem(f"{shown(name, given)} is out of range", advice))
+            problems.append(validation.Problem(f"{shown(name, given)} is out of range", advice))
         else:
             quantities[key] = Quantity(
                 value=value,
@@ -393,26 +383,29 @@ def _override(
                 note=f"overridden by the run file (the set has {before[key]:g})",
                 assumed=True,
             )
-    raise_problems(problems, "the override of parameters")
+    validation.raise_problems(problems, "the override of parameters")
     changed = parameters.model_copy(update={"quantities": quantities})
     changed._origin = parameters.origin
     return changed
 
 
-def _problems(error: ValidationError, path: Path) -> list[Problem]:
+def _problems(error: ValidationError, path: Path) -> list[validation.Problem]:
     """Messages for the errors that pydantic found in a parameter file."""
 
     def table(location: tuple) -> str:
         return f"[{'.'.join(location)}]" if location else "the top level"
 
     def fields(location: tuple) -> dict:
-        kinds: dict[tuple, type[Checked]] = {("sources",): Source, ("quantities",): Quantity}
+        kinds: dict[tuple, type[validation.Checked]] = {
+            ("sources",): Source,
+            ("quantities",): Quantity,
+        }
         return kinds.get(location[:1], ParameterSet).model_fields
 
     def where(location: tuple) -> str:
         return f"in {table(location[:-1])} of {path}" if location[:-1] else f"in {path}"
 
     def shown(location: tuple, value: Any) -> str:
-        return f"{'.'.join(location[-1:])} = {show(value)} {where(location)}"
+        return f"{'.'.join(location[-1:])} = {validation.show(value)} {where(location)}"
 
-    return problems_of(error, where, shown, fields, table, str(path))
+    return validation.problems_of(error, where, shown, fields, table, str(path))

@@ -46,9 +46,8 @@ _DASHED, _DOTTED, _DASH_DOT = (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.2, 1.2, 
 _RUN_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, BLACK, SKY)
 _RUN_DASHES = ("-", _DASHED, _DOTTED, _DASH_DOT, "-", _DASHED, "-")
 
-STYLE = matplotlib.rc_params_from_file(
-    Path(__file__).with_name("kmc.mplstyle"), use_default_template=False
-)
+_SHEET = Path(__file__).with_name("kmc.mplstyle")
+STYLE: Any = matplotlib.rc_params_from_file(_SHEET, use_default_template=False)
 
 
 def styled():

@@ -13,17 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy
 
-from kmc.campaign.convergence.power_law import (
-    CONFIDENCE,
-    COUNT,
-    MIN_LEVELS,
-    SHARE,
-    Family,
-    LevelRuns,
-    Observable,
-    PowerLaw,
-    fit_law,
-)
+from kmc.campaign.convergence import power_law as laws
 from kmc.common.formatting import figure, listed, plural
 
 CONVERGED, CHANGING, UNCLEAR, UNKNOWN = "converged", "changing", "unclear", "unknown"
@@ -150,10 +140,10 @@ class Needed:
 class Finding:
     """Result for one number."""
 
-    observable: Observable
+    observable: laws.Observable
     levels: tuple[Level, ...]  # in ascending order of their ratios
     last: Comparison | None  # of the last two levels, in the unit of the observable
-    law: PowerLaw | None  # of the levels; it is not continued beyond them
+    law: laws.PowerLaw | None  # of the levels; it is not continued beyond them
     physical: Plateau | None  # of a converged number; None for all others
     needed: Needed | None
     sentences: tuple[str, ...]
@@ -180,12 +170,14 @@ class Finding:
         return next((level.ratio for level in self.levels if level.converged), math.nan)
 
 
-def compare(lower: LevelRuns, upper: LevelRuns, margin: float, family: Family) -> Comparison:
+def compare(
+    lower: laws.LevelRuns, upper: laws.LevelRuns, margin: float, family: laws.Family
+) -> Comparison:
     """Judge the difference of two levels against a margin in the unit of the numbers.
 
     Widths in nm at two ratios, and a difference of 0.2 nm that counts as none:
 
-    >>> from kmc.campaign.convergence.power_law import SIZE
+    >>> from kmc.campaign.convergence.power_law import SIZE, LevelRuns
     >>> lower = LevelRuns.of(1e5, [2.0, 2.1, 1.9, 2.0])
     >>> upper = LevelRuns.of(1e6, [2.05, 2.0, 1.95, 2.1])
     >>> compare(lower, upper, 0.2, SIZE).verdict
@@ -210,7 +202,7 @@ def compare(lower: LevelRuns, upper: LevelRuns, margin: float, family: Family) -
     if error > 0:
         spread = [s**2 / (level.n - 1) for s, level in zip(shares, both, strict=True)]
         free = sum(shares) ** 2 / sum(spread)  # Welch and Satterthwaite
-    quantiles = scipy.stats.t.ppf((1 - _RISK, 0.5 + CONFIDENCE / 2), free)
+    quantiles = scipy.stats.t.ppf((1 - _RISK, 0.5 + laws.CONFIDENCE / 2), free)
     judged, wide = (quantiles * error).tolist()
     replicas = None
     if abs(difference) + judged <= margin:
@@ -230,8 +222,8 @@ def compare(lower: LevelRuns, upper: LevelRuns, margin: float, family: Family) -
 
 
 def assess(
-    observable: Observable,
-    levels: Sequence[LevelRuns],
+    observable: laws.Observable,
+    levels: Sequence[laws.LevelRuns],
     *,
     tolerance: float,
     physical_ratio: float,
@@ -261,10 +253,10 @@ def assess(
         agree -= 1
     agree = len(levels) if agree == len(below) else agree
     last = comparisons[-1] if comparisons else None
-    law = fit_law(levels, observable.family, unit) if axis.slows else None
-    most = 1.0 if observable.family is SHARE else math.inf
+    law = laws.fit_law(levels, observable.family, unit) if axis.slows else None
+    most = 1.0 if observable.family is laws.SHARE else math.inf
 
-    def shown_level(level: LevelRuns, agrees: bool) -> Level:
+    def shown_level(level: laws.LevelRuns, agrees: bool) -> Level:
         values, censored = level.values / unit, int(level.censored.sum())
         std = low = high = math.nan
         mean = float(values.mean()) if level.n else math.nan
@@ -295,7 +287,7 @@ def assess(
     # The density of voids of a box with fewer is set by the box, not by the ratio.
     few = [level for level in levels if level.n and 0 < level.values.mean() < _FEW_VOIDS]
     box = []
-    if observable.family is COUNT and few and axis.slows:
+    if observable.family is laws.COUNT and few and axis.slows:
         box = [
             f"At {listed([ratio_text(level.ratio) for level in few])} the box holds fewer than "
             f"{_FEW_VOIDS:g} voids: the box limits their density, not the ratio. Use a larger "
@@ -313,13 +305,13 @@ def assess(
 
 
 def _half(std: float, n: int) -> float:
-    return float(scipy.stats.t.ppf(0.5 + CONFIDENCE / 2, n - 1)) * std / math.sqrt(n)
+    return float(scipy.stats.t.ppf(0.5 + laws.CONFIDENCE / 2, n - 1)) * std / math.sqrt(n)
 
 
 def _needed(
-    levels: Sequence[LevelRuns],
+    levels: Sequence[laws.LevelRuns],
     last: Comparison | None,
-    law: PowerLaw | None,
+    law: laws.PowerLaw | None,
     physical_ratio: float,
     time_s: TimeOf,
     axis: Axis,
@@ -356,7 +348,7 @@ def short(value: float, unit: str = "") -> str:
     return figure(rounded, unit, digits=6 if 1 <= abs(rounded) < 1e6 else 2)
 
 
-def _limit_text(observable: Observable, level: Level | None) -> list[str]:
+def _limit_text(observable: laws.Observable, level: Level | None) -> list[str]:
     """The number in equilibrium between strips, where it was run."""
     if level is None or math.isnan(level.mean):
         return []
@@ -365,7 +357,7 @@ def _limit_text(observable: Observable, level: Level | None) -> list[str]:
     return [f"In equilibrium between strips it is {shown}."]
 
 
-def exponent_text(law: PowerLaw) -> str:
+def exponent_text(law: laws.PowerLaw) -> str:
     """``−0.48 (−0.57 to −0.42)``."""
     one, low, high = (
         f"{value + 0.0:.2f}".replace("-0.00", "0.00").replace("-", "−")
@@ -375,8 +367,8 @@ def exponent_text(law: PowerLaw) -> str:
 
 
 def _verdict_text(
-    observable: Observable,
-    levels: Sequence[LevelRuns],
+    observable: laws.Observable,
+    levels: Sequence[laws.LevelRuns],
     last: Comparison | None,
     shown: Sequence[Level],
     tolerance: float,
@@ -428,9 +420,9 @@ def _verdict_text(
 
 
 def _law_texts(
-    observable: Observable,
-    levels: Sequence[LevelRuns],
-    law: PowerLaw | None,
+    observable: laws.Observable,
+    levels: Sequence[laws.LevelRuns],
+    law: laws.PowerLaw | None,
     physical: Plateau | None,
     physical_ratio: float,
 ) -> list[str]:
@@ -438,7 +430,7 @@ def _law_texts(
     texts = []
     some = [level for level in levels if level.n and not level.censored.all()]
     if law is not None:
-        what = "Loss/(1 − loss) goes" if observable.family is SHARE else "It goes"
+        what = "Loss/(1 − loss) goes" if observable.family is laws.SHARE else "It goes"
         span = f"from {ratio_text(law.ratios[0])} to {ratio_text(law.ratios[-1])}"
         text = f"{what} as ratio^{exponent_text(law)} {span}"
         if math.isnan(law.p_value):
@@ -447,10 +439,12 @@ def _law_texts(
             names = ", ".join(ratio_text(r) for r in law.left_out)
             text += f"; off that line and left out: {names}"
         texts.append(f"{text}.")
-    elif len(some) < MIN_LEVELS:
-        texts.append(f"No law: {MIN_LEVELS} levels are needed to test one, {len(some)} have it.")
+    elif len(some) < laws.MIN_LEVELS:
+        texts.append(
+            f"No law: {laws.MIN_LEVELS} levels are needed to test one, {len(some)} have it."
+        )
     elif physical is None:
-        texts.append(f"No power law: the {MIN_LEVELS} highest levels do not lie on one.")
+        texts.append(f"No power law: the {laws.MIN_LEVELS} highest levels do not lie on one.")
     if physical is not None:
         scale, unit = (100.0, "%") if observable.percent else (1.0, observable.unit)
         ends, widest = (

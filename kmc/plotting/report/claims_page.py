@@ -14,18 +14,7 @@ from kmc.campaign.points import Point
 from kmc.common.formatting import figure, label, quantity
 from kmc.common.json_files import read_json
 from kmc.errors import InputError, KmcError
-from kmc.plotting.report.page import (
-    Badge,
-    Listing,
-    Page,
-    Table,
-    Text,
-    add_parameters,
-    add_versions,
-    number,
-    picture,
-    settings_table,
-)
+from kmc.plotting.report import page as html
 from kmc.systems.run import load
 
 # How each is shown, in the order of `kmc.papers.claims.VERDICTS`; a strange file may have others.
@@ -35,12 +24,12 @@ _VERDICTS = {
 }
 
 
-def study_page(folder: Path) -> Page:
+def study_page(folder: Path) -> html.Page:
     """The page of a study folder, finished or not."""
     head = read_json(folder / "study.json")
     if not isinstance(head, dict) or head.get("format") != "kmc study":
         raise InputError(f"{folder / 'study.json'} is not that of a study of kmc")
-    page = Page(
+    page = html.Page(
         folder.resolve().name, f"Study {head.get('study', '')} (kmc study), plan {head.get('plan')}"
     )
     claims_path = folder / "claims.json"
@@ -50,16 +39,16 @@ def study_page(folder: Path) -> Page:
         verdicts = [str(claim.get("verdict")) for claim in claims]
         ordered = [v for v in dict.fromkeys((*_VERDICTS, *verdicts)) if v in verdicts]
         counts = ", ".join(f"{verdicts.count(v)} {v}" for v in ordered)
-        tally = Text([f"{len(claims)} claims: {counts}.", _RULE])
+        tally = html.Text([f"{len(claims)} claims: {counts}.", _RULE])
         names = ["claim", "verdict", "paper", "runs"]
         cells = [[c.get("title", ""), badge(c), c.get("statement", ""), _runs(c)] for c in claims]
         if any(map(calibrated_text, claims)):
             names.append("calibrated")
             cells = [[*row, calibrated_text(c)] for row, c in zip(cells, claims, strict=True)]
-        page.add("Claims", tally, Table(cells, names, notes=True))
+        page.add("Claims", tally, html.Table(cells, names, notes=True))
     page.add("Figures", *_figures(folder, content.get("pictures", [])))
     means = [
-        Table(
+        html.Table(
             [[_value(value) for value in row.values()] for row in rows],
             [label(str(key)) for key in rows[0]],
             f"{title}: means at each condition",
@@ -77,11 +66,11 @@ def study_page(folder: Path) -> Page:
         try:
             study = read_study(path.parent)
         except KmcError as problem:  # one that is not finished must not cost the page
-            parts.append(Text([f"{name}: {problem.message}"]))
+            parts.append(html.Text([f"{name}: {problem.message}"]))
             continue
         text = f"{name}: each number against the ratio of hops to stripped atoms"
-        drawn = picture(partial(plotting.convergence_picture, study), text)
-        parts += [Text([f"{name}:", *study.lines()]), drawn]
+        drawn = html.picture(partial(plotting.convergence_picture, study), text)
+        parts += [html.Text([f"{name}:", *study.lines()]), drawn]
     page.add("Convergence", *parts)
     steps = {str(step.get("name", "")): step for step in head.get("steps", [])}
     opened = {name: _opened(folder, name) for name in steps}
@@ -93,14 +82,16 @@ def study_page(folder: Path) -> Page:
         elif Path(name).name == name and (folder / f"{name}.json").is_file():
             state = "done"
         rows.append((name, state, step.get("command", ""), step.get("what", "")))
-    page.add("Steps", Table(rows, ("step", "state", "by hand, in the folder", "what"), notes=True))
+    page.add(
+        "Steps", html.Table(rows, ("step", "state", "by hand, in the folder", "what"), notes=True)
+    )
     # Settings of the first sweep, and the parameters of every set that one of them takes.
     sweeps = [sweep for sweep in opened.values() if sweep is not None]
     if sweeps:
-        page.add(f"Settings of {sweeps[0].path.name}", settings_table(sweeps[0].plan.tables))
+        page.add(f"Settings of {sweeps[0].path.name}", html.settings_table(sweeps[0].plan.tables))
     for name in dict.fromkeys(_set_of(s, point) for s in sweeps for point in s.plan.points):
-        add_parameters(page, name, f"Parameters and sources: {name}")
-    add_versions(page, {"study by": f"kmc {head.get('kmc', 'unknown')}"})
+        html.add_parameters(page, name, f"Parameters and sources: {name}")
+    html.add_versions(page, {"study by": f"kmc {head.get('kmc', 'unknown')}"})
     return page
 
 
@@ -123,9 +114,9 @@ def calibrated_text(claim: Mapping[str, Any]) -> str:
     return f"{calibration.get('verdict')} ({_runs(calibration)})" if calibration else ""
 
 
-def badge(claim: Mapping[str, Any]) -> Badge:
+def badge(claim: Mapping[str, Any]) -> html.Badge:
     """The verdict of a claim."""
-    return Badge(verdict_text(claim), _VERDICTS.get(str(claim.get("verdict")), "none"))
+    return html.Badge(verdict_text(claim), _VERDICTS.get(str(claim.get("verdict")), "none"))
 
 
 def _runs(claim: Mapping[str, Any]) -> str:
@@ -148,7 +139,7 @@ def _value(value: Any) -> str:
     return figure(value) if isinstance(value, float) else str(value)
 
 
-def claim_part(claim: Mapping[str, Any]) -> Table:
+def claim_part(claim: Mapping[str, Any]) -> html.Table:
     """A claim with everything that belongs to it."""
     orders = [
         f"{order.get('text')}: {'yes' if order.get('holds') else 'no'}"
@@ -170,7 +161,7 @@ def claim_part(claim: Mapping[str, Any]) -> Table:
         ("how and why", claim.get("analysis", "")),
     ]
     title = str(claim.get("title", ""))
-    return Table([row for row in rows if row[1]], caption=title, verdict=badge(claim))
+    return html.Table([row for row in rows if row[1]], caption=title, verdict=badge(claim))
 
 
 def _figures(folder: Path, pictures: Sequence[Mapping[str, Any]]) -> list[Any]:
@@ -194,7 +185,7 @@ def _figures(folder: Path, pictures: Sequence[Mapping[str, Any]]) -> list[Any]:
                     runs[name] = load(opened.trajectory_path(point))
                     break
         if runs:
-            parts.append(picture(partial(draw, runs, wanted["what"]), wanted["text"]))
+            parts.append(html.picture(partial(draw, runs, wanted["what"]), wanted["text"]))
     return parts
 
 
@@ -217,12 +208,12 @@ _KINDS = {"within": "good", "outside": "bad", "not judged": "none"}
 _ROWS = 12  # measurements that are listed
 
 
-def calibration_page(folder: Path) -> Page:
+def calibration_page(folder: Path) -> html.Page:
     """The page of a folder of `kmc calibrate`: inputs left, predictions, what to measure."""
     calibration = load_calibration(folder)
     content, inputs = calibration.content, calibration.inputs
-    page = Page(content["title"], "Calibration (kmc calibrate)")
-    page.add("Summary", Text([line.strip() for line in calibration.lines() if line]))
+    page = html.Page(content["title"], "Calibration (kmc calibrate)")
+    page.add("Summary", html.Text([line.strip() for line in calibration.lines() if line]))
     if calibration.plausible:
         head = ("input", "prior", "median", "90 % interval", "width left")
         rows: list[Any] = []
@@ -235,44 +226,44 @@ def calibration_page(folder: Path) -> Page:
             idle = ", no effect" * (row["input"] in content["idle"])
             left = f"{100 * row['width_left']:.0f} %{idle}"
             rows.append((row["input"], prior, figure(row["median"]), interval, left))
-        table = Table(rows, head)
+        table = html.Table(rows, head)
         text = "Posterior of every input and pair of inputs"
-        page.add("Inputs", table, picture(calibration.plot, text))
+        page.add("Inputs", table, html.picture(calibration.plot, text))
     if content["predictions"]:
         text = "Runs at samples of the posterior over the data"
-        drawn = picture(partial(calibration.plot, "predictions"), text)
+        drawn = html.picture(partial(calibration.plot, "predictions"), text)
         head = ("quantity", "measured", "90 % of runs", "", "source")
         rows = []
         for row in content["predictions"]:
             # An end may be the word "never".
             low, high = (
-                v if isinstance(v, str) else number(v and float(f"{v:.3g}"))
+                v if isinstance(v, str) else html.number(v and float(f"{v:.3g}"))
                 for v in (row["low"], row["high"])
             )
             kind = "seen: " if row.get("seen") else "held out: " * row["held_out"]
-            verdict = Badge(kind + row["verdict"], _KINDS[row["verdict"]])
+            verdict = html.Badge(kind + row["verdict"], _KINDS[row["verdict"]])
             where = f"{row['experiment']}, {row['quantity']}"
             rows.append((where, row["measured"], f"{low} to {high}", verdict, row["source"]))
-        page.add("Predictions", drawn, Table(rows, head))
+        page.add("Predictions", drawn, html.Table(rows, head))
     if content["next"]:
         rows = []
         for one in content["next"][:_ROWS]:
             shares = (f"{100 * one['left'][name]:.0f} %" for name in inputs)
             rows.append((f"{one['measure']}, to {one['to']}", *shares))
         caption = "Share of the variance of an input that one more measurement leaves"
-        page.add("What to measure next", Table(rows, ("measurement", *inputs), caption))
+        page.add("What to measure next", html.Table(rows, ("measurement", *inputs), caption))
     errors = []
     for one in content["emulators"]:
-        misfit = (number(one[k] and round(one[k], 2)) for k in ("rms_error", "beyond_2"))
+        misfit = (html.number(one[k] and round(one[k], 2)) for k in ("rms_error", "beyond_2"))
         errors.append((one["quantity"], one["settings"], *misfit))
     caption = "Left-one-out errors over their standard deviation: 1 and 0.05 are right"
-    found_by = Table(errors, ("quantity", "settings", "rms of errors", "beyond 2"), caption)
+    found_by = html.Table(errors, ("quantity", "settings", "rms of errors", "beyond 2"), caption)
     sobol = [(name, *(f"{row[n]:.2f}" for n in inputs)) for name, row in content["sobol"].items()]
-    indices = Table(sobol, ("quantity", *inputs), "Total Sobol indices over the priors")
+    indices = html.Table(sobol, ("quantity", *inputs), "Total Sobol indices over the priors")
     page.add("Emulators", found_by, indices)
     stated = [(quantity(key)[0], str(value)) for key, value in content["discrepancy"].items()]
-    page.add("Stated discrepancies", Table(stated, ("column", "one standard deviation")))
+    page.add("Stated discrepancies", html.Table(stated, ("column", "one standard deviation")))
     if content["text"]:
-        page.add("Calibration file", Listing(content["file"], content["text"]))
-    add_versions(page, {"written by": f"kmc {content['kmc']}"})
+        page.add("Calibration file", html.Listing(content["file"], content["text"]))
+    html.add_versions(page, {"written by": f"kmc {content['kmc']}"})
     return page

@@ -22,18 +22,8 @@ from kmc.common.json_files import check_contents, read_json
 from kmc.common.outputs import check_output, write_text
 from kmc.errors import InputError
 from kmc.plotting.nucleation_panels import file_picture
+from kmc.plotting.report import page as html
 from kmc.plotting.report.claims_page import calibration_page, study_page
-from kmc.plotting.report.page import (
-    Listing,
-    Page,
-    Table,
-    Text,
-    add_inputs,
-    add_versions,
-    number,
-    picture,
-    picture_file,
-)
 from kmc.runfile.kinds import BOX
 from kmc.systems.run import load
 
@@ -85,7 +75,7 @@ def default_output(path: Path) -> Path:
     return (full if path.name in ("", ".", "..") else path).with_name(name)
 
 
-def page_of(path: Path) -> Page:
+def page_of(path: Path) -> html.Page:
     """The page of a result.
 
     Raises `InputError`: it is nothing that kmc writes.
@@ -130,10 +120,10 @@ _LINES = 5  # of the summary beside the first figure; the others come below it
 _SHOWN = {BOX: ("summary", "voids", "lifelines", "profiles")}
 
 
-def _file_page(found: Any) -> Page:
+def _file_page(found: Any) -> html.Page:
     """The page of a run of any kind: what its `System` says of it."""
     system = found.system
-    page = Page(found.path.name, f"{system.noun.capitalize()} (kmc run)")
+    page = html.Page(found.path.name, f"{system.noun.capitalize()} (kmc run)")
     columns, n_frames = system.columns(found), len(found.frames)
     rows = system.summed_up(found, full=True)
     drawn = []
@@ -142,26 +132,28 @@ def _file_page(found: Any) -> Page:
         for what in named if n_frames > 1 else named[:1]:  # events need a second frame
             text = system.pictures[what]
             draw = partial(system.plot, [found], what, paper=what == "microscope")
-            drawn.append(picture(draw, text[:1].upper() + text[1:]))
-    page.add("What the numbers rest on", Text([found.rests_on]) if found.rests_on else None)
+            drawn.append(html.picture(draw, text[:1].upper() + text[1:]))
+    page.add("What the numbers rest on", html.Text([found.rests_on]) if found.rests_on else None)
     # A row without a name continues the one before, and stays with it.
     end = next((i for i, row in enumerate(rows) if i >= _LINES and row[0]), len(rows))
-    page.add("Summary", Table(rows[:end]), *drawn[:1], beside=bool(drawn))
-    page.add("More numbers", Table(rows[end:]) if rows[end:] else None)
+    page.add("Summary", html.Table(rows[:end]), *drawn[:1], beside=bool(drawn))
+    page.add("More numbers", html.Table(rows[end:]) if rows[end:] else None)
     page.add("Figures", *drawn[1:])
     if hasattr(found, "acceleration"):
         page.add("Convergence", *_slowing(found.acceleration))
     facts = getattr(found, "facts", {})
-    table = Table([(label(key), number(value, 4)) for key, value in facts.items()])
+    table = html.Table([(label(key), html.number(value, 4)) for key, value in facts.items()])
     page.add("What follows from the input", table if facts else None)
-    last = [(label(k), number(float(columns[k][-1]), 4)) for k in system.samples if k in columns]
-    page.add("Last sample", Table(last) if len(columns["time_s"]) else None)
+    last = [
+        (label(k), html.number(float(columns[k][-1]), 4)) for k in system.samples if k in columns
+    ]
+    page.add("Last sample", html.Table(last) if len(columns["time_s"]) else None)
     parameters = found.resolved.get("parameters", {})
-    add_inputs(page, found.run, parameters, Listing("The run file", found.run_file))
+    html.add_inputs(page, found.run, parameters, html.Listing("The run file", found.run_file))
     versions = {"written by": f"kmc {found.kmc_version}", "seed": found.seed}
     of_run = getattr(found, "provenance", {})
     versions |= {key: value for key, value in of_run.items() if isinstance(value, str)}
-    add_versions(page, versions | {"schema": found.schema_version})
+    html.add_versions(page, versions | {"schema": found.schema_version})
     return page
 
 
@@ -169,9 +161,9 @@ def _slowing(acceleration: Mapping[str, Any]) -> list[Any]:
     """How far hops were slowed, and what that leaves open."""
     classes = [c for c in acceleration.get("classes", []) if c.get("slowed_by", 1.0) > 1.001]
     if acceleration.get("equilibrium"):
-        return [Text(["Vacancies are in equilibrium between strips, the limit of fast hops."])]
+        return [html.Text(["Vacancies are in equilibrium between strips, the limit of fast hops."])]
     if not classes:
-        return [Text(["No barrier was raised: the kinetics are exact for the parameter set."])]
+        return [html.Text(["No barrier was raised: the kinetics are exact for the parameter set."])]
     columns = {"barrier_eV": "eV", "floored_barrier_eV": "eV", "slowed_by": ""}
     rows = [
         (str(c["name"]).replace("_", " "), *(figure(c[k], unit) for k, unit in columns.items()))
@@ -181,13 +173,13 @@ def _slowing(acceleration: Mapping[str, Any]) -> list[Any]:
         "Equilibrium is untouched by raised barriers, kinetics are not. One run cannot show what "
         "that changes: kmc converge repeats it at several ratios of hops to stripped atoms."
     )
-    return [Text([text]), Table(rows, ("hops", "barrier", "raised to", "slowed by"))]
+    return [html.Text([text]), html.Table(rows, ("hops", "barrier", "raised to", "slowed by"))]
 
 
 # --- many runs ------------------------------------------------------------------------------------
 
 
-def _sweep_page(folder: Path) -> Page:
+def _sweep_page(folder: Path) -> html.Page:
     opened = open_folder(folder)
     plan = opened.plan
     study = list(plan.axes) in ([key] for key in AXES)
@@ -195,18 +187,18 @@ def _sweep_page(folder: Path) -> Page:
     # Its runs are those of a sweep; only the table beside them distinguishes them.
     if (folder / "critical.csv").is_file():
         kind = "Search for a critical value (kmc critical)"
-    page = Page(folder.resolve().name, kind)
+    page = html.Page(folder.resolve().name, kind)
     ds = load_sweep(folder, progress=False)
     states = ds.state.values.ravel()
     axes = [
-        (axis, f"{len(values)} values", ", ".join(number(value) for value in values[:12]))
+        (axis, f"{len(values)} values", ", ".join(html.number(value) for value in values[:12]))
         for axis, values in plan.axes.items()
     ]
     counts = [(state, f"{int((states == state).sum())} runs") for state in sorted(set(states))]
     page.add(
         "Summary",
-        Table([("run", plan.base), ("replicas", str(plan.replicas)), *counts]),
-        Table(axes, ("varied", "", "values")) if axes else None,
+        html.Table([("run", plan.base), ("replicas", str(plan.replicas)), *counts]),
+        html.Table(axes, ("varied", "", "values")) if axes else None,
     )
     done = ds.path.values.ravel()[states == "done"]
     first = load(done[0]) if len(done) else None
@@ -214,10 +206,12 @@ def _sweep_page(folder: Path) -> Page:
         found = read_study(folder)
         against = "ratio of hops to stripped atoms" if found.axis.slows else found.axis.noun
         text = f"Each number against the {against}, with 95 % intervals"
-        drawn = picture(partial(plotting.convergence_picture, found), text)
-        page.add("Convergence", Text(found.lines()), drawn)
+        drawn = html.picture(partial(plotting.convergence_picture, found), text)
+        page.add("Convergence", html.Text(found.lines()), drawn)
     if first is not None:
-        critical = picture_file(folder / "critical.png", "Where runs begin to fail (kmc critical)")
+        critical = html.picture_file(
+            folder / "critical.png", "Where runs begin to fail (kmc critical)"
+        )
         dims = [str(d) for d in ds.path.dims if d != "replica"]
         names = [name for name in dict.fromkeys((ds.attrs["headline"], *_NUMBERS)) if name in ds]
         varying = [d for d in dims if ds.sizes[d] > 1]
@@ -227,7 +221,7 @@ def _sweep_page(folder: Path) -> Page:
         held = "".join(f"; {name} = {value}" for name, value in where.items())
         draw = partial(plotting.sweep_picture, ds, x=x, y=y, where=where)
         drawn = [
-            picture(partial(draw, name), f"{_named(ds, name)}, means and 95 % intervals{held}")
+            html.picture(partial(draw, name), f"{_named(ds, name)}, means and 95 % intervals{held}")
             for name in (names if varying else ())
         ]
         page.add("Figures", *drawn, critical)
@@ -236,20 +230,20 @@ def _sweep_page(folder: Path) -> Page:
         every = (means if dims else means.expand_dims("all")).to_dataframe().reset_index()
         rows = []
         for row in every[:_MAX_ROWS].to_dict("records"):
-            setting = ", ".join(f"{d} = {number(row[d])}" for d in dims) or "all runs"
+            setting = ", ".join(f"{d} = {html.number(row[d])}" for d in dims) or "all runs"
             rows.append((setting, *(figure(float(row[name])) for name in names)))
         heads = ("setting", *(_named(ds, name) for name in names))
-        page.add("Results", Table(rows, heads, "Means over the replicas"))
+        page.add("Results", html.Table(rows, heads, "Means over the replicas"))
     status = ds.sweep.status()
     failures = status.loc[status["state"] == "failed", ["error", "seed"]].to_numpy().tolist()
     if failures:
-        page.add("Failures", Table(failures[:_MAX_ROWS], ("error", "seed")))
+        page.add("Failures", html.Table(failures[:_MAX_ROWS], ("error", "seed")))
     if first is not None and not study and hasattr(first, "acceleration"):
         page.add("Convergence", *_slowing(first.acceleration))
     parameters = {} if first is None else first.resolved.get("parameters", {})
-    add_inputs(page, plan.tables, parameters, Listing("The sweep file", plan.text))
+    html.add_inputs(page, plan.tables, parameters, html.Listing("The sweep file", plan.text))
     made = "unknown" if first is None else f"kmc {first.kmc_version}"
-    add_versions(page, {"first run written by": made, "seed of the sweep": plan.seed})
+    html.add_versions(page, {"first run written by": made, "seed of the sweep": plan.seed})
     return page
 
 
@@ -262,14 +256,14 @@ def _named(ds: Any, name: str) -> str:
 # --- nucleation -----------------------------------------------------------------------------------
 
 
-def _nucleation_page(path: Path) -> Page:
+def _nucleation_page(path: Path) -> html.Page:
     content = read_json(path)
     if not isinstance(content, dict) or not {"ln_Z", "burst", "law"} <= set(content):
         raise InputError(
             f"{path} is not the JSON of `kmc nucleation`",
             advice="kmc report also takes trajectories, populations and folders of sweeps.",
         )
-    page = Page(path.name, "Nucleation of voids at the true rates (kmc nucleation)")
+    page = html.Page(path.name, "Nucleation of voids at the true rates (kmc nucleation)")
     burst = content["burst"]
     rows = [
         ("parameter set", content.get("parameters", content.get("name", "–"))),
@@ -280,21 +274,21 @@ def _nucleation_page(path: Path) -> Page:
         ("threshold current", _some(content.get("threshold_current_mA_cm2"), "mA/cm²")),
         ("γ of the cap law", _some(content["law"]["gamma_J_m2"], "J/m²")),
     ]
-    page.add("Summary", Table(rows), Text(list(content.get("statements", []))))
+    page.add("Summary", html.Table(rows), html.Text(list(content.get("statements", []))))
     text = "ln Z_n against the size of a cluster; voids per µm² against the current, with the band "
     text += "of γ ± 10 % and a prefactor times and over ten"
-    page.add("Figures", picture(partial(file_picture, content), text))
+    page.add("Figures", html.picture(partial(file_picture, content), text))
     barriers = [
         (S, *(_some(content[key].get(S)) for key in ("critical_size", "barrier_kT")))
         for S in content["barrier_kT"]
     ]
     columns = ("current_mA_cm2", "density_per_um2", "S", "time_s")
     bursts = [[_some(one[key]) for key in columns] for one in content.get("burst_by_current", [])]
-    by_current = Table(bursts, ("mA/cm²", "voids per µm²", "largest S", "at (s)"))
-    page.add("Results", Table(barriers, ("S", "critical size", "W (kT)")), by_current)
+    by_current = html.Table(bursts, ("mA/cm²", "voids per µm²", "largest S", "at (s)"))
+    page.add("Results", html.Table(barriers, ("S", "critical size", "W (kT)")), by_current)
     scalars = {k: v for k, v in content.items() if isinstance(v, str | int | float | bool)}
-    page.add("Settings", Table([(key, number(value)) for key, value in scalars.items()]))
-    add_versions(page, {"written by": f"kmc {content.get('kmc_version', 'unknown')}"})
+    page.add("Settings", html.Table([(key, html.number(value)) for key, value in scalars.items()]))
+    html.add_versions(page, {"written by": f"kmc {content.get('kmc_version', 'unknown')}"})
     return page
 
 

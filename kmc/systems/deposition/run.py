@@ -15,15 +15,7 @@ from kmc.model.electrochemistry import atoms_of_capacity, capacity_mAh_cm2, stri
 from kmc.runfile.checks import MAX_FRAMES, MAX_SITES_IN_FRAMES
 from kmc.runfile.protocol import CHARGES, PLATE, REST, STRIP, Step, Until
 from kmc.runfile.run_file import RunFile
-from kmc.systems.deposition.box import (
-    box_of,
-    draw_substrate,
-    empty_state,
-    exchange_rates,
-    law_of,
-    sets_of,
-    vacant_sites,
-)
+from kmc.systems.deposition import box as boxes
 from kmc.systems.deposition.shape import describe
 from kmc.systems.job import Ended, Frame, Item, Job, Row
 
@@ -61,8 +53,8 @@ class DepositionJob(Job):
         self.run = run
         # A stream each: another map of the substrate must not change the events.
         for_map, for_events = np.random.SeedSequence(run.random.seed).spawn(2)
-        self.sets = sets_of(run)
-        self.surface = draw_substrate(run, self.sets, np.random.default_rng(for_map))
+        self.sets = boxes.sets_of(run)
+        self.surface = boxes.draw_substrate(run, self.sets, np.random.default_rng(for_map))
         self.rng = np.random.default_rng(for_events)
         metal, kelvin = self.sets[0], run.conditions.temperature_K
         self.roughness = run.deposition.area_per_electrode_area or 1.0
@@ -74,12 +66,12 @@ class DepositionJob(Job):
         if ratio is not None and not self.at_equilibrium:
             lowest_eV = lowest_barrier_eV(metal, kelvin, current, ratio)
         self.energies = e = adatoms(self.sets, kelvin, lowest_eV)
-        self.box = box_of(run.system.size, self.surface, self.energies.places)
-        self.atoms = empty_state(self.box)
+        self.box = boxes.box_of(run.system.size, self.surface, self.energies.places)
+        self.atoms = boxes.empty_state(self.box)
         layer_A = (run.deposition.surface_layer_nm or 0.0) * A_per_nm
         self.atoms.layer[kernel.EACH] = layer_A / e.spacing_A
         if self.at_equilibrium:
-            self._vacant, self._rates = vacant_sites(self.atoms), exchange_rates(e)
+            self._vacant, self._rates = boxes.vacant_sites(self.atoms), boxes.exchange_rates(e)
         per_site = strip_rate_Hz(current, e.area_A2, e.valence)
         self.facts = {
             "surfaces": [*(s.name for s in self.sets), "metal"],
@@ -238,7 +230,7 @@ class DepositionJob(Job):
     def _limits(self) -> None:
         """What follows from the step and from where it began."""
         step, conditions = self.step, self.run.conditions
-        self._law = law_of(
+        self._law = boxes.law_of(
             *(self.energies, self.box, _WHAT[step.do]),
             (step.current_density_mA_cm2 or 0.0) / self.roughness,
             hops=self.run.deposition.hops and not self.at_equilibrium,
