@@ -32,40 +32,6 @@ from kmc.common.outputs import check_output
 from kmc.common.version import __version__
 from kmc.errors import InputError, KmcError
 
-_EPILOG = """\
-\b
-Examples:
-  kmc run strip_li                    strip lithium: a trajectory, a picture, a summary
-  kmc info strip_li.h5                the summary of a trajectory again
-  kmc plot strip_li.h5 --what map     maps of the interface; kmc plot --help names all pictures
-  kmc movie strip_li.h5               the run as a movie
-  kmc export strip_li.h5              the atoms for OVITO and ASE
-  kmc image cut.png --scale 12.5      voids in a segmented SEM image, to lay beside a run
-  kmc verify strip_li.h5              is the file consistent?
-  kmc run strip_li --set conditions.temperature_K=333.15 -o warm.h5
-  kmc sweep study.toml                many runs from one file; kmc sweep --help shows one
-  kmc sweep study_temperature         one of the studies of `kmc runs list` ...
-  kmc sweep-plot study_temperature    ... and its picture
-  kmc converge strip_li_hops          convergence with the ratio of hops to strips
-  kmc nucleation li_li2s              how voids nucleate at the true rates
-  kmc run cell_li                     a cell in micrometres and mAh/cm²: when contact is lost
-  kmc run plate_zno_002               lithium plated on a substrate: islands, films
-  kmc study operando                  Li and Li-Mg beside the operando paper, with a table of claims
-  kmc calibrate calibrate_operando    the inputs that measured numbers leave possible
-  kmc report strip_li.h5              inputs, figures and results as one HTML page
-  kmc init my_run.toml                a commented run file of your own
-  kmc run my_run.toml
-  kmc params show li_li2s             every number with its unit and source
-  kmc params from-ase slab.xyz        numbers for an interface of your own
-
-\b
-In Python:
-  import kmc
-  t = kmc.load("strip_li.h5")
-  t.samples.contact_fraction
-  kmc.load_sweep("study_temperature")
-"""
-
 
 class _Group(click.Group):
     """A group whose commands report a `KmcError` as a message, without a traceback."""
@@ -133,7 +99,7 @@ def _print_error(error: KmcError) -> None:
 
 @click.group(
     cls=_Group,
-    epilog=_EPILOG,
+    epilog=ui.help_text("kmc"),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="kmc", message="%(prog)s %(version)s")

@@ -10,35 +10,11 @@ from kmc.cli import shared as ui
 from kmc.common.formatting import plural
 from kmc.common.outputs import PICTURE_ENDINGS, check_ending, check_output
 
-_EPILOG = """\
-\b
-Examples:
-  kmc converge strip_li_hops --dry-run          what would run, and how long
-  kmc converge strip_li_hops                    five ratios, 1e3 to 1e7, four runs each
-  kmc converge strip_li_hops --at 0.2           the same runs, read at 0.2 monolayers
-  kmc converge strip_li_hops --ratios 1e8       one more level; only that is run
-  kmc converge strip_li_hops --replicas 8       more runs at each level
-  kmc converge my_run.toml --ratios 1e4,1e5,1e6 --set system.size="[64, 64, 24]" -o large
-  kmc converge cell_li                          a cell: its numbers with cells of twice, once, half
-  kmc converge cell_li --squares 20,40          and with squares of its interface
 
-A number holds when the 90 % interval of the difference between the last two levels lies within
-the tolerance (two one-sided tests). Otherwise it still changes, or the scatter is too wide, with
-the levels or replicas that would decide (docs/acceleration.md). A second call runs only what is
-missing: levels and replicas of earlier calls remain part of the study. The ratio slows hops with
-an end in L1 or beside another vacancy; other codes slow every hop, so that equal ratios are no
-equal conditions.
-
-\b
-In Python:
-  c = kmc.converge("strip_li_hops", at=0.2); c.findings["void_density_per_um2"].verdict
-
-Exit codes: 0 all runs done (converged or not), 1 some failed, 2 the input cannot be used,
-130 interrupted; the same command goes on.
-"""
-
-
-@click.command(short_help="Convergence of a run with the ratio of hops to strips.", epilog=_EPILOG)
+@click.command(
+    short_help="Convergence of a run with the ratio of hops to strips.",
+    epilog=ui.help_text("converge"),
+)
 @ui.named_argument("runs")
 @ui.option(
     "--ratios",

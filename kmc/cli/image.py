@@ -14,32 +14,12 @@ from kmc.common.outputs import PICTURE_ENDINGS
 from kmc.common.progress import frame_progress
 from kmc.errors import InputError, KmcWarning
 
-_EPILOG = """\
-\b
-Examples:
-  kmc image cut.png --scale 12.5 --electrolyte 128
-  kmc image sem.tif --electrolyte 130 --threshold otsu       a grey image, scale from the file
-  kmc image ct.tif --scale 650 --void 1 --electrolyte 2 --metal below
-  kmc image a.png b.png --scale 12.5 --capacity 0.1 --capacity 0.5 -o mine.csv
-  kmc plot strip_li.h5 --what microscope --data mine.csv
-  kmc image --plan top.png --scale 250 --void 0 --voids each.csv
-  kmc image --plan a.tif b.tif upscale_li.h5 --scale 250 --threshold otsu \
-      --capacity 0.1 --capacity 0.5 -o plan.csv --picture plan.png
-
-A mask has one grey value for each phase; a grey image is parted by --threshold, and refused where
-its histogram has no peak for each phase. The interface is the edge of the electrolyte, column by
-column; without --electrolyte it is the lower edge of the image (with --metal below the upper one).
-Each slice of a TIFF stack is a line. FILE_kmc.png beside each FILE shows what was measured: look at
-it. Widths and heights of the table are means, and their errors standard deviations.
-docs/your_own_files.md says more, docs/measured.md has the columns.
-"""
-
 # Pictures with this name are those of `kmc image`: replaced, and never measured.
 _OWN = "_kmc.png"
 _SCALES_AGREE = 0.02
 
 
-@click.command(epilog=_EPILOG, short_help="Measure voids in SEM or CT images.")
+@click.command(epilog=ui.help_text("image"), short_help="Measure voids in SEM or CT images.")
 @ui.files_argument
 @ui.number("--scale", "Width of a pixel in nm; by default what a FILE states.", "NM")
 @ui.number("--void", "Grey value of voids; by default 0, with --threshold the darkest.", "VALUE")

@@ -16,26 +16,6 @@ if TYPE_CHECKING:
     from kmc.nuclei.equilibrium_voids import EquilibriumVoid, EquilibriumVoids
     from kmc.nuclei.report import Nucleation
 
-_EPILOG = """\
-\b
-Examples:
-  kmc nucleation li_li2s
-  kmc nucleation li_li2s --sink-depth 12
-  kmc nucleation strip_li --json strip_li_nucleation.json
-  kmc nucleation li_li2s --lattice bcc_110 --temperature 333.15
-  kmc nucleation li_li2s --temperatures 273.15,333.15
-  kmc nucleation limg_li2s --mg-coverage 0.3
-  kmc nucleation limg_li2s --coverages 0.2,0.4,0.6 --current 0.5
-  kmc nucleation li_li2s --voids 30,100,300,1000,3000
-\b
-In Python:
-  r = kmc.nucleation("li_li2s")
-  r.free.ln_Z, r.model.barrier_kT(50), r.burst.density_per_um2
-  r.to_xarray(), r.plot()
-
-What the numbers mean, and their assumptions: docs/nucleation.md.
-"""
-
 
 def _numbers(ctx: click.Context, option: click.Parameter, text: str | None) -> tuple[float, ...]:
     return ui.numbers_of(option.opts[0], text, "0.2,0.4,0.6")
@@ -44,7 +24,7 @@ def _numbers(ctx: click.Context, option: click.Parameter, text: str | None) -> t
 @click.command(
     "nucleation",
     short_help="Nucleation of voids at the true rates, without an event loop.",
-    epilog=_EPILOG,
+    epilog=ui.help_text("nucleation"),
 )
 @ui.named_argument("params", "runs", name="run_or_params")
 @ui.option("--lattice", "Lattice and its face; the run's, or bcc_100.", "NAME")

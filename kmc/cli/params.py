@@ -17,46 +17,6 @@ if TYPE_CHECKING:
     from kmc.model.dft_check import CheckRow
     from kmc.model.parameters import ParameterSet, Quantity
 
-_FROM_ASE = """\
-\b
-Examples:
-  kmc params from-ase slab.xyz --calculator mace.calculators:mace_mp -o mine.toml
-  kmc params from-ase slab.xyz --calculator my_potential:calculator --metal Na
-  kmc params from-ase slab.xyz --calculator lj --repeat 1 --repeat 2 --repeat 3
-
-SLAB is metal on its electrolyte, relaxed, the interface normal to z, in any format of ASE; FILE@-1
-is the last structure of a file of several. With metal alone the lower surface is the interface, or
-the one that is not fixed. Some tens of relaxations: minutes with a potential, days with DFT. Each
-finished configuration is kept beside the output, so after Ctrl-C or a crash the same command goes
-on. For DFT on a cluster see kmc params from-dft --help. docs/parameters.md has the list of
-configurations.
-"""
-_FROM_DFT = """\
-\b
-Examples:
-  kmc params from-dft mine.csv -o mine.toml
-  kmc params from-dft mine.csv -o mine.toml --citation "A. Author, J. 1, 1 (2026)" --doi 10.1000/x
-
-\b
-TABLE is a CSV file such as
-  configuration,file
-  bulk,bulk/OUTCAR
-  bulk_vacancy,vacancy/vasprun.xml
-  interface,slab.extxyz
-  interface_vacancy_L1,L1.extxyz@-1
-Forces above 0.05 eV/Å are warned of, those above 0.2 and electronic steps that ran out refused.
-docs/parameters.md names the configurations and what follows from which.
-"""
-_FROM_CE = """\
-\b
-Examples:
-  kmc params from-ce vacancies.ce -o mine.toml
-  kmc params from-ce vacancies.json --slab interface.json --tolerance 10
-
-The expansion is of one bcc metal and vacancies. It is read by the library that wrote it, which must
-be installed; a .ce holds pickled objects, so open only files that you trust. Energies of vacancies
-alone, in pairs, threes and fours show whether it reduces to the points and pairs of the model.
-"""
 _BASES = {"Li": "li_li2s", "LiMg": "limg_li2s", "Na": "na_nasicon"}
 _RUNS = {"Na": "strip_na"}
 _LOOK: dict[str, Any] = {
@@ -300,7 +260,11 @@ class _Target:
 _lattice_option = ui.option("--lattice", "Face at the interface.", default="bcc_100")
 
 
-@params.command("from-ase", short_help="A set from an ASE calculator and a slab.", epilog=_FROM_ASE)
+@params.command(
+    "from-ase",
+    short_help="A set from an ASE calculator and a slab.",
+    epilog=ui.help_text("from-ase"),
+)
 @click.argument("slab", type=click.Path(path_type=Path))
 @ui.option(
     "--calculator",
@@ -364,7 +328,9 @@ def from_ase(slab: Path, calculator: str, **options: Any) -> None:
     target.write(values, base, settings.metal, what, computed.missing_quantities())
 
 
-@params.command("from-ce", short_help="A set from a cluster expansion.", epilog=_FROM_CE)
+@params.command(
+    "from-ce", short_help="A set from a cluster expansion.", epilog=ui.help_text("from-ce")
+)
 @ui.file_argument
 @ui.number("--tolerance", "Largest residual.", "meV", default=5.0)
 @ui.file_option("--slab", "Expansion of a slab: energies of L1, L2.")
@@ -383,7 +349,9 @@ def from_ce(file: Path, tolerance: float, slab: Path | None, lattice: str, **opt
     target.write(values, base, expansion.metal, f"the expansion {file.name}")
 
 
-@params.command("from-dft", short_help="A set from finished calculations.", epilog=_FROM_DFT)
+@params.command(
+    "from-dft", short_help="A set from finished calculations.", epilog=ui.help_text("from-dft")
+)
 @click.argument("table", type=click.Path(path_type=Path))
 @ui.flag(
     "--allow-unconverged",

@@ -25,59 +25,6 @@ from kmc.errors import InputError
 _FOLLOW_S = 10.0
 _FEW_FRAMES = 20  # of a movie or a lifeline: fewer look coarse
 EXPORTS = ("atoms", "samples", "voids", "events", "surface")
-_PLOT = """\
-\b
-Examples:
-  kmc plot strip_li.h5
-  kmc plot strip_li.h5 --what map --frames 0,5,10 -o maps.pdf
-  kmc plot strip_li.h5 strip_limg.h5 --what microscope --paper
-  kmc plot strip_li.h5 --what microscope --data mine.csv
-  kmc plot strip_li.h5 --follow               of a run that goes on
-"""
-_MOVIE = """\
-\b
-Examples:
-  kmc movie strip_li.h5
-  kmc movie strip_li.h5 -o strip_li.mp4 --fps 12
-  kmc movie strip_li.h5 --frames ::5
-"""
-_EXPORT = """\
-\b
-Examples:
-  kmc export strip_li.h5                        atoms of all frames: strip_li.xyz
-  kmc export strip_li.h5 --frames -1 --vacancies -o last.xyz
-  kmc export strip_li.h5 -o strip_li.dump       for LAMMPS tools
-  kmc export cell_li.h5 --what surface --frames -1 -o gap.vtk    for ParaView and OVITO
-  kmc export strip_li.h5 -o samples.csv
-  kmc export strip_li.h5 --what voids -o voids.parquet
-  kmc export my_sweep --to pybamm -o contact.csv    for a cell model
-"""
-_IMPEDANCE = """\
-\b
-Examples:
-  kmc impedance upscale_li.h5
-  kmc impedance upscale_li.h5 --frames ::4 --double-layer 20 -o spectra.csv
-  kmc impedance upscale_li.h5 --data fresh.csv --data used.mpt
-  kmc impedance upscale_li.h5 --data fresh.csv --data used.csv --capacity 0 --capacity 1 \\
-      --contact mine.csv
-
-Charge transfer and constriction follow from the map of contact and the parameter set; the
-capacitances are inputs. docs/measured.md has the formula.
-"""
-_REPORT = """\
-\b
-Examples:
-  kmc report strip_li.h5                       a run: strip_li_report.html
-  kmc report upscale_li.h5 -o voids.html       a population of voids
-  kmc report study_temperature                 the folder of a sweep
-  kmc report strip_li_converge                 a convergence study, or a critical value
-  kmc report li_li2s.json                      the JSON of kmc nucleation
-  kmc report study_operando                    a study, with its table of claims
-  kmc report calibrate_operando                a calibration
-
-The page holds its figures and loads nothing from the network: it can be mailed, archived, and
-opened in any browser.
-"""
 
 
 class _Plot(click.Command):
@@ -91,7 +38,7 @@ class _Plot(click.Command):
             + "\n".join([f"{kind.noun}:", *(f"  {n:<11} {t}" for n, t in kind.pictures.items())])
             for kind in SYSTEMS.values()
         ]
-        self.epilog = "\n\n".join([*parts, _PLOT])
+        self.epilog = "\n\n".join([*parts, ui.help_text("plot")])
         super().format_epilog(ctx, formatter)
 
 
@@ -147,7 +94,7 @@ def plot(
             _hint_at_frames(run)
 
 
-@click.command(short_help="Make a movie of a trajectory.", epilog=_MOVIE)
+@click.command(short_help="Make a movie of a trajectory.", epilog=ui.help_text("movie"))
 @ui.file_argument
 @ui.output_option("A .gif, or an .mp4 where ffmpeg is installed; FILE.gif beside it by default.")
 @ui.frames_option
@@ -179,7 +126,9 @@ def movie(
         _hint_at_frames(run)
 
 
-@click.command(short_help="Write atoms or tables for other programs.", epilog=_EXPORT)
+@click.command(
+    short_help="Write atoms or tables for other programs.", epilog=ui.help_text("export")
+)
 @ui.file_argument
 @ui.option(
     "--what",
@@ -267,7 +216,8 @@ def export(
 
 
 @click.command(
-    epilog=_IMPEDANCE, short_help="The impedance spectrum that a partial contact would show."
+    epilog=ui.help_text("impedance"),
+    short_help="The impedance spectrum that a partial contact would show.",
 )
 @ui.file_argument
 @ui.frames_option
@@ -347,7 +297,8 @@ def impedance(
 
 
 @click.command(
-    short_help="One self-contained HTML page of a run, a sweep or a study.", epilog=_REPORT
+    short_help="One self-contained HTML page of a run, a sweep or a study.",
+    epilog=ui.help_text("report"),
 )
 @click.argument("source", metavar="FILE_OR_FOLDER", type=click.Path(path_type=Path))
 @ui.output_option("A .html file; NAME_report.html beside FILE_OR_FOLDER by default.")

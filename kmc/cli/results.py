@@ -11,53 +11,12 @@ from kmc.cli import shared as ui
 from kmc.common.outputs import PICTURE_ENDINGS
 
 _LONGEST_NAME = 24  # of a column; longer ones stand above the table
-_SWEEP_PLOT = """\
-\b
-Examples:
-  kmc sweep-plot study_temperature
-  kmc sweep-plot study_temperature --what max_void_width_nm --at 0.5
-  kmc sweep-plot study_interface_energy --x current_density_mA_cm2 --heatmap -o map.png
-  kmc sweep-plot study_interface_energy --where formation_energy_L1_eV=0.4 --csv table.csv
-
-\b
-In Python:
-  ds = kmc.load_sweep("study_temperature")      an xarray.Dataset of every number
-  ds.contact_fraction.mean("replica")
-"""
-_COMPARE = """\
-\b
-Examples:
-  kmc compare strip_li.h5 strip_limg.h5
-  kmc compare cell_li.h5 pressed.h5 --at 0.1          at one charge, in mAh/cm²
-  kmc compare cell_li.h5 pressed.h5 --all --csv table.csv
-
-\b
-In Python:
-  kmc.compare("cell_li.h5", "pressed.h5", at=0.1).to_dataframe()
-"""
-_CRITICAL = """\
-\b
-Examples:
-  kmc critical strip_li --vary conditions.current_density_mA_cm2 --between 0.1 100 \\
-      --criterion "contact_fraction<0.7" --at 1 --set system.size="[20, 20, 16]" \\
-      --set acceleration.max_hops_per_strip_per_site=none \\
-      --set acceleration.slow_down_by=7e5
-  kmc critical my_run.toml --vary conditions.temperature_K --between 270 370 \\
-      --criterion "voids>=3" --at 0.5 --replicas 8
-  kmc critical operando_li --calibration calibrate_operando --experiment "Li 7 MPa" \\
-      --vary conditions.stack_pressure_MPa --between 0.2 10 --set upscale.pressure_share=1 \\
-      --criterion "contact_fraction<0.5" --at 1
-  kmc critical ... --against "parameters.formation_energy_L1_eV=[0.28, 0.4, 0.5]"
-
-Quote the criterion for the shell. The runs are kept in the folder: a second call runs only what is
-missing, and `kmc sweep-plot` and kmc.load_sweep read them.
-"""
 
 
 @click.command(
     "sweep-plot",
     short_help="Draw the results of a sweep, and write them as CSV.",
-    epilog=_SWEEP_PLOT,
+    epilog=ui.help_text("sweep-plot"),
 )
 @click.argument("folder", type=click.Path(path_type=Path))
 @ui.option("--x", "Axis along x; the first that varies by default.", "AXIS")
@@ -143,7 +102,9 @@ def sweep_plot(
         )
 
 
-@click.command(short_help="What differs between runs: inputs and results.", epilog=_COMPARE)
+@click.command(
+    short_help="What differs between runs: inputs and results.", epilog=ui.help_text("compare")
+)
 @ui.files_argument
 @ui.capacity_option("results are read", "the end of each run")
 @ui.flag("--all everything", "Also what is the same in all of them.")
@@ -186,7 +147,8 @@ def compare(
 
 
 @click.command(
-    short_help="Find the current, pressure, ... at which runs begin to fail.", epilog=_CRITICAL
+    short_help="Find the current, pressure, ... at which runs begin to fail.",
+    epilog=ui.help_text("critical"),
 )
 @ui.named_argument("runs")
 @ui.option("--vary", "What is varied: any numeric key of a run file.", "SECTION.KEY", required=True)

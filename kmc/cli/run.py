@@ -14,56 +14,6 @@ from kmc.common.progress import frame_progress
 from kmc.errors import InputError, KmcError
 
 FAILED = 1
-_RUN = """\
-\b
-Examples:
-  kmc run strip_li
-  kmc run strip_limg -o alloy.h5 --seed 7
-  kmc run strip_li --set system.size="[48, 48, 32]" --set stop.capacity_monolayers=1
-  kmc run strip_li_hops --set acceleration.max_hops_per_strip_per_site=1e7
-  kmc run strip_li --set stop.capacity_monolayers=none --set stop.contact_fraction=0.5
-  kmc run my_run.toml --set parameters.second_shell_ratio=0.4
-  kmc run upscale_li --set conditions.current_density_mA_cm2=0.2
-  kmc run plate_zno_002
-  kmc run cathode_se
-
-A value of none removes the key. `kmc init -` prints every key with its unit and range; `kmc runs
-list` names the runs that come with kmc.
-
-Exit codes: 0 finished, 2 the input cannot be used (nothing was written), 1 the run failed,
-130 interrupted; kmc resume goes on from what was recorded.
-"""
-_UPSCALE = """\
-\b
-Examples:
-  kmc upscale upscale_li
-  kmc upscale operando_li --set upscale.rounding_length_um=1 -o less_round.h5
-
-What the numbers mean, and their assumptions: docs/upscaling.md.
-"""
-_RESUME = """\
-\b
-Examples:
-  kmc resume strip_li.h5
-  kmc resume strip_li.h5 --check-every 1000000
-"""
-_EXTEND = """\
-\b
-Examples:
-  kmc extend strip_li.h5 --set stop.capacity_monolayers=4
-  kmc extend strip_li.h5 --set stop.capacity_monolayers=none --set stop.contact_fraction=0.3
-  kmc extend cycle_li.h5 --cycles 10
-  kmc extend cell_li.h5 --set upscale.capacity_mAh_cm2=3
-  kmc extend cathode_se.h5 --cycles 20
-"""
-_VERIFY = """\
-\b
-Examples:
-  kmc verify strip_li.h5
-  kmc verify *.h5 --quiet && echo consistent
-
-Exit codes: 0 consistent, 1 not consistent, 2 not readable as a trajectory.
-"""
 
 
 class _WithKinds(click.Command):
@@ -80,7 +30,9 @@ class _WithKinds(click.Command):
         super().format_epilog(ctx, formatter)
 
 
-@click.command("run", cls=_WithKinds, epilog=_RUN, short_help="Run a simulation of any kind.")
+@click.command(
+    "run", cls=_WithKinds, epilog=ui.help_text("run"), short_help="Run a simulation of any kind."
+)
 @ui.named_argument("runs")
 @ui.run_options
 @ui.check_every_option
@@ -138,7 +90,7 @@ def run(
 
 @click.command(
     "upscale",
-    epilog=_UPSCALE,
+    epilog=ui.help_text("upscale"),
     short_help="A population of voids, from nanometres to what a microscope sees.",
 )
 @ui.named_argument("runs")
@@ -154,7 +106,7 @@ def upscale(**options: Any) -> None:
     run.callback(kind="population", **options)
 
 
-@click.command(short_help="Continue an interrupted or killed run.", epilog=_RESUME)
+@click.command(short_help="Continue an interrupted or killed run.", epilog=ui.help_text("resume"))
 @ui.file_argument
 @ui.check_every_option
 @ui.quiet_option
@@ -171,7 +123,7 @@ def resume(file: Path, check_every: int | None, quiet: bool) -> None:
     ui.finish(result, quiet=quiet, checked=check_every)
 
 
-@click.command(short_help="Continue a finished run to another end.", epilog=_EXTEND)
+@click.command(short_help="Continue a finished run to another end.", epilog=ui.help_text("extend"))
 @ui.file_argument
 @ui.set_option("The new end; none removes one. May be repeated.")
 @ui.count_option("--cycles", "N more cycles: of the last entry of the protocol, or of a cathode.")
@@ -195,7 +147,7 @@ def extend(
     ui.finish(result, quiet=quiet, checked=check_every)
 
 
-@click.command(short_help="Check the consistency of a trajectory.", epilog=_VERIFY)
+@click.command(short_help="Check the consistency of a trajectory.", epilog=ui.help_text("verify"))
 @ui.files_argument
 @ui.flag("-q --quiet", "Print only inconsistencies.")
 def verify(files: tuple[Path, ...], quiet: bool) -> None:

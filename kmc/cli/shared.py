@@ -22,6 +22,15 @@ _FRAME_WIDTH = 6  # a border and a space on either side, two spaces between the 
 _TEXT_WIDTH = 100
 
 
+def help_text(name: str) -> str:
+    """What stands below the options in the help of a command: ``help/NAME.txt``.
+
+    click fills paragraphs, but those with indented lines, such as examples, stay as they are.
+    """
+    text = (Path(__file__).parent / "help" / f"{name}.txt").read_text(encoding="utf-8")
+    return "\n\n".join("\b\n" * ("\n " in part) + part for part in text.split("\n\n"))
+
+
 # --- options --------------------------------------------------------------------------------------
 
 

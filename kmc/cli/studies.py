@@ -51,66 +51,11 @@ _PLANS = """
   kmc study operando --plan reduced -o small
   kmc study operando --calibration calibrate_operando       a second column
 """
-_CALIBRATE = """\
-\b
-A calibration file:
-  [calibrate]
-  points = 64                             # settings of a wave, a power of two
-  waves = 2                               # each rules out more
-  replicas = 2                            # runs of a setting: their scatter is noise
-  posterior_runs = 16                     # runs at inputs that are left
-
-\b
-  [priors]                                # uniform, log_uniform = [low, high], normal = [mean, sd]
-  sinks = { key = "conditions.sink_length_um", log_uniform = [1.5, 12] }
-  flaws = { key = "upscale.flaw_density_per_um2", normal = [0.1, 0.03], experiments = ["cell"] }
-
-\b
-  [discrepancy]                           # what the model may be wrong by, one standard deviation
-  voids_per_100um = "15 %"                # of each column that is fitted
-  capacity_mAh_cm2 = "20 %"               # of charges at which something happens
-
-\b
-  [experiments.cell]
-  run = "operando_li"                     # a shipped run, or a file of your own
-  data = "images.csv"
-  set = { "upscale.domain_um" = 30 }      # the same in all of its runs
-
-\b
-  [experiments.next]                      # not fitted: predicted, and laid beside the data
-  run = "operando_li"
-  data = "next.csv"
-  held_out = true                         # seen = true beside it: known when the model was made
-  verified = "read in the paper"          # without it the comparison is shown, not judged
-
-\b
-The data, columns as of `kmc plot --data`, each number with its standard error:
-  capacity_mAh_cm2,capacity_mAh_cm2_error,voids_per_100um,voids_per_100um_error,event
-  0.125,,17,1,                            # a number at a charge
-  1.25,0.1,,,gap                          # a charge: rise, coalescence, split or gap
-  4.0,,,,no rise                          # had not happened by then
-
-\b
-Examples:
-  kmc calibrate calibrate_operando --dry-run      how many runs, how long
-  kmc calibrate calibrate_operando --waves 1      the second may follow later, in the same folder
-  kmc calibrate calibrate_operando
-  kmc calibrate my.toml -o fit --workers 4        again: goes on, and repeats no run
-  kmc report fit                                  one HTML page
-  kmc critical operando_li --calibration fit ...  where contact holds with 90 % probability
-
-A number without a stated discrepancy is refused: the fit would look too certain. If no input is
-left plausible, the model is wrong for these data, or priors, errors or discrepancies are too
-narrow.
-
-Exit codes: 0 done (no input left is a result, not a failure), 2 the input cannot be used, 130
-interrupted; repeat the command to continue.
-"""
 
 
 @click.command(
     short_help="Find the inputs that a measurement leaves possible, and what they predict.",
-    epilog=_CALIBRATE,
+    epilog=ui.help_text("calibrate"),
 )
 @ui.named_argument("calibrations", name="file")
 @ui.folder_option("-o --output", "Folder of the calibration; the name of FILE by default.")

@@ -27,47 +27,6 @@ _QUEUES = {
     "htcondor": "HTCondorCluster",
 }
 
-_EPILOG = """\
-\b
-A sweep file:
-  run = "strip_li"                        # a shipped run, or the path of a run file
-  replicas = 3                            # runs of each setting, with different seeds
-  seed = 1                                # every seed follows from this one
-
-\b
-  [grid]                                  # every combination of these
-  "conditions.temperature_K" = [298.15, 333.15]
-  "parameters.second_shell_ratio" = [0.4, 0.5]
-
-\b
-  [zip]                                   # side by side: lists of one length
-  "conditions.current_density_mA_cm2" = [0.25, 0.5]
-  "stop.capacity_monolayers" = [1, 2]
-
-\b
-  [set]                                   # the same everywhere; "none" removes a key
-  "system.size" = [24, 24, 24]
-
-\b
-Examples:
-  kmc sweep study.toml --dry-run          what would run, how long, how much disk
-  kmc sweep study.toml                    on all cores of this machine, into the folder study
-  kmc sweep study.toml -o results --workers 4
-  kmc sweep study.toml                    again: runs the points that are missing
-  kmc sweep study.toml --dask tls://10.0.0.1:8786 --dask-tls keys
-  kmc sweep study.toml --dask-jobqueue slurm --workers 64 --cluster-option queue=short
-  kmc sweep study.toml --job-array --workers 64 --cluster-option walltime=12:00:00
-
-The folder holds a run file and a trajectory for each point; `kmc run` on that run file gives the
-same trajectory. A point that is done is never run again; one that failed is run again with the next
-call. The sweep file may be extended (more values, more replicas): only new points are run. On a
-cluster the folder must be on a disk that all workers share, and kmc must be installed there; jobs
-print into its folder logs. Lost jobs are submitted again, three times each on average.
-
-Exit codes: 0 all points done, 1 some failed (see failures/) or the folder could not be written,
-2 the input cannot be used, 130 interrupted; repeat the command to continue.
-"""
-
 
 # Options of commands whose runs may go to a Dask cluster; `workers_of` takes them.
 cluster_options = ui.with_options(
@@ -97,7 +56,9 @@ cluster_options = ui.with_options(
 )
 
 
-@click.command(epilog=_EPILOG, short_help="Run every point of a sweep file, on all cores.")
+@click.command(
+    epilog=ui.help_text("sweep"), short_help="Run every point of a sweep file, on all cores."
+)
 @ui.named_argument("studies", name="file")
 @ui.output_option(
     "Folder of the sweep; the name of FILE without its ending, in the current folder, by default.",
