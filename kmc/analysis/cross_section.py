@@ -110,7 +110,7 @@ def cross_section(
             f"depth_nm = {depth_nm}: the box is {figure(row_nm * n_rows, 'nm')} deep",
             advice="Choose more than 0 and at most that.",
         )
-    cavities = (find(one, lattice, min_size) for one in occupancies)
+    cavities = (find(occupancy, lattice, min_size) for occupancy in occupancies)
     deep = max(1, round(depth_nm / row_nm))
     return CrossSection(cavities, columns, lattice, direction, n_lines, deep, min_size)
 

@@ -131,27 +131,29 @@ class VoidHistory:
         self._snapshots: list[tracking.Snapshot] = []
         self._measures: list[dict[str, np.ndarray]] = []
         self._counts: list[dict[str, Any]] = []
-        for one in found:
+        for shapes in found:
             # Sites in voids alone, without the label array: hundreds of frames stay in memory.
-            sites = np.flatnonzero(one.labels)
-            members = one.labels[sites] - 1
-            shot = tracking.Snapshot(sites.astype(np.int32), members, one.volume, one.centroid_nm)
+            sites = np.flatnonzero(shapes.labels)
+            members = shapes.labels[sites] - 1
+            shot = tracking.Snapshot(
+                sites.astype(np.int32), members, shapes.volume, shapes.centroid_nm
+            )
             self._snapshots.append(shot)
-            measures = {"volume_sites": one.volume}
-            measures |= {name: getattr(one, name) for name in _MEASURES}
-            measures |= {f"{axis}_nm": one.centroid_nm[:, k] for k, axis in enumerate("xyz")}
+            measures = {"volume_sites": shapes.volume}
+            measures |= {name: getattr(shapes, name) for name in _MEASURES}
+            measures |= {f"{axis}_nm": shapes.centroid_nm[:, k] for k, axis in enumerate("xyz")}
             self._measures.append(measures)
             row = {
-                "voids": len(one),
-                "lone_vacancies": one.n_lone,
-                "small_clusters": one.n_small_clusters,
-                "vacancies": one.n_vacancies,
-                "vacancies_in_voids": one.n_vacancies - one.n_outside,
-                "largest_sites": int(one.volume.max(initial=0)),
-                "contact_area_lost_nm2": float(one.contact_area_nm2.sum()),
+                "voids": len(shapes),
+                "lone_vacancies": shapes.n_lone,
+                "small_clusters": shapes.n_small_clusters,
+                "vacancies": shapes.n_vacancies,
+                "vacancies_in_voids": shapes.n_vacancies - shapes.n_outside,
+                "largest_sites": int(shapes.volume.max(initial=0)),
+                "contact_area_lost_nm2": float(shapes.contact_area_nm2.sum()),
             }
             for name in ("width_nm", "height_nm"):
-                values = getattr(one, name)
+                values = getattr(shapes, name)
                 for how, of in (("mean", np.mean), ("median", np.median), ("max", np.max)):
                     row[f"{how}_{name}"] = float(of(values)) if len(values) else np.nan
             self._counts.append(row)

@@ -144,9 +144,9 @@ def contact_table(spectra: Sequence[Spectrum], charges_mAh_cm2: Sequence[float])
     The resistance of an interface is taken as inverse to its contact.
     """
     first, rows = spectra[0], []
-    for one, charge in zip(spectra[1:], charges_mAh_cm2[1:], strict=True):
-        share = first.interface_ohm_cm2 / one.interface_ohm_cm2
-        relative = math.hypot(*(s.error_ohm_cm2 / s.interface_ohm_cm2 for s in (first, one)))
+    for spectrum, charge in zip(spectra[1:], charges_mAh_cm2[1:], strict=True):
+        share = first.interface_ohm_cm2 / spectrum.interface_ohm_cm2
+        relative = math.hypot(*(s.error_ohm_cm2 / s.interface_ohm_cm2 for s in (first, spectrum)))
         loss, error = 100 * max(1 - share, 0.0), 100 * share * relative
         rows.append(
             {

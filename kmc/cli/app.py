@@ -161,13 +161,13 @@ def info(file: Path, full: bool, as_json: bool) -> None:
     """Print the summary of FILE, a run of any kind, finished or still being written."""
     from kmc.systems.run import load
 
-    found = load(file)
+    run = load(file)
     if as_json:
         # JSON has no NaN, and ASCII is read whatever the encoding of the reader.
-        click.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=True, allow_nan=False))
+        click.echo(json.dumps(run.to_json(), indent=2, ensure_ascii=True, allow_nan=False))
     else:
-        ui.print_panel(found, found.summary(full), ui.console())
-        if full and len(rows := _course(found)):
+        ui.print_panel(run, run.summary(full), ui.console())
+        if full and len(rows := _course(run)):
             ui.console().print(
                 ui.table(("number", "start", "end", "largest", "unit"), rows, left=[0, 4])
             )
@@ -185,13 +185,13 @@ def _course(found: Any) -> list[tuple[str, ...]]:
     most = {name: np.abs(v[np.isfinite(v)]).max(initial=0.0) for name, v in columns.items()}
     for name, values in columns.items():
         least = 1e-3 * most.get("overpotential_V", 0.0) if name.endswith("_V") else 0.0
-        known = values[np.isfinite(values)]
+        finite = values[np.isfinite(values)]
         if most[name] <= least or name in ("phase", "step", "cycle"):
             continue
-        largest = known[np.argmax(np.abs(known))]
+        largest = finite[np.argmax(np.abs(finite))]
         unit = system.samples.get(name, ("1",))[0]
         # What rounding leaves of a number is none.
-        ends = (x if abs(x) > 1e-12 * most[name] else 0.0 for x in (known[0], known[-1], largest))
+        ends = (x if abs(x) > 1e-12 * most[name] else 0.0 for x in (finite[0], finite[-1], largest))
         rows.append((name, *map(figure, ends), "" if unit == "1" else unit))
     return rows
 

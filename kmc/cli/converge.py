@@ -110,7 +110,7 @@ def converge(
         "--squares": (squares, "20,40"),
     }
     axis, chosen = study.axis_and_levels(
-        *(ui.numbers_of(option, *given) or None for option, given in options.items())
+        *(ui.numbers_of(option, *typed) or None for option, typed in options.items())
     )
     asked = study.Levels(
         name_or_path,
@@ -137,22 +137,22 @@ def converge(
     if tally.interrupted:
         sys.exit(ui.INTERRUPTED)
     # Reading is apart from running: `--at` reads runs that are there at another charge.
-    found = read_study(folder, at=at, tolerance=tolerance, workers=workers)
+    study_result = read_study(folder, at=at, tolerance=tolerance, workers=workers)
     picture = None if no_plot else picture or folder / "converge.png"
     if picture is not None:
-        picture = ui.draw(found.plot, picture)
-    ui.write(found.table(), csv)
-    ui.write(found.to_json(), json_file)
+        picture = ui.draw(study_result.plot, picture)
+    ui.write(study_result.table(), csv)
+    ui.write(study_result.to_json(), json_file)
     if not quiet:
-        click.echo(f"{found.base}: contact and voids {found.moment}")
-        _print_table(found)
-        for line in found.lines():
+        click.echo(f"{study_result.base}: contact and voids {study_result.moment}")
+        _print_table(study_result)
+        for line in study_result.lines():
             click.echo(f"\n{ui.paragraph(line)}")
         click.echo()
         ui.say_written(picture, csv, json_file, folder)
         # The picture of the same moment, which --at decides, not that of the end.
-        what = "voids" if found.axis.slows else "contact_fraction"
-        what += "" if found.at is None else f" --at {found.at:g}"
+        what = "voids" if study_result.axis.slows else "contact_fraction"
+        what += "" if study_result.at is None else f" --at {study_result.at:g}"
         ui.print_next(
             f"kmc sweep-plot {ui.quoted(folder)} --what {what}",
             f'python: import kmc; kmc.load_sweep("{folder.as_posix()}")',
@@ -167,25 +167,25 @@ def _print_table(found: Any) -> None:
 
     findings, axis = list(found.findings.values()), found.axis
     words = {"converged": "holds", "changing": "changes", "unclear": "not decided"}
-    runs = [max(one.all_levels[i].n for one in findings) for i in range(len(found.ratios))]
+    runs = [max(finding.all_levels[i].n for finding in findings) for i in range(len(found.ratios))]
     heads = [
         f"{axis.text(level)}\n{plural(n, 'run')}"
         for level, n in zip(found.ratios, runs, strict=True)
     ]
     physical = [f"{ratio_text(found.physical_ratio)}\nphysical"] * axis.slows
     rows = []
-    for one in findings:
-        scale, end = one.observable.scale, one.physical
-        unit = "%" if one.observable.percent else one.observable.unit
-        cells = [_cell(level, scale) for level in one.all_levels]
+    for finding in findings:
+        scale, end = finding.observable.scale, finding.physical
+        unit = "%" if finding.observable.percent else finding.observable.unit
+        cells = [_cell(level, scale) for level in finding.all_levels]
         ends = (
             [f"{short(scale * x)}" for x in (end.value, end.widest_low, end.widest_high)]
             if end
             else []
         )
         cells += ["\n".join([ends[0], " – ".join(ends[1:])]) if end else "open"] * axis.slows
-        label = one.observable.label + f", {unit}" * bool(unit)
-        rows.append([label, *cells, words.get(one.verdict, "not known")])
+        label = finding.observable.label + f", {unit}" * bool(unit)
+        rows.append([label, *cells, words.get(finding.verdict, "not known")])
     caption = "means with 95 % intervals (Student's t); ✓ converged; ≥ some runs ended before it"
     if axis.slows:
         caption += "; physical: of the levels that agree, with the tolerance for every decade"

@@ -77,8 +77,8 @@ def run(
 
         # Before the first event: where the run will end, and about how long it takes.
         seconds = seconds_of(from_resolved(run_file.resolved()))
-        known = seconds == seconds  # NaN where no stop gives the number of events
-        cost = f"; about {duration(max(seconds, 1.0), 2)} of processor" if known else ""
+        estimated = seconds == seconds  # NaN where no stop gives the number of events
+        cost = f"; about {duration(max(seconds, 1.0), 2)} of processor" if estimated else ""
         if end := ends(run_file):  # kinds of other packages have stops of their own
             click.echo(f"{run_file.name} ends {end}{cost}", err=True)
         warn_of_another_drive(name_or_path, overrides)

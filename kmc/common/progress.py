@@ -91,11 +91,11 @@ class PlainLines(Silent):
         return self
 
     def update(self, fraction: float, text: str, parts: Sequence[Part] = ()) -> None:
-        now, left = time.monotonic(), self._pace.left(fraction)
+        now, time_left = time.monotonic(), self._pace.left(fraction)
         # A log keeps every line: one in ten seconds shows the pace of hours.
         if now - self._last >= _PLAIN_EVERY_S:
             self._last = now
-            line = ", ".join(filter(None, (text, left)))
+            line = ", ".join(filter(None, (text, time_left)))
             self.message(f"{self.title} {100 * fraction:3.0f} %  {line}")
 
     def message(self, text: str) -> None:

@@ -122,14 +122,14 @@ class Configurations:
         chosen = [name for name in names if s.solute or SOLUTE not in CHANGES[name].values()]
         if s.relax:
             chosen += [n for n, (start, *_) in SADDLES.items() if start in chosen]
-        found = []
+        configurations = []
         for name in chosen:
             sizes = s.cells if name.startswith("bulk") else s.repeats
             # The costly ones in the largest size only; but barriers in the bulk depend on it.
             once = name in SADDLES or name in CLUSTERS or SOLUTE in CHANGES[name].values()
             once = once and name != "bulk_hop_saddle"
-            found += [f"{name}-{size}" for size in sizes if not once or size == sizes[-1]]
-        return found
+            configurations += [f"{name}-{size}" for size in sizes if not once or size == sizes[-1]]
+        return configurations
 
     def run(self) -> dict[str, dict[str, Any]]:
         """Compute everything, and return the quantities that follow, each with value and note."""
@@ -160,14 +160,14 @@ class Configurations:
         self.report(1.0, "done")
         s = self.settings
         last = self._of_sizes(s.cells[-1], s.repeats[-1])
-        found = quantities_of(last)
+        quantities = quantities_of(last)
         with warnings.catch_warnings():  # what is wrong with the last size is known
             warnings.simplefilter("ignore")
             before = [quantities_of(self._of_sizes(c, s.repeats[-1])) for c in s.cells[-2:-1]]
             wider = [quantities_of(self._of_sizes(s.cells[-1], r)) for r in s.repeats[-2:-1]]
-        for key, entry in found.items():
+        for key, entry in quantities.items():
             entry["note"] = self._note(key, entry, before, wider)
-        return found
+        return quantities
 
     def _of_sizes(self, cells: int, repeat: int) -> dict[str, Any]:
         sizes = (cells, repeat)
@@ -184,7 +184,7 @@ class Configurations:
         needed["second_shell_ratio"] = of_pairs
         needed |= {"coordination_curvature_eV": [SURFACE], "bond_L1_vacancies_eV": [PATCH]}
         reasons = {key: [failed[n] for n in names if n in failed] for key, names in needed.items()}
-        return {key: found[0].message for key, found in reasons.items() if found}
+        return {key: problems[0].message for key, problems in reasons.items() if problems}
 
     def _note(self, key: str, entry: dict, before: list, wider: list) -> str:
         """Configurations, calculator and what the number is uncertain by."""
@@ -257,17 +257,17 @@ class Configurations:
             self.report(self._share, f"lattice parameter, {a:.3f} Å")
             return float(atoms.get_potential_energy())
 
-        found = scipy.optimize.minimize_scalar(
+        least = scipy.optimize.minimize_scalar(
             energy, bounds=(0.85 * start, 1.15 * start), method="bounded", options={"xatol": 1e-5}
         )
-        if not 0.86 * start < found.x < 1.14 * start:
+        if not 0.86 * start < least.x < 1.14 * start:
             raise InputError(
                 f"{self.name} has no bcc {metal} with a lattice parameter near the slab's, "
                 f"{start:.2f} Å",
                 advice="Relax the slab with the same calculator first, or use another calculator.",
             )
-        self._write("lattice_A.json", json.dumps(float(found.x)))
-        return float(found.x)
+        self._write("lattice_A.json", json.dumps(float(least.x)))
+        return float(least.x)
 
     # --- the folder -------------------------------------------------------------------------------
 
@@ -477,21 +477,21 @@ class Configurations:
             higher = (start, end)[int(np.argmax(ends))]
             higher.info["no_saddle"] = True
             return higher
-        found, sides = band[top], band[top + 1].positions - band[top - 1].positions
-        tangent = find_mic(sides, found.cell, found.pbc)[0]
+        highest, sides = band[top], band[top + 1].positions - band[top - 1].positions
+        tangent = find_mic(sides, highest.cell, highest.pbc)[0]
         tangent /= np.linalg.norm(tangent)
-        probe, push = found.copy(), []
+        probe, push = highest.copy(), []
         probe.calc = self.calculator
         for shift in (-_PROBE_A, _PROBE_A):
-            probe.positions = found.positions + shift * tangent
+            probe.positions = highest.positions + shift * tangent
             push.append(float((probe.get_forces() * tangent).sum()))
         if neb.energies[top] >= max(ends):
             if push[1] > push[0]:  # forces drive away from a saddle on both sides
-                return self._finished(found)
+                return self._finished(highest)
             if whole:
                 # A minimum between the ends: two hops, of which the higher saddle counts.
                 part = f"{name}_middle"
-                middle = self._kept(part, lambda: self._relaxed(part, found.copy()))
+                middle = self._kept(part, lambda: self._relaxed(part, highest.copy()))
                 halves = ((f"{name}_first", start, middle), (f"{name}_second", middle, end))
                 tops = [self._top(half, one, other, whole=False) for half, one, other in halves]
                 return max(tops, key=lambda atoms: atoms.get_potential_energy())

@@ -59,42 +59,41 @@ def conditions_of(source: str | Path, **given: Any) -> NucleationConditions:
     """
     text = str(source)
     if text in catalogue.names("params"):
-        found = NucleationConditions(name=text, parameters=load_parameters(text))
+        case = NucleationConditions(name=text, parameters=load_parameters(text))
     elif text in catalogue.names("runs"):
-        found = _run_conditions(source)
+        case = _run_conditions(source)
     elif text.endswith(".toml") or "/" in text:
         path = catalogue.locate("runs", source)
         if "quantities" in catalogue.read_toml(path):
-            found = NucleationConditions(name=path.stem, parameters=load_parameters(path))
+            case = NucleationConditions(name=path.stem, parameters=load_parameters(path))
         else:
-            found = _run_conditions(source)
+            case = _run_conditions(source)
     else:
-        known = [*catalogue.names("params"), *catalogue.names("runs")]
+        names = [*catalogue.names("params"), *catalogue.names("runs")]
         raise InputError(
             f"{catalogue.shown(text)!r} is neither a shipped parameter set nor a shipped run",
-            advice=f"{catalogue.nearest(text, known)}Sets: "
+            advice=f"{catalogue.nearest(text, names)}Sets: "
             f"{', '.join(catalogue.names('params'))}. Runs: see `kmc runs list`. Or give the path "
             "of a TOML file.",
         )
-    found = replace(found, **{key: value for key, value in given.items() if value is not None})
-    if found.parameters.has("pair_bond_eV"):
+    case = replace(case, **{key: value for key, value in given.items() if value is not None})
+    if case.parameters.has("pair_bond_eV"):
         raise InputError(
-            f"the parameter set {found.parameters.name} is a plain lattice gas without an "
-            "interface",
+            f"the parameter set {case.parameters.name} is a plain lattice gas without an interface",
             advice="Use a set with interface energies, such as li_li2s.",
         )
-    if math.isnan(found.current_mA_cm2):
+    if math.isnan(case.current_mA_cm2):
         raise InputError(
-            f"{found.name} strips at no given current, and a burst needs one",
+            f"{case.name} strips at no given current, and a burst needs one",
             advice="Give one: kmc nucleation --current 0.5, or current_mA_cm2 in Python.",
         )
-    if found.sink_distance_um == math.inf:
+    if case.sink_distance_um == math.inf:
         raise InputError(
-            f"{found.name} has electrode_thickness_um = inf and no other sink: S has no limit",
+            f"{case.name} has electrode_thickness_um = inf and no other sink: S has no limit",
             advice="Give a thickness: kmc nucleation --thickness 100, or thickness_um in Python; "
             "or sink_depth_um or sink_length_um in the run.",
         )
-    return found
+    return case
 
 
 def _run_conditions(source: str | Path) -> NucleationConditions:

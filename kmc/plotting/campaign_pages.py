@@ -38,12 +38,12 @@ def convergence_picture(found: Convergence) -> Figure:
     rows = math.ceil(len(found.findings) / 2)
     page = style.new_figure(1.7 * style.COLUMN_IN, 2.45 * rows)
     panels = page.subplots(rows, 2, sharex=True)
-    for axes, one in zip(panels.flat, found.findings.values(), strict=False):
-        _panel(axes, one, found.physical_ratio, found.axis)
+    for axes, finding in zip(panels.flat, found.findings.values(), strict=False):
+        _panel(axes, finding, found.physical_ratio, found.axis)
     for axes in panels.flat[len(found.findings) :]:
         axes.set_visible(False)
     # The physical ratio is orders beyond the levels: shown where a number reaches it.
-    plateau = any(one.physical for one in found.findings.values())
+    plateau = any(finding.physical for finding in found.findings.values())
     slows = found.axis.slows
     most = max(ratio for ratio in found.ratios if math.isfinite(ratio))
     low, high = min(found.ratios), found.physical_ratio if plateau else most
@@ -146,14 +146,14 @@ def _legend(page: Figure, found: Convergence) -> None:
     def mark(marker: str, colour: str, text: str, **more: Any) -> Line2D:
         return Line2D([], [], ls="", marker=marker, color=colour, ms=4, label=text, **more)
 
-    ones = found.findings.values()
-    laws = [one.law for one in ones if one.law]
-    levels = [level for one in ones for level in one.levels]
+    findings = found.findings.values()
+    laws = [finding.law for finding in findings if finding.law]
+    levels = [level for finding in findings for level in finding.levels]
     bars = found.replicas > 1
     handles = [mark("o", style.BLUE, "mean, 95 % (Student's t)" if bars else "one run")]
     if any(law.left_out for law in laws):
         handles.append(mark("o", style.GREY, "off the law, left out", mfc="white"))
-    if any(one.equilibrium is not None for one in found.findings.values()):
+    if any(finding.equilibrium is not None for finding in found.findings.values()):
         text = "equilibrium between strips (inf)"
         handles.append(Line2D([], [], color=style.VERMILLION, ls="--", lw=0.9, label=text))
     if any(level.converged for level in levels):
@@ -165,7 +165,7 @@ def _legend(page: Figure, found: Convergence) -> None:
     if laws:
         shade = "; shade: 95 %" if bars else ""
         handles.append(Line2D([], [], color=style.BLUE, lw=1.0, label=f"power law{shade}"))
-    if any(one.physical for one in ones):
+    if any(finding.physical for finding in findings):
         text = "physical ratio, if nothing changes; thin: with the tolerance"
         handles.append(mark("D", style.VERMILLION, text))
     page.legend(handles=handles, loc="outside lower left", ncols=2, fontsize=6)
@@ -224,16 +224,16 @@ def threshold_map_picture(
     page = style.new_figure(style.COLUMN_IN, 2.6)
     axes = page.subplots()
     scale = found[0].search.fit.scale
-    known = [(v, f.search.fit) for v, f in zip(values, found, strict=True) if f.bracketed]
-    if known:
-        xs, fits = zip(*known, strict=True)
+    bracketed = [(v, f.search.fit) for v, f in zip(values, found, strict=True) if f.bracketed]
+    if bracketed:
+        xs, fits = zip(*bracketed, strict=True)
         middle = np.array([f.value for f in fits])
         errors = [middle - [f.low for f in fits], [f.high for f in fits] - middle]
         look: dict[str, Any] = {"color": style.BLUE, "ms": 3.5, "lw": 1.0, "elinewidth": 0.8}
         axes.errorbar(xs, middle, errors, fmt="o-", capsize=2, **look)
-    for value, one in zip(values, found, strict=True):
-        if one.side is not None:  # an arrow from the bound of a threshold outside the range
-            bound, up = one.side
+    for value, critical in zip(values, found, strict=True):
+        if critical.side is not None:  # an arrow from the bound of a threshold outside the range
+            bound, up = critical.side
             axes.plot([value], [bound], marker="_", color=style.GREY, ms=6)
             arrow = {"arrowstyle": "<-", "color": style.GREY, "lw": 0.9}
             style.beside(axes, "", (value, bound), (0, 14 if up else -14), arrowprops=arrow)
@@ -246,7 +246,7 @@ def threshold_map_picture(
     axes.set(xlabel=label(against), ylabel=f"critical {label(found[0].vary)}")
     axes.set_title(f"half of the runs: {_criterion_text(found[0])}", fontsize=7, loc="left")
     runs = sum(sum(f.search.runs) for f in found)
-    beyond = "; arrows: beyond the range searched" * (len(known) < len(found))
+    beyond = "; arrows: beyond the range searched" * (len(bracketed) < len(found))
     style.note(page, f"{runs} runs; bars: 95 % interval{beyond}")
     return page
 

@@ -231,18 +231,18 @@ def impedance_picture(table: "pd.DataFrame", measured: Sequence[Spectrum] = ()) 
             axes.plot(real, imaginary, "o", ms=3, color=colour)
         # A measured spectrum is in the panel of curves like it, or in the only one.
         here = [
-            one
-            for one in measured
-            if len(groups) < 2 or (one.Z_ohm_cm2.real.max() > bound) == (group is groups[1])
+            spectrum
+            for spectrum in measured
+            if len(groups) < 2 or (spectrum.Z_ohm_cm2.real.max() > bound) == (group is groups[1])
         ]
-        for index, one in enumerate(here):
+        for index, spectrum in enumerate(here):
             look = {"color": style.BLACK, "marker": _MARKERS[index % 6], "mfc": "none", "ms": 3}
-            Z, first = one.Z_ohm_cm2, one is measured[0]
-            axes.plot(Z.real, -Z.imag, ls="none", label=one.path.stem, **look)
+            Z, first = spectrum.Z_ohm_cm2, spectrum is measured[0]
+            axes.plot(Z.real, -Z.imag, ls="none", label=spectrum.path.stem, **look)
             look = {"color": style.BLACK, "ls": "--", "lw": 0.7}
-            lower.axhline(one.interface_ohm_cm2, label="measured" if first else None, **look)
+            lower.axhline(spectrum.interface_ohm_cm2, label="measured" if first else None, **look)
         # Equal scales on both axes: only so is a relaxation a half circle.
-        reals = [float(one.Z_ohm_cm2.real.max()) for one in here]
+        reals = [float(spectrum.Z_ohm_cm2.real.max()) for spectrum in here]
         widest = 1.05 * max(float(ohm[group].max()), *reals, 0.0)
         axes.set(xlim=(0, widest), ylim=(0, 0.8 * widest), aspect="equal")
         axes.set(xlabel="Re Z (Ω cm²)", ylabel="−Im Z (Ω cm²)")
@@ -253,9 +253,9 @@ def impedance_picture(table: "pd.DataFrame", measured: Sequence[Spectrum] = ()) 
         ("transfer_ohm_cm2", "charge transfer", style.ORANGE),
         ("constriction_ohm_cm2", "constriction", style.BLUE),
     ):
-        left = last[last[name] > 0]
+        shown = last[last[name] > 0]
         look = {"color": colour, "label": label, "marker": marker, "ms": 3}
-        lower.plot(left["capacity_mAh_cm2"], left[name], **look)
+        lower.plot(shown["capacity_mAh_cm2"], shown[name], **look)
     lower.set_yscale("log")
     lower.xaxis.set_major_locator(MaxNLocator(5))
     lower.set(xlabel="capacity (mAh/cm²)", ylabel="resistance (Ω cm²)")

@@ -276,13 +276,13 @@ def _curves(
 ) -> None:
     """Curves of all runs, in their panels."""
     width = 0.75 * (last if last > 0 else 1.0) / _MAX_BOXES / len(seen)
-    for i, one in enumerate(seen):
-        if not len(one.x):  # an empty line would spoil the layout of the page
+    for i, run in enumerate(seen):
+        if not len(run.x):  # an empty line would spoil the layout of the page
             continue
         look = style.run_style(i)
-        style.line(panels["contact_loss"], one.x, one.contact_loss, **look)
-        style.line(panels["voids"], one.x, one.voids, **look)
-        for what, sizes in one.sizes.items():
+        style.line(panels["contact_loss"], run.x, run.contact_loss, **look)
+        style.line(panels["voids"], run.x, run.voids, **look)
+        for what, sizes in run.sizes.items():
             if "median" in sizes:
                 # Lines at the extremes and the median, a box from the first to third quartile.
                 # Boxes of several runs stand side by side, no more than the page has room for.
@@ -290,7 +290,7 @@ def _curves(
                 some = some[:: max(1, -(-len(some) // _MAX_BOXES))]
                 if not len(some):
                     continue
-                at, half = (one.x + (i - (len(seen) - 1) / 2) * width)[some], 0.42 * width
+                at, half = (run.x + (i - (len(seen) - 1) / 2) * width)[some], 0.42 * width
                 low, first, median, third, high = (values[some] for values in sizes.values())
                 box: dict[str, Any] = {"color": colours[i], "alpha": 0.35, "ec": colours[i]}
                 panels[what].vlines(at, low, high, color=colours[i], lw=0.6)
@@ -298,9 +298,9 @@ def _curves(
                 for ends, thick in ((median, 1.4), (low, 0.8), (high, 0.8)):
                     panels[what].hlines(ends, at - half, at + half, color=colours[i], lw=thick)
                 continue
-            panels[what].plot(one.x, sizes["mean"], **look)
-            panels[what].plot(one.x, sizes["max"], **look | {"linewidth": 0.6, "alpha": 0.7})
-        for k, (x, volts) in enumerate(one.volts_mV):
+            panels[what].plot(run.x, sizes["mean"], **look)
+            panels[what].plot(run.x, sizes["max"], **look | {"linewidth": 0.6, "alpha": 0.7})
+        for k, (x, volts) in enumerate(run.volts_mV):
             thin = {"linewidth": 0.6, "alpha": 0.7} if k else {}
             panels["overpotential"].plot(x, volts, **look | thin)
     panels["contact_loss"].set_ylim(0, 100)

@@ -167,7 +167,7 @@ def file_picture(found: Mapping[str, Any]) -> Figure:
     """ln Z_n and the density of voids against the current, from the JSON of `kmc nucleation`."""
     ln_Z, bursts, band = np.array(found["ln_Z"], float), found["burst_by_current"], found["band"]
     columns = ("current_mA_cm2", "density_per_um2")
-    current, density = (np.array([one[key] for one in bursts], float) for key in columns)
+    current, density = (np.array([burst[key] for burst in bursts], float) for key in columns)
     low, high = (np.array(band[f"density_{end}_per_um2"], float) for end in ("low", "high"))
     page = style.new_figure(style.COLUMN_IN, 4.6)
     top, bottom = page.subplots(2, 1)

@@ -155,15 +155,15 @@ def _reduced(
         values = values.isel({ds[axis].dims[0]: places(ds[axis], value)[:1]})
     x, y = (axis_name(ds, axis, drawn) if axis else None for axis in (x, y))
     dims = [str(dim) for dim in values.dims if dim not in ("replica", _at_dim(ds))]
-    left = [d for d in dims if values.sizes[d] > 1 and d not in (dim_of(x), dim_of(y))]
+    remaining = [d for d in dims if values.sizes[d] > 1 and d not in (dim_of(x), dim_of(y))]
     if x is None:
-        x = axis_of(left.pop(0) if left else next(d for d in dims if d != dim_of(y)))
-    if y is None and left:
-        y = axis_of(left.pop(0))
+        x = axis_of(remaining.pop(0) if remaining else next(d for d in dims if d != dim_of(y)))
+    if y is None and remaining:
+        y = axis_of(remaining.pop(0))
     if y is not None and dim_of(x) == dim_of(y):
         raise InputError(f"{x} and {y} vary together: they are one axis", advice="Draw one.")
-    if left:
-        name = axis_of(left[0])
+    if remaining:
+        name = axis_of(remaining[0])
         raise InputError(
             f"{name} varies as well, and a picture has two axes",
             advice=f"Choose one of its values, such as --where {name}={ds[name].values[0]}. "

@@ -70,9 +70,9 @@ class Calibration:
         return [
             {
                 key: float(f"{value:.6g}")
-                for value, one in zip(row, about, strict=True)
-                if not one["experiments"] or experiment in one["experiments"]
-                for key in one["keys"]
+                for value, prior in zip(row, about, strict=True)
+                if not prior["experiments"] or experiment in prior["experiments"]
+                for key in prior["keys"]
             }
             for row in rows
         ]
@@ -248,12 +248,12 @@ class _Study:
                 continue
             rows = [self.problem.settings_of(name, u) for u in places]
             of, replicas = self.problem.observables(name), self.problem.settings.replicas
-            found = self.simulate(name, rows, of, replicas, folder / name)
-            known = self.results.get(name)
-            self.results[name] = known.extended(found) if known else found
+            results = self.simulate(name, rows, of, replicas, folder / name)
+            earlier = self.results.get(name)
+            self.results[name] = earlier.extended(results) if earlier else results
 
     def _conclude(self, emulators: Emulators, plausible: np.ndarray) -> Calibration:
-        problem, found = self.problem, len(plausible) > 0
+        problem, explained = self.problem, len(plausible) > 0
         content: dict[str, Any] = {
             "format": FORMAT,
             "version": VERSION,
@@ -261,7 +261,7 @@ class _Study:
             "title": problem.settings.title or problem.name,
             "file": problem.name,
             "text": problem.text,
-            "plausible": found,
+            "plausible": explained,
             "experiments": list(problem.experiments),
             "inputs": {
                 name: {"keys": prior.keys, "experiments": prior.experiments}
@@ -311,9 +311,9 @@ class _Study:
             arrays[f"names/{name}"] = np.array([of.name for of in problem.observables(name)])
         arrays["observed_names"] = np.array([d.of.name for d in self.data])
         arrays["observed"] = np.array([float(d.of.plain(d.value)) for d in self.data])
-        best = plausible if found else self.u
+        best = plausible if explained else self.u
         content["worst"] = posterior.worst(emulators, self.data, best)[:5]
-        if found:
+        if explained:
             drawn_ = posterior.sample(emulators, self.data, plausible, self.seed)
             self.report("posterior sampled; runs at some of its samples")
             # Of each wave there is another posterior: its runs are those of another folder.
@@ -337,8 +337,8 @@ class _Study:
             json_safe(content, "never"), indent=1, ensure_ascii=False, allow_nan=False
         )
         write_text(self.folder / RESULT, text + "\n")
-        found = load_calibration(self.folder)
-        if found.plausible:
-            for name, frame in (("posterior", found.table()), ("predictions", found.predictions())):
+        saved = load_calibration(self.folder)
+        if saved.plausible:
+            for name, frame in (("posterior", saved.table()), ("predictions", saved.predictions())):
                 write_text(self.folder / f"{name}.csv", csv_of(frame))
-        return found
+        return saved

@@ -103,16 +103,16 @@ def discrepancy_of(
             "standard deviation, from what the model leaves out. Without it every fit looks too "
             "certain, or nothing fits.",
         )
-    given = stated[column]
+    sigma = stated[column]
     try:
-        text = str(given).strip()
+        text = str(sigma).strip()
         percent = text.endswith("%")
         number = float(text.rstrip("% ")) / (100 if percent else 1)
         if not 0 <= number < math.inf:
             raise ValueError
     except ValueError:
         raise InputError(
-            f"discrepancy.{column} = {given!r} in {source} is neither a number nor a percentage",
+            f"discrepancy.{column} = {sigma!r} in {source} is neither a number nor a percentage",
             advice='For example 3.5 or "20 %".',
         ) from None
     if percent:
@@ -163,8 +163,8 @@ def observed(
         if of.charge > charge[-1] * (1 + 1e-9) and not lost:
             return math.nan, False
         return float(np.interp(of.charge, charge, y)), False
-    found = event_charge(samples, stop_reason, of.event, image_mAh_cm2)
-    return (found, False) if math.isfinite(found) else (float(charge[-1]), True)
+    event_mAh_cm2 = event_charge(samples, stop_reason, of.event, image_mAh_cm2)
+    return (event_mAh_cm2, False) if math.isfinite(event_mAh_cm2) else (float(charge[-1]), True)
 
 
 def _column(samples: Mapping[str, np.ndarray], column: str) -> np.ndarray:
@@ -178,14 +178,14 @@ def event_charge(
     samples: Mapping[str, np.ndarray], stop_reason: str, event: str, image_mAh_cm2: float = 0.0
 ) -> float:
     """Charge of an event in mAh/cm²; infinite where the run ends before it."""
-    charge, found = np.asarray(samples["capacity_mAh_cm2"], dtype=float), math.inf
+    charge, event_mAh_cm2 = np.asarray(samples["capacity_mAh_cm2"], dtype=float), math.inf
     end = float(charge[-1])
     if event == "rise":
         volts = np.asarray(samples["overpotential_V"], dtype=float)
         begun = np.flatnonzero(np.asarray(samples["time_s"]) >= FIRST_S)
         if len(begun):
             lowest = begun[np.argmin(volts[begun])]
-            found = crossing(charge[lowest:], volts[lowest:], volts[lowest] + _RISEN_V)
+            event_mAh_cm2 = crossing(charge[lowest:], volts[lowest:], volts[lowest] + _RISEN_V)
     elif event == "coalescence":
         cuts = np.asarray(samples["voids_per_100um"], dtype=float)
         if image_mAh_cm2:
@@ -195,12 +195,12 @@ def event_charge(
         if len(charge):
             most = int(np.argmax(cuts))
             fewer = np.flatnonzero(cuts[most:] < _FEWER * cuts[most])
-            found = float(charge[most + fewer[0]]) if len(fewer) else math.inf
+            event_mAh_cm2 = float(charge[most + fewer[0]]) if len(fewer) else math.inf
     elif event == "split":
-        found = crossing(charge, np.asarray(samples["splits"], dtype=float), 1.0)
+        event_mAh_cm2 = crossing(charge, np.asarray(samples["splits"], dtype=float), 1.0)
     elif event != "gap":
         column, _, level = event.partition("=")
-        found = crossing(charge, _column(samples, column), float(level))
+        event_mAh_cm2 = crossing(charge, _column(samples, column), float(level))
     # The voltage of a cell without contact is beyond any level, and its voids are one.
-    lost = math.isinf(found) and _NO_CONTACT in stop_reason and event != "split"
-    return end if lost else found
+    lost = math.isinf(event_mAh_cm2) and _NO_CONTACT in stop_reason and event != "split"
+    return end if lost else event_mAh_cm2

@@ -99,7 +99,7 @@ class Sweeps:
         folder: Path,
     ) -> Results:
         """Run what the folder lacks, and read every run; KeyboardInterrupt on Ctrl-C."""
-        found = Results(
+        results = Results(
             np.full((len(settings), replicas, len(observables)), math.nan),
             np.zeros((len(settings), replicas, len(observables)), bool),
         )
@@ -108,11 +108,11 @@ class Sweeps:
             try:
                 load_run(about.run, without_removed({**about.set, **row}))
             except InputError as problem:  # such as a square of too many cells
-                found.refused[i] = problem.message
+                results.refused[i] = problem.message
         # Equal settings are one run: a projection of the design may repeat them.
-        rows = {_mark(row): row for i, row in enumerate(settings) if i not in found.refused}
+        rows = {_mark(row): row for i, row in enumerate(settings) if i not in results.refused}
         if not rows:
-            return found
+            return results
         plan = self.plan(experiment, list(rows.values()), replicas, folder.name)
         title = f"{folder.parent.name}, {experiment}"
         opened = make_folder(folder, plan)
@@ -126,7 +126,7 @@ class Sweeps:
             point = status.point
             at = places[_mark(point.settings)]
             if status.state != "done":
-                found.refused |= dict.fromkeys(at, status.error or status.state)
+                results.refused |= dict.fromkeys(at, status.error or status.state)
                 continue
             run = load(opened.trajectory_path(point))
             columns = SYSTEMS[run.kind].columns
@@ -136,9 +136,9 @@ class Sweeps:
             current = run.run.get("conditions", {}).get("current_density_mA_cm2", 0.0)
             for k, of in enumerate(observables):
                 value, bound = observed(samples, run.stop_reason, of, minutes / 60 * current)
-                found.values[at, point.replica, k] = value
-                found.bounds[at, point.replica, k] = bound
-        return found
+                results.values[at, point.replica, k] = value
+                results.bounds[at, point.replica, k] = bound
+        return results
 
     def plan(
         self, experiment: str, rows: Sequence[dict[str, float]], replicas: int, name: str

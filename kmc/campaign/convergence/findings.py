@@ -359,11 +359,11 @@ def _limit_text(observable: laws.Observable, level: Level | None) -> list[str]:
 
 def exponent_text(law: laws.PowerLaw) -> str:
     """``−0.48 (−0.57 to −0.42)``."""
-    one, low, high = (
+    exponent, low, high = (
         f"{value + 0.0:.2f}".replace("-0.00", "0.00").replace("-", "−")
         for value in (law.exponent, law.exponent_low, law.exponent_high)
     )
-    return one if math.isnan(law.exponent_low) else f"{one} ({low} to {high})"
+    return exponent if math.isnan(law.exponent_low) else f"{exponent} ({low} to {high})"
 
 
 def _verdict_text(

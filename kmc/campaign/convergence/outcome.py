@@ -77,7 +77,7 @@ class Convergence:
     @property
     def converged(self) -> bool:
         """Whether every number has."""
-        return all(found.verdict == "converged" for found in self.findings.values())
+        return all(finding.verdict == "converged" for finding in self.findings.values())
 
     @property
     def _has_limit(self) -> bool:
@@ -94,12 +94,11 @@ class Convergence:
     def lines(self) -> list[str]:
         """The verdicts in sentences, one paragraph a number."""
         lines = []
-        for found in self.findings.values():
-            first, *rest = found.sentences
+        for finding in self.findings.values():
+            first, *rest = finding.sentences
             lines.append(" ".join([first[0].upper() + first[1:], *rest]))
-        still_open = [
-            found.observable.label for found in self.findings.values() if found.physical is None
-        ]
+        unsettled = (finding for finding in self.findings.values() if finding.physical is None)
+        still_open = [finding.observable.label for finding in unsettled]
         if still_open and self.axis.slows and not self._has_limit:
             lines.append(open_text(still_open, self.physical_ratio))
         lines += self.advice()
@@ -127,10 +126,10 @@ class Convergence:
     def advice(self) -> list[str]:
         """Further levels or replicas that would decide what is open, with their estimated time."""
         asked: dict[Needed, list[str]] = {}
-        for found in self.findings.values():
+        for finding in self.findings.values():
             # Where equilibrium was run, no higher ratio has to be.
-            if found.needed is not None and not (self._has_limit and found.needed.ratios):
-                asked.setdefault(found.needed, []).append(found.observable.label)
+            if finding.needed is not None and not (self._has_limit and finding.needed.ratios):
+                asked.setdefault(finding.needed, []).append(finding.observable.label)
         lines = []
         for needed, names in asked.items():
             what = f"--replicas {needed.replicas}"
@@ -156,12 +155,12 @@ class Convergence:
         ``mean``, ``std``, ``low`` and ``high`` (95 %), ``censored``, ``converged``.
         """
         rows = []
-        for found in self.findings.values():
-            named = {"observable": found.observable.name, "unit": found.observable.unit or "1"}
-            for level in found.all_levels:
+        for finding in self.findings.values():
+            named = {"observable": finding.observable.name, "unit": finding.observable.unit or "1"}
+            for level in finding.all_levels:
                 kind = "measured" if math.isfinite(level.ratio) else "equilibrium"
                 rows.append({**named, "kind": kind, **asdict(level)})
-            if (end := found.physical) is not None:
+            if (end := finding.physical) is not None:
                 ends = (end.value, math.nan, end.widest_low, end.widest_high)
                 level = Level(self.physical_ratio, 0, *ends, 0, False)
                 rows.append({**named, "kind": "plateau", **asdict(level)})
@@ -190,27 +189,27 @@ class Convergence:
             "converged": self.converged,
         }
         observables = {}
-        for name, found in self.findings.items():
-            law = found.law and {n: getattr(found.law, n) for n in _OF_A_LAW}
-            share = found.observable.family.name == "share"
+        for name, finding in self.findings.items():
+            law = finding.law and {n: getattr(finding.law, n) for n in _OF_A_LAW}
+            share = finding.observable.family.name == "share"
             observables[name] = {
-                "unit": found.observable.unit or "1",
-                "verdict": found.verdict,
-                "converged_from": found.converged_from,
-                "rungs": [asdict(level) for level in found.levels],  # key of the file format
-                "equilibrium": found.equilibrium and asdict(found.equilibrium),
-                "last_two": found.last and asdict(found.last),
+                "unit": finding.observable.unit or "1",
+                "verdict": finding.verdict,
+                "converged_from": finding.converged_from,
+                "rungs": [asdict(level) for level in finding.levels],  # key of the file format
+                "equilibrium": finding.equilibrium and asdict(finding.equilibrium),
+                "last_two": finding.last and asdict(finding.last),
                 "law": law and {"scale": "logit" if share else "log", **law},
-                "physical": found.physical and asdict(found.physical),
-                "needed": found.needed and asdict(found.needed),
-                "sentences": found.sentences,
+                "physical": finding.physical and asdict(finding.physical),
+                "needed": finding.needed and asdict(finding.needed),
+                "sentences": finding.sentences,
             }
         return json_safe({**top, "observables": observables})
 
     def _repr_html_(self) -> str:
         rows = [
-            (found.observable.label, found.verdict, " ".join(found.sentences))
-            for found in self.findings.values()
+            (finding.observable.label, finding.verdict, " ".join(finding.sentences))
+            for finding in self.findings.values()
         ]
         title = f"{self.base}, {self.axis.noun} {self.axis.values(self.ratios)}, read {self.moment}"
         return html_table(rows, ("number", "verdict", ""), title)

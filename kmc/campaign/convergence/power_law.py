@@ -187,10 +187,10 @@ def fit_law(levels: Sequence[LevelRuns], family: Family, unit: float = 1.0) -> P
         kept, ratios = some[first:], tuple(level.ratio for level in some)
         x = np.log(ratios[first:])
         # About their mean a and b are uncorrelated, and rounds converge faster.
-        found = (_line_of_onsets if family is ONSET else _line)(kept, family, x - x.mean())
-        if found is None:
+        fitted = (_line_of_onsets if family is ONSET else _line)(kept, family, x - x.mean())
+        if fitted is None:
             return None
-        line, spread, off = found
+        line, spread, off = fitted
         shift = np.array([[1.0, -x.mean()], [0.0, 1.0]])
         a, b = map(float, shift @ line)
         nan = math.nan
@@ -280,26 +280,26 @@ def _regression(
     moves = np.column_stack([-design, y])  # of z = y/σ − x β/σ with β/σ and 1/σ
     beta = np.linalg.lstsq(design, y, rcond=None)[0]
     # Started as if no time were censored.
-    found = np.append(beta, 1.0) / max(float(np.std(y - design @ beta)), 1e-3)
+    theta = np.append(beta, 1.0) / max(float(np.std(y - design @ beta)), 1e-3)
     for _ in range(_ROUNDS):
-        z = np.clip(moves @ found, -FAR, FAR)
+        z = np.clip(moves @ theta, -FAR, FAR)
         # In logarithms: far in the tail density and survival are both 0, their ratio is not.
         hazard = np.exp(-0.5 * z**2 - 0.5 * math.log(2 * math.pi) - scipy.special.log_ndtr(-z))
         gradient = -moves.T @ np.where(late, hazard, z)
-        gradient[-1] += (~late).sum() / found[-1]
+        gradient[-1] += (~late).sum() / theta[-1]
         information = (moves.T * np.where(late, hazard * (hazard - z), 1.0)) @ moves
-        information[-1, -1] += (~late).sum() / found[-1] ** 2
+        information[-1, -1] += (~late).sum() / theta[-1] ** 2
         step = np.linalg.solve(information, gradient)
         # 1/σ stays positive, and finite where all times lie on the line.
-        share = min(1.0, 0.5 * found[-1] / max(-step[-1], TINY))
-        found = found + share * step
-        if found[-1] > 1 / _MIN_SIGMA or abs(gradient @ step) < 1e-12:
+        share = min(1.0, 0.5 * theta[-1] / max(-step[-1], TINY))
+        theta = theta + share * step
+        if theta[-1] > 1 / _MIN_SIGMA or abs(gradient @ step) < 1e-12:
             break
-    z = moves @ found
-    likelihood = np.where(late, scipy.special.log_ndtr(-z), -0.5 * z**2 + math.log(found[-1])).sum()
-    beta = found[:-1] / found[-1]
+    z = moves @ theta
+    likelihood = np.where(late, scipy.special.log_ndtr(-z), -0.5 * z**2 + math.log(theta[-1])).sum()
+    beta = theta[:-1] / theta[-1]
     # Delta method back from β/σ and 1/σ to β.
-    turn = np.column_stack([np.eye(len(beta)), -beta]) / found[-1]
+    turn = np.column_stack([np.eye(len(beta)), -beta]) / theta[-1]
     # The likeliest σ is too small by the coefficients that were fitted.
     wider = len(y) / max(1, len(y) - len(beta))
     return beta, wider * turn @ np.linalg.inv(information) @ turn.T, float(likelihood)

@@ -224,8 +224,8 @@ def calibration_page(folder: Path) -> html.Page:
             prior = f"{kind.replace('_', '-')} {about[kind][0]:g}, {about[kind][1]:g}"
             interval = f"{figure(row['low'])} to {figure(row['high'], unit)}"
             idle = ", no effect" * (row["input"] in content["idle"])
-            left = f"{100 * row['width_left']:.0f} %{idle}"
-            rows.append((row["input"], prior, figure(row["median"]), interval, left))
+            width_left = f"{100 * row['width_left']:.0f} %{idle}"
+            rows.append((row["input"], prior, figure(row["median"]), interval, width_left))
         table = html.Table(rows, head)
         text = "Posterior of every input and pair of inputs"
         page.add("Inputs", table, html.picture(calibration.plot, text))
