@@ -10,14 +10,19 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from marks import slow
 
+sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks" / "energies"))
+
+from clusters import CLUSTERS
+
 from kmc.kernels.tables import LI, VACANCY
-from kmc.model import ase_clusters
 from kmc.model.equilibrium import VacancyEquilibrium
 from kmc.model.hamiltonian import calibrate
 from kmc.model.lattice import Lattice
@@ -109,7 +114,7 @@ AT_INTERFACE = {
 def check_energies(**wrong) -> None:
     """Of 17 clusters of the bulk, of surfaces and of patches in L1, within 20 µeV a vacancy."""
     bulk, interface = Box(8, 16, "periodic", **wrong), Box(8, 18, "interface", **wrong)
-    cases = [(bulk, bulk.sites(places)) for places in ase_clusters.CLUSTERS.values()]
+    cases = [(bulk, bulk.sites(places)) for places in CLUSTERS.values()]
     cases.append((bulk, [i for i, place in enumerate(bulk.places) if place[2] < 8]))
     cases += [(interface, interface.sites(places)) for places in AT_INTERFACE.values()]
     for box, sites in cases:
