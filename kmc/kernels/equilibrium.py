@@ -283,7 +283,7 @@ def advance(box, chain, rng, pairs):
     stays. `rng` (Generator) gives three numbers a pair. Returns the pairs made.
     """
     totals, numbers = chain.totals, chain.numbers
-    rate = _total(chain.sums, MAKE)
+    rate = _total(chain.sums, np.int64(MAKE))
     rest = pairs / rate
     made = 0
     while True:
@@ -293,9 +293,9 @@ def advance(box, chain, rng, pairs):
         totals[RESIDENCE] += 1.0 / rate
         totals[TIMES_L1] += numbers[VACANT_L1] / rate
         totals[TIMES_ENERGY] += numbers[ENERGY] / rate
-        _flip(box, chain, _draw(chain.sums, MAKE, rng.random() * rate))
-        rate = _total(chain.sums, FILL)
+        _flip(box, chain, _draw(chain.sums, np.int64(MAKE), rng.random() * rate))
+        rate = _total(chain.sums, np.int64(FILL))
         totals[RESIDENCE_ABOVE] += 1.0 / rate
-        _flip(box, chain, _draw(chain.sums, FILL, rng.random() * rate))
-        rate = _total(chain.sums, MAKE)
+        _flip(box, chain, _draw(chain.sums, np.int64(FILL), rng.random() * rate))
+        rate = _total(chain.sums, np.int64(MAKE))
         made += 1

@@ -5,7 +5,15 @@ import numpy as np
 from kmc.kernels import tables as t
 from kmc.kernels.counts import gather, lattice_site, neighbour_row, set_species
 from kmc.kernels.jit import index, inner, rare
-from kmc.kernels.rates import absorption, binding, hop_rate, hop_target, remembers_rates, species_of
+from kmc.kernels.rates import (
+    absorption,
+    binding,
+    by_type,
+    hop_rate,
+    hop_target,
+    remembers_rates,
+    species_of,
+)
 from kmc.kernels.selection import assign, bin_or_none, put
 
 
@@ -138,18 +146,11 @@ def _touch_around(geometry, site_state, site, known, near, touched, n):
     return n
 
 
-@rare
-def exchange(geometry, law, channels, state, scratch, site, new):
-    """Change the species of a site: `new` comes from outside, what was there leaves."""
+@inner
+def _refresh_around(geometry, law, channels, state, scratch, site, old):
+    """Bring rates in line with a site of another species, its neighbours in `scratch.near[0]`."""
     site_state, touched = state.site_state, scratch.touched
     near_site, near = scratch.near[0], scratch.near[2]
-    old = species_of(site_state[site])
-    if old != t.VACANCY:
-        state.counters[t.ENERGY] += binding(law, old, site_state[site])
-    if new != t.VACANCY:
-        state.counters[t.ENERGY] -= binding(law, new, site_state[site])
-    gather(geometry, site_state[site], site, near_site, t.N_NEAR)
-    set_species(geometry, state, site, near_site, old, new)
     # A rate of 0 belongs to no bin: what is no vacancy any more cannot be drawn.
     if old == t.VACANCY:
         assign(state.hops, site, 0.0)
@@ -160,6 +161,43 @@ def exchange(geometry, law, channels, state, scratch, site, new):
     for i in range(n):
         site_state[touched[i]] |= t.BLOCKED
     refresh(geometry, law, channels, state, scratch, n)
+
+
+@inner
+def _refresh_one(geometry, law, channels, state, scratch, site):
+    rate = total_rate(geometry, law, channels, scratch, state.site_state, site)
+    assign(state.hops, site, rate)
+
+
+# Where vacancies are in equilibrium between events none has a rate.
+refresh_around = by_type(
+    {
+        t.Scratch: _refresh_around,
+        t.WithoutHops: lambda geometry, law, channels, state, scratch, site, old: None,
+    },
+    law_at=4,
+)
+refresh_one = by_type(
+    {
+        t.Scratch: _refresh_one,
+        t.WithoutHops: lambda geometry, law, channels, state, scratch, site: None,
+    },
+    law_at=4,
+)
+
+
+@rare
+def exchange(geometry, law, channels, state, scratch, site, new):
+    """Change the species of a site: `new` comes from outside, what was there leaves."""
+    site_state, near_site = state.site_state, scratch.near[0]
+    old = species_of(site_state[site])
+    if old != t.VACANCY:
+        state.counters[t.ENERGY] += binding(law, old, site_state[site])
+    if new != t.VACANCY:
+        state.counters[t.ENERGY] -= binding(law, new, site_state[site])
+    gather(geometry, site_state[site], site, near_site, t.N_NEAR)
+    set_species(geometry, state, site, near_site, old, new)
+    refresh_around(geometry, law, channels, state, scratch, site, old)
 
 
 @inner

@@ -6,7 +6,7 @@ from kmc.kernels import tables as t
 from kmc.kernels.charge import oxidise_and_reduce, reduce, refresh_strip_weights, sums_over_box
 from kmc.kernels.connection import is_connected
 from kmc.kernels.counts import count_neighbours, list_mg, neighbour_row, variant_of
-from kmc.kernels.events import exchange, rates_now, record, total_rate, vacancy_rates
+from kmc.kernels.events import exchange, rates_now, record, refresh_one, vacancy_rates
 from kmc.kernels.hop import hop
 from kmc.kernels.jit import entry, index, inner, prefetch, rare
 from kmc.kernels.lone_vacancy import walk_alone
@@ -20,7 +20,7 @@ from kmc.kernels.rates import (
     hop_target,
     species_of,
 )
-from kmc.kernels.selection import assign, find_bin, find_choice, find_place, lowest_bin, total_mass
+from kmc.kernels.selection import find_bin, find_choice, find_place, lowest_bin, total_mass
 from kmc.kernels.transfer import (
     net_charge,
     none_reacts,
@@ -271,8 +271,7 @@ def prepare(geometry, law, channels, state, scratch):
     site_state = state.site_state
     for site in range(site_state.size):
         if species_of(site_state[site]) == t.VACANCY:
-            rate = total_rate(geometry, law, channels, scratch, site_state, site)
-            assign(state.hops, site, rate)
+            refresh_one(geometry, law, channels, state, scratch, np.int64(site))
         elif species_of(site_state[site]) == t.MG:
             list_mg(state, site, np.int64(1))
 

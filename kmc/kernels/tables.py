@@ -305,6 +305,10 @@ class Scratch(NamedTuple):
     owner: np.ndarray  # int64[slots]: the vacancy that a row of `rates` belongs to, or -1
 
 
+class WithoutHops(Scratch):
+    """Of a box without hops: code for rates of vacancies is not compiled with this type."""
+
+
 class Limits(NamedTuple):
     """Absolute values at which `advance` returns.
 

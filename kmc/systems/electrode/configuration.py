@@ -35,7 +35,8 @@ class Configuration:
         self.void_surfaces = False  # whether ions also reach the metal around open voids
         self.place = (0, 0)  # step and cycle of a protocol, for the samples
         self.resting = False
-        self.scratch = tables.Scratch(
+        work_space = tables.WithoutHops if model.at_equilibrium else tables.Scratch
+        self.scratch = work_space(
             near=np.empty((3, tables.N_NEAR), dtype=np.int64),
             steps=np.empty(self.geometry.around.shape[-1], dtype=np.int32),
             touched=np.empty(256, dtype=np.int64),
