@@ -8,6 +8,7 @@ import click
 
 import kmc
 from kmc.cli import shared as ui
+from kmc.common.formatting import plural
 from kmc.common.outputs import PICTURE_ENDINGS
 
 _LONGEST_NAME = 24  # of a column; longer ones stand above the table
@@ -187,6 +188,7 @@ def compare(
 @ui.folder_option(
     "-o --output", "Where the runs, the picture and the table go; NAME_critical by default."
 )
+@ui.dry_run_option
 @ui.quiet_option
 def critical(
     name_or_path: str,
@@ -199,6 +201,7 @@ def critical(
     settings: tuple[str, ...],
     workers: int | None,
     output: Path | None,
+    dry_run: bool,
     quiet: bool,
     **search: Any,
 ) -> None:
@@ -230,6 +233,18 @@ def critical(
     # A ratio of hops to strips follows the current: it may hide what is searched for.
     question.warn_of_hidden_effects()
     folder = output or Path(f"{name}_critical")
+    if dry_run:
+        from kmc.campaign.folder import check_folder
+        from kmc.cli.sweeps import print_costs
+
+        plan, searches = study.first_plan(question, folder), 1
+        if against is not None:
+            searches = len(study.parse_against(against)[1])
+        print_costs(plan, check_folder(folder, plan), folder, workers)
+        each = f", for each of the {searches} values of --against" if searches > 1 else ""
+        most = plural(question.max_runs, "run")
+        click.echo(f"These are the ends of the range; {most} at most are made in all{each}.")
+        return
     report = (lambda text: None) if quiet else click.echo
     options: dict[str, Any] = {"workers": workers, "report": report, "progress": not quiet}
     if against is None:

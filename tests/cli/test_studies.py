@@ -115,6 +115,18 @@ def test_critical_as_a_process(tmp_path):
     assert len((folder / "critical.csv").read_text().splitlines()) >= 3
 
 
+def test_a_dry_run_of_a_search_shows_its_first_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shown = output_of("critical", "strip_li", *ASKED, "--dry-run")
+    for part in ("mA_cm2=1,r1", "mA_cm2=1000,r2", "8 runs at most", "Disk"):
+        assert part in shown, part
+    shown = output_of(
+        "critical", "strip_li", *ASKED, "--dry-run", "--against", "temperature_K=[298, 333]"
+    )
+    assert "for each of the 2 values of --against" in shown
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 def test_critical_against_a_second_key(tmp_path):
     options = ["--against", "parameters.formation_energy_L1_eV=[0.28, 0.5]", "-o", tmp_path / "map"]

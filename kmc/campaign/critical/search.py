@@ -21,7 +21,7 @@ from kmc.campaign.execute import run_plan
 from kmc.campaign.folder import plan_along
 from kmc.campaign.local import LocalWorkers
 from kmc.campaign.plan import plan_of
-from kmc.campaign.points import ZIP, without_removed
+from kmc.campaign.points import ZIP, Plan, without_removed
 from kmc.common.late import xarray as xr
 from kmc.common.threads import cores
 from kmc.errors import InputError, KmcError
@@ -147,6 +147,14 @@ def find(
     return Critical(question, result, runs.early, tuple(runs.ends), runs.failed, runs.path)
 
 
+def first_plan(question: Question, folder: Path) -> Plan:
+    """The sweep that a search begins with: both ends of the range."""
+    question.check()
+    return _Runs(question, folder, None, False, print).plan(
+        [question.scale.low, question.scale.high]
+    )
+
+
 @dataclass
 class _Runs:
     """Runs of a search, kept as a sweep whose grid grows."""
@@ -171,6 +179,21 @@ class _Runs:
         """Runs that meet the criterion and runs made at each value; existing runs are reused."""
         if not values:
             return []
+
+        def workers(points: int) -> LocalWorkers:
+            # Shared by all rounds, as starting them takes seconds.
+            log = self.path / "workers.log"
+            self.made = self.made or LocalWorkers(self.workers or cores(), log)
+            return self.made
+
+        plan = self.plan(values)
+        tally = run_plan(plan, self.path, workers, progress=self.progress, keep_workers=True)
+        if tally.interrupted:
+            raise KeyboardInterrupt
+        return self._count(values)
+
+    def plan(self, values: Sequence[float]) -> Plan:
+        """The sweep of these values and of those of an earlier search in the folder."""
         question, fixed = self.question, self.question.fixed()
         study: dict[str, Any] = {
             "run": question.base,
@@ -184,18 +207,7 @@ class _Runs:
         else:
             study["replicas"] = question.replicas
         comment = f"Written by kmc critical: where {question.criterion} sets in."
-        plan = plan_of(study | {"set": fixed}, "critical", comment, resolve=False)
-
-        def workers(points: int) -> LocalWorkers:
-            # Shared by all rounds, as starting them takes seconds.
-            log = self.path / "workers.log"
-            self.made = self.made or LocalWorkers(self.workers or cores(), log)
-            return self.made
-
-        tally = run_plan(plan, self.path, workers, progress=self.progress, keep_workers=True)
-        if tally.interrupted:
-            raise KeyboardInterrupt
-        return self._count(values)
+        return plan_of(study | {"set": fixed}, "critical", comment, resolve=False)
 
     def _count(self, values: Sequence[float]) -> list[tuple[int, int]]:
         question, charge = self.question, self.question.charge
