@@ -191,7 +191,8 @@ def _validity(model: Model) -> dict[str, float]:
     length Γ = γΩ/kT and K_i = N_s D_i c_i (`kmc.nuclei.capture`), which must be short beside the
     time in which it grows by a tenth: ``rounding_s_per_nm4``, that time over R⁴. Between two places
     a distance ℓ apart S differs by J/(K k + K_i k²), k = 2π/ℓ: ``lateral_difference_S``, across the
-    box. γ is that of (100), half of the bonds cut.
+    box. γ is that of (100), half of the bonds cut. Mg does not move with the vacancies:
+    ``mg_hops_per_strip`` is how often one beside a vacancy would hop between two strips.
     """
     surface = Surface(model.parameters, model.lattice.unit_cell.name, model.temperature_K)
     medium = medium_of(VacancyTransport(surface), model.electrode_thickness_um)
@@ -203,7 +204,12 @@ def _validity(model: Model) -> dict[str, float]:
     flux = flux_per_cm2_s(abs(model.current_density_mA_cm2), model.parameters.valence)
     k = 2 * math.pi / (math.sqrt(model.lattice.area_A2) * 1e-4)
     conducted = medium.bulk_per_um_s * k + medium.interface_per_s * k * k
-    return {
+    limits = {
         "rounding_s_per_nm4": 1.0 / per_um4 / _NM_PER_UM**4,
         "lateral_difference_S": flux / _UM2_PER_CM2 / conducted,
     }
+    strips_Hz = abs(model.strip_rate_per_site_Hz) * model.lattice.sites_per_layer
+    if "Mg" in model.parameters.species and strips_Hz > 0:
+        hop_Hz = model.attempt_frequency_Hz * model.boltzmann(int(model.barriers_ueV[2]))
+        limits["mg_hops_per_strip"] = hop_Hz / strips_Hz
+    return limits

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from kmc.systems.electrode import snapshot
 from kmc.systems.electrode.electrode_profile import ElectrodeProfile
 from kmc.systems.electrode.equilibrium_stepping import EquilibriumEngine
 from kmc.systems.electrode.run import ElectrodeJob
+from kmc.systems.electrode.summary import _validity
 from kmc.systems.job import Ended, Frame, Row
 
 SMALL = {
@@ -206,6 +208,19 @@ def test_what_has_no_meaning_in_equilibrium_is_refused():
             job_of(**{key: value})
     with pytest.raises(InputError, match="box of atoms"):
         load_run("plate_lizn", {"acceleration.max_hops_per_strip_per_site": math.inf})
+
+
+def test_mg_that_stands_still_is_named():
+    """Beside a vacancy it hops with ν exp(−0.102 eV/kT), 5e10 times a second."""
+    job = job_of(base="strip_limg", **{"system.size": [6, 6, 8]})
+    limits = job.resolved["acceleration"]["equilibrium"]
+    hop_Hz = 2.6e12 * math.exp(-0.102 / (8.617333262145e-5 * 298.15))
+    strips_Hz = job.model.rate_per_site_Hz(0.5) * 36
+    assert limits["mg_hops_per_strip"] == pytest.approx(hop_Hz / strips_Hz, rel=1e-4)
+    run = SimpleNamespace(run={"system": {"mg_fraction": 0.03}}, acceleration={})
+    assert "those of pinned Mg" in _validity(run, None, limits)
+    run.run["system"]["mg_fraction"] = 0.0
+    assert "Mg" not in _validity(run, None, limits)
 
 
 @pytest.mark.long

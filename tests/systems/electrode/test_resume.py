@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import signal
@@ -63,6 +64,8 @@ KINDS = {
     "superbasins": ("lithiophilic_exact", {**BASE, "acceleration.max_hops_per_strip_per_site": None,
                                            "stop.capacity_monolayers": 3.0}),
     "patchy": ("patchy", {**BASE, "interface.correlation_length_nm": 0.7}),
+    "equilibrium": ("strip_li", {**BASE, "system.size": [12, 12, 12],
+                                 "acceleration.max_hops_per_strip_per_site": math.inf}),
 }  # fmt: skip
 
 
@@ -93,8 +96,9 @@ class StopAfter(Silent):
 
 def run_in_pieces(monkeypatch, kind, path, chance) -> int:
     """Run a kind to its end, interrupted at random; returns how often."""
-    monkeypatch.setattr(run, "_next_chunk", lambda *_: chance.randrange(1, 3000))
-    monkeypatch.setattr(run, "_FIRST_CHUNK", 500)
+    most = 15 if kind == "equilibrium" else 3000  # attempts are strips there, some 140
+    monkeypatch.setattr(run, "_next_chunk", lambda *_: chance.randrange(1, most))
+    monkeypatch.setattr(run, "_FIRST_CHUNK", min(500, most))
     pieces = []
 
     def progress_for(*_):
@@ -235,10 +239,13 @@ def test_a_checkpoint_that_makes_no_sense_is_refused(whole, tmp_path, change):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("files", [4, slow(50)])
-def test_files_as_kills_leave_them(files, whole, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("kind", "files", "chunk"),
+    [("limg_110", 4, 700), slow("limg_110", 50, 700), slow("equilibrium", 4, 5)],
+)
+def test_files_as_kills_leave_them(kind, files, chunk, whole, tmp_path, monkeypatch):
     """After a kill the file is what the last save left; each of these becomes the same run."""
-    run_file = load_run(*KINDS["limg_110"])
+    run_file = load_run(*KINDS[kind])
     left = []
     put = SavedWhole._put
 
@@ -249,11 +256,11 @@ def test_files_as_kills_leave_them(files, whole, tmp_path, monkeypatch):
     monkeypatch.setattr(SavedWhole, "_put", put_and_keep)
     monkeypatch.setattr("kmc.systems.job._SAVE_EVERY_S", 0.0)
     monkeypatch.setattr("kmc.systems.job._SAVING_SHARE", 1e9)
-    monkeypatch.setattr(run, "_next_chunk", lambda *_: 700)
-    monkeypatch.setattr(run, "_FIRST_CHUNK", 700)
+    monkeypatch.setattr(run, "_next_chunk", lambda *_: chunk)
+    monkeypatch.setattr(run, "_FIRST_CHUNK", chunk)
     run_to_file(run_file, tmp_path / "run.h5", progress=False)
     monkeypatch.undo()
-    assert_same(tmp_path / "run.h5", whole("limg_110"))
+    assert_same(tmp_path / "run.h5", whole(kind))
     assert len(left) > 20
     path = tmp_path / "left.h5"
     for content in random.Random(11).sample(left, min(files, len(left))):
