@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import scipy
 
-from kmc.common.units import E_C, K_B_eV, mAh_C
+from kmc.common.units import E_C, A_per_nm, K_B_eV, mAh_C
 
 _CM2_PER_A2 = 1e-16
 _CM_PER_A = 1e-8
@@ -57,6 +57,17 @@ def flux_per_cm2_s(current_density_mA_cm2: float, valence: int = 1) -> float:
 def capacity_mAh_cm2(n_atoms: float, area_A2: float, valence: int = 1) -> float:
     """Areal capacity of a number of stripped atoms (Faraday's law): N z e/A."""
     return n_atoms * (valence * E_C) / (area_A2 * _CM2_PER_A2) / mAh_C
+
+
+def zinc_oxide_mAh_cm2(thickness_nm: float) -> float:
+    """Charge that turns ZnO into LiZn and Li2O: ZnO + 3 Li → LiZn + Li2O, three electrons a Zn.
+
+    Two thirds pass at about 0.5 V (ZnO + 2 Li → Zn + Li2O), one at about 0.2 V (Zn + Li → LiZn;
+    Shen et al., 10.1038/s41467-025-60609-4). The density is that of the crystal: two formula units
+    in its hexagonal cell (a = 3.2498, c = 5.2066 Å: Kisi and Elcombe, 10.1107/S0108270189004269).
+    """
+    volume_A3 = math.sqrt(3) / 2 * 3.2498**2 * 5.2066
+    return capacity_mAh_cm2(thickness_nm * A_per_nm / volume_A3 * 2, 1.0, 3)
 
 
 def atoms_of_capacity(capacity_mAh_cm2: float, area_A2: float, valence: int = 1) -> float:

@@ -17,6 +17,7 @@ from kmc.runfile.protocol import CHARGES, HOLD, STRIP
 from kmc.runfile.run_file import Origin, RunFile
 
 MAX_SITES = 20_000_000  # of a deposition: 8 arrays a site, 400 MB
+LIZN = "li_lizn"  # what ZnO becomes
 NEEDED = ("youngs_modulus_GPa", "poisson_ratio")
 NEEDED_OF_ACTIVE = (*NEEDED, "lithiation_volume_change")
 CREEP = ("creep_reference_rate_per_s", "creep_reference_stress_MPa", "strain_rate_sensitivity")
@@ -61,6 +62,10 @@ def deposition_checks(run: RunFile, origin: Origin) -> list[Problem]:
     if ratio == math.inf and not run.deposition.hops:
         text = f"{of(RATIO)} and {of('deposition.hops')} exclude each other"
         problems.append(Problem(text, "Remove one of them."))
+    if run.deposition.zinc_oxide_nm is not None and run.parameter_set().name != LIZN:
+        text = f"{of('deposition.zinc_oxide_nm')} has become LiZn, and the substrate is "
+        text += run.system.params
+        problems.append(Problem(text, f'Set system.params = "{LIZN}".'))
     # Substrate and islands have the energies of adatoms, on the same metal.
     needs = dict.fromkeys(("system.params", "deposition.island_params"), NEEDED_OF_SUBSTRATE)
     such_as = "of a substrate, such as li_zno_002, li_lizn or li_carbon"

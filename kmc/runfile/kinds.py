@@ -56,7 +56,7 @@ class RunKind:
         return {**kept, "parameters": tables["parameters"]}
 
 
-LATER = ("surface_layer_nm", "area_per_electrode_area")
+LATER = ("surface_layer_nm", "zinc_oxide_nm", "area_per_electrode_area")
 KINDS: dict[str, RunKind] = {
     BOX: RunKind(BOX, "a box of atoms", "", None),
     "population": RunKind("population", "a population of voids", "upscale", Upscale, Upscale.uses),

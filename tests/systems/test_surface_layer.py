@@ -10,8 +10,11 @@ from table_files import rewrite
 from test_deposition_kernel import energies
 
 import kmc
+from kmc.errors import InputError
 from kmc.kernels import deposition as kernel
+from kmc.model.electrochemistry import zinc_oxide_mAh_cm2
 from kmc.plotting.deposition_panels import DEPOSITION_PICTURES
+from kmc.runfile.load import load_run
 from kmc.systems.deposition.box import box_of, empty_state, law_of
 from kmc.systems.deposition.summary import layer_of, summary
 
@@ -137,3 +140,26 @@ def test_its_picture_is_drawn(cycled):
     page = DEPOSITION_PICTURES["summary"]([cycled], ["a"], None)
     shown = [axes.get_ylabel() for axes in page.axes]
     assert any("layer" in label and "dead" in label for label in shown)
+
+
+def test_the_charge_of_zinc_oxide_is_that_of_its_atoms():
+    """15 nm at 5.676 g/cm³ and 81.379 g/mol, three electrons each: 8.41 µAh/cm²."""
+    mol_cm2 = 15e-7 * 5.6753 / 81.379
+    assert zinc_oxide_mAh_cm2(15) == pytest.approx(3 * mol_cm2 * 96485.332 / 3.6, rel=2e-4)
+    assert (
+        f"{1000 * zinc_oxide_mAh_cm2(15):.2f} µAh/cm²" == "8.41 µAh/cm²"
+    )  # as docs/deposition.md has it
+
+
+def test_the_substrate_is_then_lizn(tmp_path):
+    changes = {
+        "deposition.zinc_oxide_nm": 15.0,
+        "deposition.area_per_electrode_area": 10.0,
+        "system.size": [8, 8, 8],
+        "stop.capacity_monolayers": 0.5,
+        "acceleration.max_hops_per_strip_per_site": 1e4,
+    }
+    run = kmc.run("plate_lizn", changes, output=tmp_path / "z.h5", progress=False)
+    assert dict(summary(run))["Formation"].startswith("0.0841")
+    with pytest.raises(InputError, match="has become LiZn"):
+        load_run("plate_zno_002", changes)

@@ -7,6 +7,7 @@ from kmc.common.conditions import ended
 from kmc.common.formatting import duration, figure, monolayers, percent, plural
 from kmc.common.metals import METALS
 from kmc.files.table_run import TableRun
+from kmc.model.electrochemistry import zinc_oxide_mAh_cm2
 from kmc.runfile.protocol import PLATE, STRIP, plan_of, stored_blocks
 
 FEW_ISLANDS = 20  # below this many, their density is that of the box
@@ -74,6 +75,10 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
         rows.append(
             ("Scaffold", f"{figure(area)} of its area in an area of the electrode (stated)")
         )
+    if oxide_nm := run.run["deposition"].get("zinc_oxide_nm"):
+        charge = zinc_oxide_mAh_cm2(oxide_nm) * (area or 1.0)
+        text = f"{figure(charge, 'mAh/cm²')} turned {oxide_nm:g} nm of ZnO into LiZn and Li2O"
+        rows.append(("Formation", f"{text}, before lithium was plated"))
     if not len(s["time_s"]):
         return [*rows, ("Samples", "none yet")]
     last = {name: values[-1] for name, values in s.items()}
