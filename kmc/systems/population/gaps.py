@@ -43,6 +43,7 @@ _MIN_CONTACT = 1e-6
 _WEDGE_SHARE = 0.2  # of what fills a wedge's cell, that it may gain before the line is found again
 _OVERSHOOT = 0.3  # below this a cell of a receding line shows that a part of a step is too long ...
 _SHORTEST_SHARE = 1 / 64  # ... down to this share of a step
+_LEFT = 0.04  # radius over edge of contact that cannot stay: plating needs a rim to begin from
 _TOLERANCE = 1e-3  # of S at the voids, relative to the largest excess
 
 
@@ -287,8 +288,8 @@ class Gaps(GapState):
         down = shape.cover * (lower_um / unit)
         step -= down
         time = dt * setting.surface_um4_s / pitch**4
-        if setting.round_at_once and (short := self._round_step(step, down)) is not None:
-            return short
+        if setting.round_at_once:
+            return self._round_step(step, down)
         shape.set_mobility(step, time, self.parts[0])
         self.raised_rim_fraction = shape.raised_fraction
         # The line is found anew before it has left its cell: its place decides where the flux goes.
@@ -324,11 +325,10 @@ class Gaps(GapState):
         self.mean.put(left * per / self._area_um3)
         return short * per
 
-    def _round_step(self, step: np.ndarray, down: np.ndarray) -> float | None:
+    def _round_step(self, step: np.ndarray, down: np.ndarray) -> float:
         """`_shape_step` of voids that surface diffusion makes discs at once, about their centres.
 
-        Voids that touch join; one as wide as the square leaves a disc of contact. None, and nothing
-        changed, where none can be left: then surface diffusion takes it.
+        Voids that touch join; one as wide as the square leaves a disc of contact.
         """
         setting = self.setting
         pitch, unit = setting.pitch_um, setting.slope * setting.pitch_um
@@ -351,10 +351,7 @@ class Gaps(GapState):
             )
             self.h_um = np.zeros_like(h)
             for number in np.flatnonzero(widest) + 1:
-                if not self._draw_around(voids.label != number, voids.volume_um3[number - 1]):
-                    self.h_um = begun
-                    self._locate()
-                    return None
+                self._draw_around(voids.label != number, voids.volume_um3[number - 1])
             for x, y, volume in zip(
                 *voids.centres_um()[:, ~widest], voids.volume_um3[~widest], strict=True
             ):
@@ -366,11 +363,12 @@ class Gaps(GapState):
         self.mean.put(thin * unit * pitch**2 / self._area_um3)
         return short * unit * pitch**2
 
-    def _draw_around(self, contact: np.ndarray, volume_um3: float) -> bool:
+    def _draw_around(self, contact: np.ndarray, volume_um3: float) -> None:
         """Draw a void around a disc of contact about the centre of `contact` (bool, shape (n, n)).
 
         Of one curvature in a round cell of the radius b: h' = c (b² − r²)/2r, h(a) = 0, and h'(a)
-        is the contact slope. False where the volume is more than such a void can have.
+        is the contact slope. A void of more volume than such a shape can have takes all contact but
+        less than that with which a run ends.
         """
         setting, fine = self.setting, 4
         edge, n = setting.edge_um, setting.n_cells
@@ -380,18 +378,17 @@ class Gaps(GapState):
         volumes = b * b * (b * b / 2 * np.log(b / a) - ring / 4) - (b**4 - a**4) / 8
         volumes = math.pi * c * (volumes + a * a * ring / 4)
         top = int(volumes.argmax())  # smaller discs of contact hold less: they cannot stay
-        if not volumes[-1] < volume_um3 < volumes[top]:
-            return False
-        i = top + int(np.count_nonzero(volumes[top:] > volume_um3))
+        radius = a[top + np.count_nonzero(volumes[top + 1 :] > volume_um3)]
+        if volume_um3 > volumes[top]:
+            radius = _LEFT * edge
         places = np.exp(2j * np.pi * (np.arange(n) + 0.5) / n)
         centre = [np.angle((contact * w).sum()) * n / 2 / np.pi for w in (places, places[:, None])]
         at = (np.arange(n * fine) + 0.5) / fine
         x, y = (((at - place + n / 2) % n - n / 2) * setting.pitch_um for place in centre)
-        r = np.maximum(np.hypot(x[None, :], y[:, None]), a[i])
-        h = b * b * np.log(r / a[i]) - (r * r - a[i] ** 2) / 2
+        r = np.maximum(np.hypot(x[None, :], y[:, None]), radius)
+        h = b * b * np.log(r / radius) - (r * r - radius**2) / 2
         h = h.reshape(n, fine, n, fine).mean(axis=(1, 3))
         self.h_um += h * (volume_um3 / setting.pitch_um**2 / h.sum())
-        return True
 
     # --- beginnings -------------------------------------------------------------------------------
 
