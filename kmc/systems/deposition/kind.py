@@ -8,7 +8,7 @@ import numpy as np
 
 from kmc.common.metals import VALENCES
 from kmc.common.units import A_per_nm
-from kmc.files.check_result import Breach, differences
+from kmc.files.check_result import Breach, differences, first_breach
 from kmc.files.table_file import Tables
 from kmc.files.table_run import TableRun
 from kmc.model.electrochemistry import strip_rate_Hz
@@ -72,12 +72,13 @@ def _atoms(run: TableRun) -> Iterator[Breach]:
     if not has_layer(run):
         layer = np.zeros_like(layer)
     # Ions go into the layer while they are plated; none comes back.
-    for row in np.flatnonzero((np.diff(layer, prepend=0.0) < 0) | (layer > s["plated"])):
-        yield Breach(
-            "layer", "/samples/plated", row, s["plated"][row], "a layer that does not fall"
-        )
-    for row in np.flatnonzero((np.diff(layer) > 0) & (np.diff(s["plated"]) == 0)) + 1:
-        yield Breach("layer", "/samples/atoms", row, s["atoms"][row], "a layer of plated ions")
+    wrong = (np.diff(layer, prepend=0.0) < 0) | (layer > s["plated"])
+    text = "a layer that does not fall"
+    yield from first_breach("layer", "/samples/plated", wrong, s["plated"], text)
+    wrong = (np.diff(layer, prepend=0.0) > 0) & (np.diff(s["plated"], prepend=0.0) == 0)
+    wrong[:1] = False  # what was there at the start came with no row
+    text = "a layer of plated ions"
+    yield from first_breach("layer", "/samples/atoms", wrong, s["atoms"], text)
     atoms = s["plated"] - s["stripped"] - layer
     yield from differences("atoms", "/samples/atoms", s["atoms"], atoms)
 
