@@ -44,10 +44,13 @@ def test_swaps_leave_each_temperature_its_distribution(script, monkeypatch):
 @pytest.mark.validation
 @pytest.mark.parametrize("start", [pytest.param("compact", marks=pytest.mark.slow), long("grown")])
 def test_shapes_of_the_page(script, start):
-    """Contact and S of the compact and of the grown void of 3157 vacancies."""
+    """Contact and S of the compact and of the grown void of 3157 vacancies, as the script begins.
+
+    Grown from other seeds it is another pyramid, with contact 0.759 of seed 4.
+    """
     page = (ROOT / "docs/model/equilibrium.md").read_text(encoding="utf-8")
     contact, S = map(float, re.search(rf"{start} \(contact ([\d.]+), S ([\d.]+)", page).groups())
-    rng = np.random.default_rng(4)
+    rng = np.random.default_rng(1)
     T = np.array([298.15])
     occupancy = script.compact(3157) if start == "compact" else script.grown(3157, T[0], rng)
     ((_, found, found_S),) = script.heated(occupancy, T, rng)
