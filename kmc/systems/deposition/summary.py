@@ -76,8 +76,8 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
             ("Scaffold", f"{figure(area)} of its area in an area of the electrode (stated)")
         )
     if oxide_nm := run.run["deposition"].get("zinc_oxide_nm"):
-        charge = zinc_oxide_mAh_cm2(oxide_nm) * (area or 1.0)
-        text = f"{figure(charge, 'mAh/cm²')} turned {oxide_nm:g} nm of ZnO into LiZn and Li2O"
+        oxide_charge = zinc_oxide_mAh_cm2(oxide_nm) * (area or 1.0)
+        text = f"{figure(oxide_charge, 'mAh/cm²')} turned {oxide_nm:g} nm of ZnO into LiZn and Li2O"
         rows.append(("Formation", f"{text}, before lithium was plated"))
     if not len(s["time_s"]):
         return [*rows, ("Samples", "none yet")]
