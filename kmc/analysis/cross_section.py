@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
+import scipy
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -129,7 +129,7 @@ def voids_on_lines(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
     # Lines are slices through the box, often far apart: voids of two lines are not joined.
     touching = np.zeros((3, 3, 3), dtype=bool)
     touching[1] = True  # within a line only
-    labels, n = ndimage.label(image, structure=touching)
+    labels, n = scipy.ndimage.label(image, structure=touching)
     # Empty first entries give `concatenate` its type where no label meets an edge.
     starts, ends = [np.zeros(0, dtype=int)], [np.zeros(0, dtype=int)]
     n_layers = image.shape[1]

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import scipy
-from scipy import ndimage
 
 from kmc.analysis import segmentation
 from kmc.common.formatting import listed, plural
@@ -144,7 +143,7 @@ def measure_plan_image(
     burned, n_burned = _scale_bars(mask)
     mask &= ~burned
     plan = measure_plan(mask, um_per_pixel, min_size=min_size)
-    labels, n = ndimage.label(mask, structure=np.ones((3, 3)))
+    labels, n = scipy.ndimage.label(mask, structure=np.ones((3, 3)))
     small = mask & (segmentation.region_sizes(labels, n) < min_size)[labels]
     shown = np.full(image.shape, segmentation.View.BAR, np.uint8)
     shown[top : len(image) - bottom] = np.select(
@@ -173,8 +172,10 @@ def _scale_bars(mask: np.ndarray) -> tuple[np.ndarray, int]:
     its length above and below, less than 40 % of it high, that are no discs.
     """
     # Letters in a box are holes of it.
-    labels, n = ndimage.label(ndimage.binary_fill_holes(mask), structure=np.ones((3, 3)))
-    boxes = ndimage.find_objects(labels)
+    labels, n = scipy.ndimage.label(
+        scipy.ndimage.binary_fill_holes(mask), structure=np.ones((3, 3))
+    )
+    boxes = scipy.ndimage.find_objects(labels)
     size = segmentation.region_sizes(labels, n)[1:]
     ink = segmentation.region_sizes(np.where(mask, labels, 0), n)[1:]
     left, right, top, bottom = np.array(

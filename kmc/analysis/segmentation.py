@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy import ndimage, signal
+import scipy
 
 from kmc.common.formatting import listed, plural
 from kmc.errors import InputError, optional_library
@@ -240,12 +240,12 @@ def _otsu(stack: np.ndarray, n: int) -> tuple[tuple[float, ...], int]:
 
 
 def _median(values: np.ndarray, radius: int) -> np.ndarray:
-    return ndimage.median_filter(values, size=2 * radius + 1) if radius else values
+    return scipy.ndimage.median_filter(values, size=2 * radius + 1) if radius else values
 
 
 def _flat(values: np.ndarray) -> np.ndarray:
     """Values of the pixels that lie on no edge between two phases."""
-    gradient = ndimage.gaussian_gradient_magnitude(values.astype(np.float32), 1.0)
+    gradient = scipy.ndimage.gaussian_gradient_magnitude(values.astype(np.float32), 1.0)
     limit = max(_MAX_GRADIENT * np.median(gradient), _MIN_GRADIENT * np.ptp(values.astype(float)))
     return values[gradient <= limit]
 
@@ -269,7 +269,7 @@ def _histogram(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         low, high = low - 0.5, high + 0.5
     counts, edges = np.histogram(values, bins, (low, max(high, low + 1e-9)))
     width = max(0.8, _SMOOTH_BINS * bins / _BINS)
-    smooth = ndimage.gaussian_filter1d(counts.astype(float), width, mode="constant")
+    smooth = scipy.ndimage.gaussian_filter1d(counts.astype(float), width, mode="constant")
     return smooth, (edges[1:] + edges[:-1]) / 2
 
 
@@ -277,7 +277,7 @@ def _peaks(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Bins of the peaks of a histogram, and their standard deviations in bins."""
     # A slope that no eye sees: of equal maxima on a plateau each would count as prominent.
     padded = np.concatenate([[0.0], counts * (1 + 1e-6 * np.arange(len(counts))), [0.0]])
-    peaks, about = signal.find_peaks(padded, prominence=0.0)
+    peaks, about = scipy.signal.find_peaks(padded, prominence=0.0)
     peaks = peaks[about["prominences"] >= _MIN_PROMINENCE * padded[peaks]]
     # The share of a peak, from valley to valley.
     valleys = [0, *(a + padded[a:b].argmin() for a, b in pairwise(peaks)), len(padded)]
@@ -320,7 +320,7 @@ def info_bars(values: np.ndarray, own: Collection[float | None] = ()) -> tuple[i
                 break
             rows += thick
         letters = image[:rows] != image[0, 0] if rows else np.zeros((1, 1), bool)
-        text = 0.005 < letters.mean() < 0.4 and ndimage.label(letters)[1] >= 3
+        text = 0.005 < letters.mean() < 0.4 and scipy.ndimage.label(letters)[1] >= 3
         bars.append(rows if text and rows >= 8 else _text_rows(image))
     return bars[0], bars[1]
 
@@ -338,8 +338,8 @@ def _text_rows(image: np.ndarray) -> int:
         return 0
     end = 0
     for start, stop in zip(changes[::2], changes[1::2], strict=False):
-        labels, n = ndimage.label(ink[start:stop], structure=np.ones((3, 3)))
-        boxes = ndimage.find_objects(labels)
+        labels, n = scipy.ndimage.label(ink[start:stop], structure=np.ones((3, 3)))
+        boxes = scipy.ndimage.find_objects(labels)
         area = np.array([(y.stop - y.start) * (x.stop - x.start) for y, x in boxes])
         open_share = np.median(region_sizes(labels, n)[1:] / area)
         ends = np.array([(y.start, stop - start - y.stop) for y, _ in boxes])

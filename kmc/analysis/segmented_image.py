@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from kmc.analysis import segmentation
 from kmc.analysis.cross_section import line_statistics
@@ -132,7 +132,9 @@ def measure_image(
                     np.arange(n_rows)[:, None] < at[part]
                 )
                 ignored["grey"] += int(inside.sum())
-        labels, n_labels = ndimage.label(phases == segmentation.VOID, structure=np.ones((3, 3)))
+        labels, n_labels = scipy.ndimage.label(
+            phases == segmentation.VOID, structure=np.ones((3, 3))
+        )
         # The pixel just above the electrolyte in each column: contact is lost where it is void.
         touching = labels[np.maximum(at - 1, 0), np.arange(n_columns)]
         # Label 0, no void, is made to be there: columns in contact point to it.
@@ -262,7 +264,7 @@ def _interface(phases: np.ndarray, metal: str) -> np.ndarray:
 
     Refused is an electrolyte where the metal should be: no void could be seen there.
     """
-    pieces, n = ndimage.label(phases == segmentation.ELECTROLYTE)
+    pieces, n = scipy.ndimage.label(phases == segmentation.ELECTROLYTE)
     sizes = segmentation.region_sizes(pieces, n)
     own = np.zeros(n + 1, dtype=bool)
     own[pieces[-1]] = True

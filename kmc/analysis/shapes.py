@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import ndimage
+import scipy
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -23,7 +23,7 @@ def labels(there: np.ndarray, periodic: Sequence[int] = (0, 1)) -> tuple[np.ndar
     Returns ndarray of int, int: number of the component of each cell, from 1, and 0 elsewhere; how
     many there are.
     """
-    numbers, n = ndimage.label(there)
+    numbers, n = scipy.ndimage.label(there)
     # ndimage knows no periodic edges: numbers that meet across one are joined as a graph.
     seams = (numbers.take([0, -1], axis).swapaxes(0, axis).reshape(2, -1) for axis in periodic)
     pairs = np.concatenate([np.zeros((2, 0), int), *seams], axis=1)

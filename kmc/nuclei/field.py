@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft, linalg, optimize, spatial
+import scipy
 
 from kmc.common.threads import over_rows, threads_for
 from kmc.kernels import discs
@@ -51,7 +51,7 @@ def overlaps(
     if len(x) < 2:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     places = np.column_stack([x, y]) % edge
-    tree = spatial.cKDTree(places, boxsize=edge)
+    tree = scipy.spatial.cKDTree(places, boxsize=edge)
     pairs = tree.query_pairs(2 * float(np.max(radius)), output_type="ndarray")
     first, second = pairs[np.lexsort(pairs.T[::-1])].T
     away = places[first] - places[second]
@@ -101,7 +101,7 @@ class MeanField:
         if first * n >= depth * (1 - 1e-9):
             steps = np.full(n, depth / n)
         else:
-            factor = optimize.brentq(
+            factor = scipy.optimize.brentq(
                 lambda f: first * (f**n - 1) / (f - 1) - depth, 1 + 1e-9, 100.0
             )
             steps = first * factor ** np.arange(n)
@@ -166,7 +166,7 @@ class MeanField:
         # Both sides at once: the answer is linear in the flux, which the solver of the square
         # finds.
         right[0, 1] = 1.0
-        out = linalg.solve_banded((1, 1), matrix, right)
+        out = scipy.linalg.solve_banded((1, 1), matrix, right)
         return out[:, 0], out[:, 1]
 
 
@@ -382,7 +382,7 @@ class SurfaceField:
         self, grid: np.ndarray, kernel: np.ndarray, of_sum: Callable[[float], float]
     ) -> np.ndarray:
         """A grid with each of its waves times `kernel`, and that of its sum as `of_sum` has it."""
-        waves = fft.rfft2(grid, workers=self._threads)
+        waves = scipy.fft.rfft2(grid, workers=self._threads)
         total = waves[0, 0].real
 
         def scale(start, end):
@@ -390,7 +390,7 @@ class SurfaceField:
 
         over_rows(scale, self.n_cells, self._threads)
         waves[0, 0] = of_sum(total)
-        return fft.irfft2(waves, s=grid.shape, workers=self._threads)
+        return scipy.fft.irfft2(waves, s=grid.shape, workers=self._threads)
 
     def _on_grid(self, flux: np.ndarray, voids: Absorbers, kind: type = np.float64) -> np.ndarray:
         has_points = bool(len(voids.x_um))

@@ -14,8 +14,8 @@ import math
 from functools import lru_cache
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import integrate, special
 
 _MIN, _MAX = 1e-4, 1e5  # λ/R between which the resistance of a disc is tabulated
 _PER_DECADE = 12
@@ -52,7 +52,7 @@ def point_resistance_s(
 @lru_cache(maxsize=1)
 def _point_table() -> tuple[np.ndarray, np.ndarray]:
     u = np.geomspace(1e-5, 1.01 * _ASYMPTOTIC, 2400)
-    return np.log(u), np.pi / 2 * u * (special.struve(0, u) - special.y0(u))
+    return np.log(u), np.pi / 2 * u * (scipy.special.struve(0, u) - scipy.special.y0(u))
 
 
 def disc_resistance_s(
@@ -96,10 +96,10 @@ def _table() -> tuple[np.ndarray, np.ndarray]:
     w = (half[:, None] * weights).ravel()
     basis = np.stack(
         [
-            special.j0(t),  # a ring at the rim
+            scipy.special.j0(t),  # a ring at the rim
             np.sinc(t / np.pi),  # 1/√(R² − r²)
-            2 * special.j1(t) / t,  # even
-            8 * special.jv(2, t) / t**2,  # 1 − (r/R)²
+            2 * scipy.special.j1(t) / t,  # even
+            8 * scipy.special.jv(2, t) / t**2,  # 1 − (r/R)²
         ]
     )
     # Squares of J0 and sin(t)/t average 1/(πt) and 1/(2t²) beyond the last panel.
@@ -144,9 +144,9 @@ def smeared_s(
     k = np.concatenate([np.geomspace(1e-12, 0.02, 400), np.linspace(0.02, 9.0, 4000)[1:]])
     k /= width_um
     weight = np.exp(-((k * width_um) ** 2)) / (bulk_per_um_s + interface_per_s * k) / (2 * np.pi)
-    waves = special.j0(np.multiply.outer(np.asarray(distance_um, dtype=float), k))
+    waves = scipy.special.j0(np.multiply.outer(np.asarray(distance_um, dtype=float), k))
     below = k[0] / (2 * np.pi * bulk_per_um_s)
-    return integrate.trapezoid(waves * weight, k) + below
+    return scipy.integrate.trapezoid(waves * weight, k) + below
 
 
 def patch_resistance_s(

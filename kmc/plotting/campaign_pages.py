@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import scipy
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
-from scipy.ndimage import gaussian_filter
-from scipy.stats import binomtest
 
 from kmc.campaign.calibration.calibrate import Calibration
 from kmc.campaign.calibration.sentences import plain
@@ -269,7 +268,7 @@ def wilson(hits: np.ndarray, runs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     pairs = zip(hits.astype(int).tolist(), runs.astype(int).tolist(), strict=True)
     # Not the normal approximation: where none or all of a few runs hit, that has no width at all.
-    ends = np.array([binomtest(k, n).proportion_ci(method="wilson") for k, n in pairs])
+    ends = np.array([scipy.stats.binomtest(k, n).proportion_ci(method="wilson") for k, n in pairs])
     return ends[:, 0], ends[:, 1]
 
 
@@ -326,7 +325,7 @@ def _corner(found: Calibration) -> Figure:
                 pair = values[:, j], values[:, i]
                 density, *edges = np.histogram2d(*pair, _BINS, (ends[j], ends[i]))
                 # With few samples a bin, the lines would follow their noise.
-                density = gaussian_filter(density, 1.0)
+                density = scipy.ndimage.gaussian_filter(density, 1.0)
                 falling = np.sort(density.ravel())[::-1]
                 inside = np.cumsum(falling) / falling.sum()
                 levels = [float(falling[np.searchsorted(inside, share)]) for share in _SHARES]

@@ -7,7 +7,7 @@ width is at most `TOUCHING`. Surfaces that look at a wall belong to neither.
 """
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from kmc.systems.cathode.microstructure import ACTIVE, FRAME, PORE
 
@@ -49,10 +49,10 @@ def single_pores(material: np.ndarray, open_area: np.ndarray, refinement: int = 
     - `material`: ndarray, shape (edge, edge).
     - `open_area`: ndarray, shape (frames, edge, edge).
     """
-    pores, n = ndimage.label(material == PORE)
+    pores, n = scipy.ndimage.label(material == PORE)
     sites = np.bincount(pores.ravel(), minlength=n + 1)
     kept = 1 + np.flatnonzero(sites[1:] >= SMALLEST * refinement**2)
-    return np.stack([ndimage.sum(one, pores, kept) / sites[kept] for one in open_area])
+    return np.stack([scipy.ndimage.sum(one, pores, kept) / sites[kept] for one in open_area])
 
 
 def describe(

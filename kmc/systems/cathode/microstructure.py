@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial import Voronoi, cKDTree
+import scipy
 
 PORE, FRAME, ACTIVE = 0, 1, 2
 
@@ -88,18 +88,18 @@ def _images(middle: np.ndarray, edge: int) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _mirrored(middle: np.ndarray, edge: int) -> cKDTree:
+def _mirrored(middle: np.ndarray, edge: int) -> "scipy.spatial.cKDTree":
     """Tree of the middles and their images at the four walls; an index modulo their number."""
-    return cKDTree(_images(middle, edge))
+    return scipy.spatial.cKDTree(_images(middle, edge))
 
 
 def _touching(middle: np.ndarray, sites: np.ndarray, edge: int) -> np.ndarray:
     """Sites beside the middle of the line between neighbouring grains, one on each side of it."""
     number = len(middle)
     points = _images(middle, edge)
-    tree = cKDTree(sites)
+    tree = scipy.spatial.cKDTree(sites)
     pairs = []
-    pattern = Voronoi(points)
+    pattern = scipy.spatial.Voronoi(points)
     for (a, b), ridge in zip(pattern.ridge_points, pattern.ridge_vertices, strict=True):
         if -1 in ridge or (a >= number and b >= number) or a % number == b % number:
             continue

@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize
+import scipy
 
 from kmc.model.creep import CreepLaw
 from kmc.nuclei.field import Absorbers, Medium, SurfaceField
@@ -172,5 +172,6 @@ class Body:
             return math.exp(log_stress) - float(np.abs(still + 2 * eta * forced).sum()) / area
 
         # σ rises and η falls with the logarithm: one crossing.
-        stress = math.exp(optimize.brentq(excess, math.log(_STILL_MPa), math.log(1e6), xtol=1e-9))
+        low, high = math.log(_STILL_MPa), math.log(1e6)
+        stress = math.exp(scipy.optimize.brentq(excess, low, high, xtol=1e-9))
         return stress, self.law.viscosity_MPa_s(stress, radius_um)
