@@ -343,8 +343,8 @@ def advance(
     without an ion that waits, where vacant sites are left but none beside connected metal.
     """
     counters, clock = state.counters, state.clock
-    scratch.owner[:] = -1  # rates may have changed since the last call
-    capacity = state.hops.members.shape[1]
+    if lone is not None:
+        scratch.owner[:] = -1  # rates may have changed since the last call
     # Whole counts and not shares or charge: integers compare exactly, so that a limit is met to the
     # atom.
     while (
@@ -355,8 +355,9 @@ def advance(
         and clock[t.TIME] < limits.pause_time_s
     ):
         # One bin may have to hold all vacancies: asked before the event that could overflow it.
-        if counters[t.VACANCIES] >= capacity:
-            return t.BINS_FULL
+        if lone is not None:  # noqa: SIM102
+            if counters[t.VACANCIES] >= state.hops.members.shape[1]:
+                return t.BINS_FULL
         # What an earlier call put off, or an ion that waits, comes before any new attempt.
         if clock[t.STRIP_DUE] != 0.0:
             reason = transfer_due(geometry, law, channels, state, scratch, limits, net, rng, log)
@@ -372,7 +373,9 @@ def advance(
         others = 0.0
         for rate in rates:
             others += rate
-        total = total_mass(state.hops) + others
+        total = others
+        if lone is not None:
+            total += total_mass(state.hops)
         if total <= 0.0:
             return t.NO_EVENT
         u, v = clock[t.PLACE], clock[t.MEMBER]  # here, as a later read costs 5 % of an event

@@ -305,8 +305,21 @@ class Scratch(NamedTuple):
     owner: np.ndarray  # int64[slots]: the vacancy that a row of `rates` belongs to, or -1
 
 
-class WithoutHops(Scratch):
-    """Of a box without hops: code for rates of vacancies is not compiled with this type."""
+class WithoutHops(NamedTuple):
+    """Work space of a box without hops: with this type no rates of vacancies are compiled."""
+
+    near: np.ndarray  # int64[3, 14]
+
+
+# What hops alone need is () in a box without them: numba hands every number of every array over at
+# each call, and half of the compilation goes there. Not None, by which each call from Python would
+# look up the types of all arguments anew.
+HOPS_OF_GEOMETRY = (
+    *("around", "around_layers", "beside", "beyond", "group_end", "shift", "pattern"),
+    *("wrap_layer", "way"),
+)
+HOPS_OF_ONE_SPECIES = ("first_hop", "hop_rate", "hop_energy_ueV")
+HOPS_OF_STATE = ("hops",)
 
 
 class Limits(NamedTuple):

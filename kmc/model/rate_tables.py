@@ -63,7 +63,7 @@ def one_species(model: Model) -> tables.OneSpecies:
     bits = np.arange(n_chemistries * _CHEMISTRY)
     counts_to = bits & tables.MASK_VACANCIES
     row = _row_of(bits) + np.where(counts_to == 0, tables.ALONE, 0)
-    return tables.OneSpecies(
+    law = tables.OneSpecies(
         first_hop=(row * columns + 128 - counts_to).astype(np.int32),
         hop_rate=hop_rate.reshape(-1),
         hop_energy_ueV=hop_energy.reshape(-1),
@@ -73,6 +73,9 @@ def one_species(model: Model) -> tables.OneSpecies:
         expected=np.floor(expected / tables.EXPECTED_UNIT + 0.5).astype(np.int64),
         absorption=np.exp(-lost / kT) * (model.absorption_rate_Hz / model.unit_Hz),
     )
+    if model.at_equilibrium:
+        law = law._replace(**dict.fromkeys(tables.HOPS_OF_ONE_SPECIES, ()))
+    return law
 
 
 def _row_of(bits: np.ndarray) -> np.ndarray:
@@ -301,7 +304,7 @@ def new_state(
     strip = share * (reference - model.weakest_strip_ueV())
     plate = (1.0 - share) * (model.strongest_strip_ueV() - reference)
     highest_strip, highest_plate = (math.exp(max(0.0, e) / model.kT_ueV) for e in (strip, plate))
-    return tables.State(
+    state = tables.State(
         site_state=site_state,
         hops=_empty_bins(site_state.size, capacity, highest_Hz / model.unit_Hz),
         strips=_empty_bins(active, active, highest_strip),
@@ -318,6 +321,9 @@ def new_state(
             length=np.zeros(1, dtype=np.int64),
         ),
     )
+    if model.at_equilibrium:
+        state = state._replace(**dict.fromkeys(tables.HOPS_OF_STATE, ()))
+    return state
 
 
 def occupancy_of(model: Model, state: tables.State) -> np.ndarray:

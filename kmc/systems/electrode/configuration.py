@@ -35,15 +35,7 @@ class Configuration:
         self.void_surfaces = False  # whether ions also reach the metal around open voids
         self.place = (0, 0)  # step and cycle of a protocol, for the samples
         self.resting = False
-        work_space = tables.WithoutHops if model.at_equilibrium else tables.Scratch
-        self.scratch = work_space(
-            near=np.empty((3, tables.N_NEAR), dtype=np.int64),
-            steps=np.empty(self.geometry.around.shape[-1], dtype=np.int32),
-            touched=np.empty(256, dtype=np.int64),
-            bins=np.empty(256, dtype=np.int64),
-            rates=np.zeros((tables.N_KEPT, tables.N_FIRST + 2)),
-            owner=np.full(tables.N_KEPT, -1, dtype=np.int64),
-        )
+        self.scratch = self._work_space()
         self.state = rate_tables.new_state(model, occupancy, alloy)
 
     def count(self, counter: int) -> int:
@@ -92,7 +84,22 @@ class Configuration:
     def _geometry_of(self, model: Model) -> tables.Geometry:
         """Tables of neighbours; pairs of Mg and Li matter to an alloy alone."""
         geometry = model.kernel_lattice.geometry()
+        if model.at_equilibrium:
+            geometry = geometry._replace(**dict.fromkeys(tables.HOPS_OF_GEOMETRY, ()))
         return geometry._replace(pairs=geometry.pairs and isinstance(self.law, tables.TwoSpecies))
+
+    def _work_space(self) -> tables.Scratch | tables.WithoutHops:
+        near = np.empty((3, tables.N_NEAR), dtype=np.int64)
+        if self.model.at_equilibrium:
+            return tables.WithoutHops(near)
+        return tables.Scratch(
+            near=near,
+            steps=np.empty(self.geometry.around.shape[-1], dtype=np.int32),
+            touched=np.empty(256, dtype=np.int64),
+            bins=np.empty(256, dtype=np.int64),
+            rates=np.zeros((tables.N_KEPT, tables.N_FIRST + 2)),
+            owner=np.full(tables.N_KEPT, -1, dtype=np.int64),
+        )
 
     @cached_property
     def _searches(self) -> connection.Connection:

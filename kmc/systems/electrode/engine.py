@@ -207,7 +207,7 @@ class Engine(Configuration):
             self.model,
             occupancy,
             isinstance(self.law, tables.TwoSpecies),
-            capacity=old.hops.members.shape[1],
+            capacity=old.hops.members.shape[1] if old.hops else None,
         )
         loop.prepare(self.geometry, self.law, self.channels, fresh, self.scratch)
         recounted = fresh.counters[_RECOUNTED]
@@ -321,6 +321,8 @@ class Engine(Configuration):
     def bin_members(self, which: str = "hops") -> dict[int, np.ndarray]:
         """Sites of every occupied bin in their order; `which` is "hops", "strips" or "plates"."""
         bins, lattice = getattr(self.state, which), self.model.kernel_lattice
+        if not bins:  # in equilibrium between events no vacancy has a rate
+            return {}
         members = {int(b): bins.members[b, : bins.count[b]] for b in np.flatnonzero(bins.count)}
         sites = lattice.lattice_sites if which == "hops" else lattice.strip_sites
         return {b: sites(m) for b, m in members.items()}

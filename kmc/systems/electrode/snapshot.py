@@ -116,7 +116,8 @@ def _restore_order(engine: Engine, saved: dict, counters: np.ndarray) -> None:
     ):
         if sites.size and not 0 <= sites.min() <= sites.max() < end:
             raise ValueError("a site outside the box")
-    _fill(state.hops, hop_bins[:, 0], numbering.kernel_sites(hop_bins[:, 1]))
+    if state.hops:
+        _fill(state.hops, hop_bins[:, 0], numbering.kernel_sites(hop_bins[:, 1]))
     for bins, rows in ((state.strips, strip_bins), (state.plates, plate_bins)):
         _fill(bins, rows[:, 0], numbering.strip_members(rows[:, 1]))
     # Those that the new engine has marked are unmarked: the saved list alone counts.
@@ -193,8 +194,10 @@ def differences(engine: Engine) -> list[str]:
     energy = model.energy_ueV(occupancy)
     numbers.append(("energy in µeV, bond by bond", engine.count(tables.ENERGY), energy))
     sites = (s.site_state & ~tables.DIRTY for s in (state, fresh.state))
-    places = (_bins(s.hops) for s in (state, fresh.state))
-    for name, (running, rebuilt) in (("state of a site", sites), ("bin of a vacancy", places)):
+    of_sites = {"state of a site": sites}
+    if state.hops:
+        of_sites["bin of a vacancy"] = (_bins(s.hops) for s in (state, fresh.state))
+    for name, (running, rebuilt) in of_sites.items():
         for at in np.flatnonzero(running != rebuilt)[:1]:
             site = model.kernel_lattice.lattice_sites(np.array([at]))[0]
             numbers.append((f"{name} ({site})", running[at], rebuilt[at]))
@@ -216,8 +219,9 @@ def differences(engine: Engine) -> list[str]:
         "{} is not counted as the isolated vacancy, or atom among atoms, that it is or is not",
         clean & (state.monomer != fresh.state.monomer),
     )
-    for name, bins in (("hops", state.hops), ("strips", state.strips), ("plates", state.plates)):
-        problems += _disorder(name, bins)
+    for name in ("hops", "strips", "plates"):
+        if bins := getattr(state, name):
+            problems += _disorder(name, bins)
     return problems
 
 
