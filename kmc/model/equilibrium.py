@@ -143,6 +143,8 @@ class VacancyEquilibrium:
         Raises `InputError`: a site holds Mg.
         """
         sites = np.atleast_1d(np.asarray(sites, dtype=np.int64))
+        if not sites.size:
+            return
         mg = sites[self.chain.occupancy[sites] == MG]
         if len(mg):
             raise InputError(f"site {mg[0]} holds Mg", advice="Mg is fixed: flip a site of Li.")
