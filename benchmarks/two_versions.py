@@ -19,7 +19,7 @@ from typing import Any
 
 from common import HERE, arguments, finish, show, start, write_json
 
-RUNS = ("strip_li", "strip_limg")
+RUNS = ("strip_li_hops", "strip_limg")
 BULK = {"bulk_1pct": (40, 80, 1280), "bulk_1pct_16M": (200, 400, 160_000)}  # cells, layers, vacant
 QUICK = (*RUNS, "bulk_1pct")
 BULK_EVENTS = 2_000_000

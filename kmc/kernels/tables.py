@@ -30,7 +30,7 @@ the layers around it share cache lines: ``column * height + walls + layer``. `wa
 stand below and above every column, and spare the first and last layers any special case.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -314,12 +314,12 @@ class WithoutHops(NamedTuple):
 # What hops alone need is () in a box without them: numba hands every number of every array over at
 # each call, and half of the compilation goes there. Not None, by which each call from Python would
 # look up the types of all arguments anew.
-HOPS_OF_GEOMETRY = (
-    *("around", "around_layers", "beside", "beyond", "group_end", "shift", "pattern"),
-    *("wrap_layer", "way"),
+_OF_STEPS = ("around", "around_layers", "beside", "beyond", "group_end", "shift")
+NO_HOPS_OF_GEOMETRY: dict[str, Any] = dict.fromkeys(
+    (*_OF_STEPS, "pattern", "wrap_layer", "way"), ()
 )
-HOPS_OF_ONE_SPECIES = ("first_hop", "hop_rate", "hop_energy_ueV")
-HOPS_OF_STATE = ("hops",)
+NO_HOPS_OF_ONE_SPECIES: dict[str, Any] = {"first_hop": (), "hop_rate": (), "hop_energy_ueV": ()}
+NO_HOPS_OF_STATE: dict[str, Any] = {"hops": ()}
 
 
 class Limits(NamedTuple):

@@ -74,7 +74,7 @@ def one_species(model: Model) -> tables.OneSpecies:
         absorption=np.exp(-lost / kT) * (model.absorption_rate_Hz / model.unit_Hz),
     )
     if model.at_equilibrium:
-        law = law._replace(**dict.fromkeys(tables.HOPS_OF_ONE_SPECIES, ()))
+        law = law._replace(**tables.NO_HOPS_OF_ONE_SPECIES)
     return law
 
 
@@ -322,7 +322,7 @@ def new_state(
         ),
     )
     if model.at_equilibrium:
-        state = state._replace(**dict.fromkeys(tables.HOPS_OF_STATE, ()))
+        state = state._replace(**tables.NO_HOPS_OF_STATE)
     return state
 
 

@@ -85,7 +85,7 @@ class Configuration:
         """Tables of neighbours; pairs of Mg and Li matter to an alloy alone."""
         geometry = model.kernel_lattice.geometry()
         if model.at_equilibrium:
-            geometry = geometry._replace(**dict.fromkeys(tables.HOPS_OF_GEOMETRY, ()))
+            geometry = geometry._replace(**tables.NO_HOPS_OF_GEOMETRY)
         return geometry._replace(pairs=geometry.pairs and isinstance(self.law, tables.TwoSpecies))
 
     def _work_space(self) -> tables.Scratch | tables.WithoutHops:
