@@ -135,7 +135,7 @@ def conditions_of(run: Any, *more: str) -> list[str]:
         parts.append(driven_by(conditions))
     ratio = run.run.get("acceleration", {}).get("max_hops_per_strip_per_site")
     if ratio == "inf":
-        parts.append("equilibrium between strips")
+        parts.append(f"equilibrium between {'ions' if 'deposition' in run.run else 'strips'}")
     elif ratio:
         parts.append(f"hops/strips ≤ {figure(ratio)}")
     return [text for text in parts if text]

@@ -186,7 +186,7 @@ class Deposition(SystemSection):
     (SEI); 0 without"""
     zinc_oxide_nm: Annotated[Number, Field(gt=0, le=1000)] | None = _optional(15.0)
     """thickness of the ZnO that has become the substrate, LiZn in Li2O, before lithium is plated;
-    its charge counts as formation"""
+    its charge stands apart, in no efficiency"""
     area_per_electrode_area: Annotated[Number, Field(gt=0, le=1e6)] | None = _optional(100.0)
     """area of the substrate in an area of the electrode, over which current density and mAh/cm²
     are spread, as of a scaffold; 1 without"""

@@ -1,8 +1,8 @@
 """The kinds of run: a box of atoms, a population of voids, a deposition, a cathode.
 
-Each is a `System`, registered once in `SYSTEMS`. From there `kmc run`, `kmc info`, `kmc verify`,
-`kmc resume`, `kmc plot`, `kmc movie`, `kmc export`, `kmc report`, sweeps and `kmc.load` know it;
-none of them asks for a kind by name. docs/dev/add_a_kind.md adds one.
+Each is a `System`, registered once in `SYSTEMS`, from where every command and `kmc.load` know it.
+Some checks and pictures ask for a shipped kind by name; a new kind needs none of them.
+docs/dev/add_a_kind.md adds one.
 """
 
 from collections.abc import Callable

@@ -160,6 +160,6 @@ def test_the_substrate_is_then_lizn(tmp_path):
         "acceleration.max_hops_per_strip_per_site": 1e4,
     }
     run = kmc.run("plate_lizn", changes, output=tmp_path / "z.h5", progress=False)
-    assert dict(summary(run))["Formation"].startswith("0.0841")
+    assert dict(summary(run))["ZnO"].startswith("0.0841")
     with pytest.raises(InputError, match="has become LiZn"):
         load_run("plate_zno_002", changes)

@@ -78,7 +78,7 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
     if oxide_nm := run.run["deposition"].get("zinc_oxide_nm"):
         oxide_charge = zinc_oxide_mAh_cm2(oxide_nm) * (area or 1.0)
         text = f"{figure(oxide_charge, 'mAh/cm²')} turned {oxide_nm:g} nm of ZnO into LiZn and Li2O"
-        rows.append(("Formation", f"{text}, before lithium was plated"))
+        rows.append(("ZnO", f"{text} before lithium was plated, in no efficiency"))
     if not len(s["time_s"]):
         return [*rows, ("Samples", "none yet")]
     last = {name: values[-1] for name, values in s.items()}
