@@ -133,7 +133,7 @@ def area_cm2(table: Table) -> float:
     area = stated(table, "electrode surface area|area_cm2")
     if math.isnan(area) or area in (0.0, _UNSET_CM2):
         raise InputError(
-            f"{table.path} does not state the area of the electrode",
+            f"{table.path} does not state the area of the electrode (above {_UNSET_CM2:g} cm²)",
             advice="Write a first line such as # area_cm2 = 0.785 into a copy of the file.",
         )
     return area

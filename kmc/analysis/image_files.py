@@ -56,7 +56,8 @@ def read_micrograph(path: str | Path) -> Micrograph:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path}: no such file", advice="Give an image: PNG, TIFF or JPEG.")
+        text = f"{path} is a folder" if path.is_dir() else f"{path}: no such file"
+        raise InputError(text, advice="Give an image: PNG, TIFF or JPEG.")
     try:
         with path.open("rb") as file:
             # By its first bytes, as names lie: little- or big-endian TIFF.

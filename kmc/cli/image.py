@@ -105,10 +105,10 @@ def image(
     if any(not 0 <= capacity < float("inf") for capacity in capacities):
         raise InputError("a --capacity is negative or infinite", advice="Give mAh/cm².")
     # Two files may differ in their endings alone.
-    stems = [path.with_suffix("") for path in pictures]
+    stems = [os.path.splitext(path)[0] for path in pictures]
     names = {
-        path: path.stem if stems.count(path.with_suffix("")) == 1 else path.name
-        for path in pictures
+        path: path.stem if stems.count(stem) == 1 else path.name
+        for path, stem in zip(pictures, stems, strict=True)
     }
     # Beside the image, or here where its folder is read-only.
     places = {path: path.parent if os.access(path.parent, os.W_OK) else Path() for path in pictures}

@@ -108,7 +108,7 @@ def movie(
 
     What a run shows from above and in a cross-section, with two of its curves.
     """
-    path = check_output(output or file.with_suffix(".gif"), force, MOVIE_ENDINGS)
+    path = check_output(output or _beside([file], "", ".gif"), force, MOVIE_ENDINGS)
     from kmc.files.frame_selection import choose_frames
 
     run = kmc.load(file)

@@ -36,8 +36,15 @@ class Table:
     delimiter: str
 
     def column(self, name: str) -> list[str]:
-        """Texts of a column; empty where the table has none of this name."""
-        if name not in self.names:
+        """Texts of a column; empty where the table has none of this name.
+
+        Raises `InputError`: it has several.
+        """
+        if (count := self.names.count(name)) > 1:
+            raise InputError(
+                f"{self.path} has {count} columns {name}", advice="Give each a name of its own."
+            )
+        if not count:
             return [""] * len(self.rows)
         place = self.names.index(name)
         return [row[place] for row in self.rows]

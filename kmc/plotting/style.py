@@ -134,10 +134,11 @@ def conditions_of(run: Any, *more: str) -> list[str]:
     if {"current_density_mA_cm2", "overpotential_V"} & set(conditions):
         parts.append(driven_by(conditions))
     ratio = run.run.get("acceleration", {}).get("max_hops_per_strip_per_site")
+    event = "ions" if "deposition" in run.run else "strips"
     if ratio == "inf":
-        parts.append(f"equilibrium between {'ions' if 'deposition' in run.run else 'strips'}")
+        parts.append(f"equilibrium between {event}")
     elif ratio:
-        parts.append(f"hops/strips ≤ {figure(ratio)}")
+        parts.append(f"hops/{event} ≤ {figure(ratio)}")
     return [text for text in parts if text]
 
 

@@ -52,6 +52,7 @@ def test_commas_and_semicolons(tmp_path):
     [
         ("capacity_mAh_cm2,widht_um\n1,2\n", "there is no column 'widht_um'"),
         ("series,width_um\na,2\n", "lacks the columns"),
+        ("capacity_mAh_cm2,width_um,width_um\n1,2,3\n", "2 columns width_um"),
         ("capacity_mAh_cm2,width_um\n", "has no rows"),
         ("capacity_mAh_cm2,width_um\n1,wide\n", "row 1: width_um = 'wide' is no number"),
         ("capacity_mAh_cm2,width_um\n1,nan\n", "is no number"),

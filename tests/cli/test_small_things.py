@@ -53,6 +53,14 @@ def test_a_name_that_is_too_long_for_the_disk(words):
     assert isinstance(done.exception, SystemExit)
 
 
+@pytest.mark.parametrize("words", [["movie", "."], ["image", ".", "--scale", "1"], ["plot", "."]])
+def test_the_current_folder_is_no_file(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 2
+    assert ". is a folder" in done.output
+
+
 def test_an_interruption_while_the_picture_is_drawn(tmp_path, capsys):
     found = kmc.load(fake.write(tmp_path / "run.h5", n_frames=1))
 
