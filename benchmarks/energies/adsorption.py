@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.build import bulk, graphene, make_supercell, surface
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 from ase.io import read, write
 from ase.mep import NEB
@@ -253,7 +254,11 @@ class Calculation:
             energies = [image.get_potential_energy() for image in images]
             top = int(np.argmax(energies))
             note = f"{len(images)} images over {np.linalg.norm(vector):.2f} A"
-            barrier = max(energies) - min(energies[0], energies[-1])
+            # Paths follow each other, so that their deepest place counts, be it an end or not.
+            barrier = max(energies) - min(energies)
+            depth = min(energies) - min(energies[0], energies[-1])
+            if depth < -0.001:
+                note += f", {depth:.3f} eV below its ends"
             self.add(name, f"barrier{number}", barrier, "eV", images[top], note)
 
     def band(self, name: str, start: Atoms, end: Atoms, length_A: float) -> list[Atoms]:
@@ -269,10 +274,16 @@ class Calculation:
             image.calc = self.kept.calculator
         neb = NEB(images, climb=True, allow_shared_calculator=True)
         if not begun:
-            neb.interpolate(method="idpp", mic=True)
+            # Not to the nearest image: a hop may be as long as the slab is wide.
+            neb.interpolate(apply_constraint=True)
         steps = FIRE(neb, logfile=None)
         steps.attach(lambda: write(part, images), interval=5)
         steps.run(fmax=self.kept.fmax_eV_A * 1.5, steps=self.kept.max_steps // 2)
+        for image in images:  # the calculator they share knows the energy of the last one alone
+            image.calc = self.kept.calculator
+            results = {"energy": image.get_potential_energy()}
+            results["forces"] = image.get_forces(apply_constraint=False)
+            image.calc = SinglePointCalculator(image, **results)
         write(part, images)
         part.rename(path)
         return read(path, ":")
@@ -316,6 +327,9 @@ def shifted(start: Atoms, ideal: np.ndarray, vector: np.ndarray) -> Atoms:
         moved = (start.positions[j] + vector - place) @ inverse
         end.positions[i] = place + (moved - np.round(moved)) @ start.cell.array
     end.positions[-1] += vector
+    # Of a sheet one atom is held, which another one takes the place of: it has to stay, too.
+    still = start.constraints[0].index
+    end.positions -= (end.positions - start.positions)[still].mean(axis=0)
     return end
 
 
