@@ -194,12 +194,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     shipped = {name for name in names if not name.startswith(info)}
     expected = {"kmc/py.typed"} | {f"kmc/{name}" for name in modules(ROOT / "kmc")}
     expected |= {f"kmc/{kind}/{name}" for kind in catalogue.KINDS for name in tables(ROOT / kind)}
-    data = (ROOT / "kmc" / "analysis").glob("*.csv")
-    expected |= {f"kmc/analysis/{path.name}" for path in data}
-    energies = (ROOT / "kmc" / "model" / "energies").glob("*.csv")
-    expected |= {f"kmc/model/energies/{path.name}" for path in energies}
-    templates = (ROOT / "kmc" / "plotting" / "report" / "templates").glob("*.j2")
-    expected |= {f"kmc/plotting/report/templates/{path.name}" for path in templates}
+    for pattern in ("**/*.csv", "cli/help/*.txt", "plotting/*.mplstyle", "**/templates/*.j2"):
+        data = (ROOT / "kmc").glob(pattern)
+        expected |= {path.relative_to(ROOT).as_posix() for path in data}
     expected |= {f"kmc/papers/{name}" for name in tables(ROOT / "kmc" / "papers")}
     assert shipped == expected
     assert f"{info}licenses/LICENSE" in names
