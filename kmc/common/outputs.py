@@ -49,7 +49,7 @@ def check_trajectory_name(path: str | Path) -> None:
     if path.suffix.lower() in _NOT_HDF5:
         raise InputError(
             f"output {path} ends in {path.suffix}, and a trajectory is an HDF5 file",
-            advice=f"Use {path.with_suffix('.h5')}; kmc export writes tables and atoms from it.",
+            advice=f"Use {path.with_suffix('.h5')}; kmc export writes other formats of it.",
         )
 
 
