@@ -62,7 +62,7 @@ def deposition_checks(run: RunFile, origin: Origin) -> list[Problem]:
     if ratio == math.inf and not run.deposition.hops:
         text = f"{of(RATIO)} and {of('deposition.hops')} exclude each other"
         problems.append(Problem(text, "Remove one of them."))
-    if run.deposition.zinc_oxide_nm is not None and run.parameter_set().name != LIZN:
+    if run.deposition.zinc_oxide_nm is not None and LIZN not in run.parameter_set().name:
         text = f"{of('deposition.zinc_oxide_nm')} has become LiZn, and the substrate is "
         text += run.system.params
         problems.append(Problem(text, f'Set system.params = "{LIZN}".'))

@@ -12,6 +12,8 @@ def test_names_of_what_is_shipped():
     assert catalogue.names("lattices") == ["bcc_100", "bcc_110", "bcc_111"]
     family = ["li_neutral", "li_philic_008", "li_philic_015", "li_phobic_011", "li_phobic_022"]
     substrates = ["li_carbon", "li_lizn", "li_zno_002", "li_zno_020", "li_zno_202"]
+    substrates += ["li_graphene", "li_lizn_112", "li_lizn_220"]
+    substrates += ["li_zno_002_computed", "li_zno_020_computed"]
     cathode = ["fes", "li2se", "licoo2", "mo6se8", "se"]
     sets = [
         "lattice_gas",

@@ -227,7 +227,13 @@ def test_a_population_or_a_box_is_not_run_as_a_system(tmp_path):
         run_to_file(load_run("plate_zno_002"), tmp_path / "a.h5", kind="electrode")
 
 
-@pytest.mark.parametrize("name", ["li_carbon", "li_lizn", "li_zno_002", "li_zno_020", "li_zno_202"])
+SUBSTRATES = [
+    *("li_carbon", "li_lizn", "li_zno_002", "li_zno_020", "li_zno_202", "li_graphene"),
+    *("li_lizn_112", "li_lizn_220", "li_zno_002_computed", "li_zno_020_computed"),
+]
+
+
+@pytest.mark.parametrize("name", SUBSTRATES)
 def test_parameter_sets_of_substrates(name):
     parameters = load_parameters(name)
     rows = adatom_rows(parameters)
