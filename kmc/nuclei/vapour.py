@@ -1,11 +1,14 @@
 """Nucleation rate, nuclei and vapour pressure of voids for a population, from free energies.
 
 The free energies are those of `kmc nucleation`, from walks short enough for a run of a population;
-the seed of the walks is fixed, so that equal runs are equal.
+the seed of the walks is fixed, so that equal runs are equal. What the walks give for the energies
+of shipped runs stands in `free_energies`, a table for each: walks and their compilation take 7 s.
 """
 
+import hashlib
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,7 +18,7 @@ from kmc.common.units import K_B_J
 from kmc.errors import InputError
 from kmc.model.parameters import ParameterSet
 from kmc.nuclei.capture import VacancyTransport
-from kmc.nuclei.clusters import ClusterFreeEnergies, cluster_free_energies
+from kmc.nuclei.clusters import ENUMERATED, ClusterFreeEnergies, cluster_free_energies
 from kmc.nuclei.field import Medium
 from kmc.nuclei.nucleation import NucleationModel
 from kmc.nuclei.surface import Surface
@@ -23,6 +26,11 @@ from kmc.nuclei.surface import Surface
 N_MAX = 60
 WALKERS, STEPS = 4, 1_500_000  # ln Z_60 to about 0.1
 _SEED = 1
+TABLES = Path(__file__).parent / "free_energies"
+COLUMNS = (
+    *("ln_Z", "ln_Z_error", "sampled_ln_Z", "sampled_error"),
+    *("footprint", "mean_layer"),
+)  # of a table; a row for each n from 1
 _ACTIVITIES = np.geomspace(1.5, 1e5, 160)
 _DOWNHILL_kT = 3.0  # below the barrier, where a nucleus is counted as a void
 
@@ -72,6 +80,32 @@ class ClusterVapour:
         return np.interp(log, self._log_S, self._nuclei)
 
 
+def table_of(surface: Surface) -> Path:
+    """Where the table of an interface is, named by all that its walks follow from."""
+    h = surface.hamiltonian
+    energies_ueV = surface.formation_ueV, h.bond1, h.bond2, h.chi, h.bond_L1_ueV
+    sites = h.n_neighbours[:, 1:7], surface.steps, h.coordination_ueV
+    whole = [np.rint(part).astype(int).tolist() for part in (*energies_ueV, *sites)]
+    metal = surface.temperature_K, surface.mg_coverage, surface.mg_fraction
+    text = repr((whole, [float(x) for x in metal], N_MAX, WALKERS, STEPS, _SEED))
+    return TABLES / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.csv"
+
+
+def walked(surface: Surface, progress: bool | Progress = False) -> ClusterFreeEnergies:
+    """The free energies of an interface by walks, which take seconds."""
+    given = {"n_max": N_MAX, "walkers": WALKERS, "steps": STEPS, "seed": _SEED}
+    return cluster_free_energies(surface, **given, progress=progress)
+
+
+def _free_energies(surface: Surface, progress: bool | Progress) -> ClusterFreeEnergies:
+    table = table_of(surface)
+    if not table.is_file():
+        return walked(surface, progress)
+    columns = dict(zip(COLUMNS, np.loadtxt(table, delimiter=",", unpack=True), strict=True))
+    walks = {"enumerated": ENUMERATED, "walkers": WALKERS, "steps": STEPS, "seed": _SEED}
+    return ClusterFreeEnergies(surface, **columns, **walks)
+
+
 _free: dict[tuple, ClusterFreeEnergies] = {}  # by everything they follow from
 _known: dict[tuple, ClusterVapour] = {}
 _MAX_KNOWN = 64
@@ -100,14 +134,7 @@ def vapour_of(
         shared = (tuple(item for item in values if not item[0].startswith(free_of)), *rest)
         try:
             if shared not in _free:
-                _free[shared] = cluster_free_energies(
-                    surface,
-                    n_max=N_MAX,
-                    walkers=WALKERS,
-                    steps=STEPS,
-                    seed=_SEED,
-                    progress=progress,
-                )
+                _free[shared] = _free_energies(surface, progress)
         except InputError as problem:  # its n_max is none of a run's inputs
             raise InputError(
                 f"conditions.temperature_K = {temperature_K:g}: the free energies of clusters of "
