@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kmc.files.schema import FRAME_COLUMNS, SAMPLE_COLUMNS, TABLES
+from kmc.files.schema import FRAME_COLUMNS, SAMPLES, TABLES
 from kmc.files.table_file import TableWriter
 from kmc.model.lattice import Lattice
 from kmc.systems.electrode.run import of_lattice
@@ -144,7 +144,7 @@ def sample(box: Lattice, occupancy: np.ndarray, step: int, monolayers: float, **
         "closures": 0,
         "closures_Mg": 0,
     }
-    return {entry.name: 0 for entry in SAMPLE_COLUMNS} | row | changes
+    return dict.fromkeys(SAMPLES, 0) | row | changes
 
 
 def write(

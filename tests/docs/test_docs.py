@@ -14,11 +14,11 @@ from pathlib import Path
 
 import click
 import pytest
+from box_schema import SCHEMA
 from PIL import Image
 
 import kmc
 from kmc.cli import main
-from kmc.files.schema import SCHEMA
 from kmc.files.table_file import SCHEMA_VERSION
 from kmc.model.dft_check import check_rows
 from kmc.model.hamiltonian import LI, MG, calibrate

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+from box_schema import SCHEMA
 from test_docs import CLASS, CLASSES, TYPES, sample_row
 
 import kmc
@@ -15,7 +16,6 @@ from kmc import errors
 from kmc.cli.app import main
 from kmc.cli.run import FAILED
 from kmc.cli.shared import INTERRUPTED
-from kmc.files.schema import SCHEMA
 from kmc.files.table_file import SCHEMA_VERSION
 
 ROOT = Path(__file__).resolve().parents[2]

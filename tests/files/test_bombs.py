@@ -20,8 +20,8 @@ import fake
 import h5py
 import numpy as np
 import pytest
+from box_schema import FRAME_ENTRIES, SAMPLE_ENTRIES
 
-from kmc.files import schema
 from kmc.files.table_file import RECORD_LABELS
 
 MAX_BYTES = 10 * 10**6
@@ -333,7 +333,7 @@ def test_what_other_tools_packed_is_still_read(tmp_path):
     path = fake.write(tmp_path / "run.h5", box=fake.lattice(cells=(4, 4)), n_frames=3)
     before = kmc.load(path).samples.to_dataframe()
     with h5py.File(path, "r+") as file:
-        for entry in (*schema.SAMPLE_COLUMNS, *schema.FRAME_ENTRIES[:-1]):
+        for entry in (*SAMPLE_ENTRIES, *FRAME_ENTRIES[:-1]):
             values, labels = file[entry.path][:], dict(file[entry.path].attrs)
             del file[entry.path]
             options = {"compression": "gzip", "shuffle": True, "chunks": (100,)}

@@ -17,6 +17,7 @@ import fake
 import h5py
 import numpy as np
 import pytest
+from box_schema import FRAME_ENTRIES, LATTICE_ENTRIES, SAMPLE_ENTRIES
 
 from kmc import load
 from kmc.common.outputs import check_output
@@ -48,7 +49,7 @@ def new_writer(path, box):
     writer.release()
 
 
-NAMES = [entry.name for entry in schema.SAMPLE_COLUMNS]
+NAMES = list(schema.SAMPLES)
 
 
 def row_of(step, box) -> dict:
@@ -121,7 +122,7 @@ def test_everything_written_comes_back(path, box):
 def test_file_holds_what_the_schema_says_and_nothing_else(path, box):
     with new_writer(path, box) as writer:
         append(writer, box, 0)
-    entries = (*schema.SAMPLE_COLUMNS, *schema.FRAME_ENTRIES, *schema.LATTICE_ENTRIES)
+    entries = (*SAMPLE_ENTRIES, *FRAME_ENTRIES, *LATTICE_ENTRIES)
     documented = {entry.path: entry for entry in entries}
     assert len(documented) == len(entries)
     found = set()

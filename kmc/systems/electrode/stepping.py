@@ -18,7 +18,7 @@ from kmc.analysis import voids
 from kmc.common.progress import Silent
 from kmc.errors import InputError
 from kmc.files.samples import Named, Samples
-from kmc.files.schema import SAMPLE_COLUMNS
+from kmc.files.schema import COUNTS, SAMPLES
 from kmc.kernels import tables
 from kmc.model.lattice import Lattice
 from kmc.runfile.kinds import BOX
@@ -251,10 +251,10 @@ class Simulation(runs.ElectrodeJob, BoxView):
         rows = self._memory.rows
         # Made anew each time: whoever holds an earlier one keeps the rows of that moment.
         columns = {
-            entry.name: np.array([row[entry.name] for row in rows], dtype=entry.dtype)
-            for entry in SAMPLE_COLUMNS
+            name: np.array([row[name] for row in rows], np.int64 if name in COUNTS else float)
+            for name in SAMPLES
         }
-        return Samples(columns, {entry.name: entry.unit for entry in SAMPLE_COLUMNS})
+        return Samples(columns, {name: unit for name, (unit, _) in SAMPLES.items()})
 
     def __repr__(self) -> str:
         engine = self.engine
