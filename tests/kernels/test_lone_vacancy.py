@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from marks import slow
 from numba import njit
+from observed import vacancy_rates_Hz
 from paired_engines import Setup
 from scipy import linalg, stats
 
@@ -106,7 +107,7 @@ def test_rates_are_those_of_the_event_loop(values, floor_eV):
     for layer in range(setup.layers):
         engine = setup.engine(occupancy_of(setup, layer))
         site = layer * per_layer
-        rates = engine.vacancy_rates_Hz(site) / model.unit_Hz
+        rates = vacancy_rates_Hz(engine, site) / model.unit_Hz
         to = np.where(neighbours[site] >= 0, neighbours[site] // per_layer, -9)
         for side, other in ((0, layer - 1), (1, layer + 1)):
             there = rates[:8][to == other].sum()

@@ -7,6 +7,7 @@ import naive
 import numpy as np
 import pytest
 from naive import LI, MG
+from observed import vacancy_rates_Hz
 from paired_engines import Setup, parameter_set
 
 from kmc.errors import InputError
@@ -213,7 +214,7 @@ def test_rates_reservoir_and_creep_from_0_to_100_celsius():
         occupancy = np.full(setup.n_sites, 1, dtype=np.uint8)
         vacancy = 5 * setup.box.sites_per_layer
         occupancy[vacancy] = 0
-        hop = setup.engine(occupancy, model=model).vacancy_rates_Hz(vacancy)[:8]
+        hop = vacancy_rates_Hz(setup.engine(occupancy, model=model), vacancy)[:8]
         assert hop == pytest.approx([hop[0]] * 8)
         concentration = model.emission_rate_per_site_Hz / model.absorption_rate_Hz
         found.append([hop[0], concentration, model.closure_rate_Hz(1.0)])

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import naive
 import numpy as np
+from observed import logged, vacancy_rates_Hz
 
 from kmc.common.units import unit_of
 from kmc.model.interphase import Interphase
@@ -227,7 +228,7 @@ class PairedEngines:
 
     def _news(self) -> list[tuple]:
         """Events of the engine since the last call."""
-        news = self.engine.logged()[self.logged :]
+        news = logged(self.engine)[self.logged :]
         self.logged += len(news)
         return [(KINDS[e.kind], e.site_from, e.site_to, e.species) for e in news]
 
@@ -277,7 +278,7 @@ class PairedEngines:
         if rates:
             for vacancy in oracle.vacancies():
                 np.testing.assert_allclose(
-                    engine.vacancy_rates_Hz(vacancy), all_rates(oracle, vacancy), rtol=1e-11
+                    vacancy_rates_Hz(engine, vacancy), all_rates(oracle, vacancy), rtol=1e-11
                 )
             reacts = oracle.plateable() if oracle.plating else oracle.electroactive()
             reacts = oracle.reached(reacts)

@@ -14,6 +14,7 @@ import pytest
 from checks import Estimate, agrees, li_box, logs
 from marks import slow
 from naive import LI, MG, VACANCY
+from observed import logged, vacancy_rates_Hz
 from paired_engines import Setup, random_occupancy
 from scipy import stats
 
@@ -61,7 +62,7 @@ def test_waiting_times_of_closures(name):
             rate, before = oracle.closure_rate * len(oracle.voids()), engine.time_s
             done += 1
             assert engine.advance(events=done) == tables.PAUSED
-            event = engine.logged()[-1]
+            event = logged(engine)[-1]
             assert event.kind == "closure"
             assert event.site_to in oracle.voids()
             reduced.append(rate * (engine.time_s - before))
@@ -154,7 +155,7 @@ def test_waiting_times_at_a_held_voltage(name, magnesium):
             assert current == pytest.approx(there - back, rel=1e-9, abs=1e-9 * (there + back))
             assert engine.advance(events=done + 1) == tables.PAUSED
             reduced.append((there + back) * (engine.time_s - before))
-            event = engine.logged()[-1]
+            event = logged(engine)[-1]
             strips += event.kind == "strip"
             shares.append(there / (there + back))
             oracle.apply(naive.Event(event.kind, event.site_from, event.site_to, LI, 0.0))
@@ -272,12 +273,12 @@ def test_detailed_balance_across_the_boundary(name, magnesium, floor_eV):
     start = random_occupancy(setup.n_sites, np.random.default_rng(402), 25, magnesium)
     engine, oracle = setup.engine(start, 403, log_events=120), setup.naive(start)
     for done in range(120):
-        before = {site: engine.vacancy_rates_Hz(site) for site in oracle.vacancies()}
+        before = {site: vacancy_rates_Hz(engine, site) for site in oracle.vacancies()}
         engine.advance(events=done + 1)
-        event = engine.logged()[-1]
+        event = logged(engine)[-1]
         change = oracle.change({event.site_to: event.species, event.site_from: VACANCY})
         forward = before[event.site_to][list(table[event.site_to]).index(event.site_from)]
-        back = engine.vacancy_rates_Hz(event.site_from)
+        back = vacancy_rates_Hz(engine, event.site_from)
         reverse = back[list(table[event.site_from]).index(event.site_to)]
         expected = math.exp(-change * 1e-6 / oracle.kT)
         assert forward / reverse == pytest.approx(expected, rel=1e-9, abs=0)

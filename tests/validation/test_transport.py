@@ -8,6 +8,7 @@ import pytest
 from checks import RIGHT, Estimate, agrees, follow_atoms, hop_vectors, li_box, logs
 from marks import slow
 from naive import MG
+from observed import vacancy_rates_Hz
 from paired_engines import Setup
 
 from kmc.model.hamiltonian import calibrate
@@ -98,7 +99,7 @@ def check_magnesium_diffusion(make=RIGHT):
         occupancy = li_box(setup, 0)
         table = setup.kmc_lattice().neighbours(0, 1)
         occupancy[table[3]] = MG
-        rate = make.engine(setup, occupancy, 0).vacancy_rates_Hz(0)[3]
+        rate = vacancy_rates_Hz(make.engine(setup, occupancy, 0), 0)[3]
         # A vacancy beside an Mg costs 0.53 eV; Mg and it change places to and fro: f.
         beside = math.exp(-0.53 / (naive.K_B_EV * temperature_K))
         hamiltonian = calibrate(load_parameters("limg_li2s"), setup.kmc_lattice())

@@ -1,7 +1,6 @@
 """The engine: runs events on a configuration."""
 
 import sys
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from kmc.errors import KmcError
 from kmc.kernels import connection, loop, selection, tables
-from kmc.model import electrochemistry, processes, rate_tables
+from kmc.model import electrochemistry, rate_tables
 from kmc.model.electrochemistry import Drive
 from kmc.model.model import Model
 from kmc.systems.electrode.configuration import Configuration
@@ -17,17 +16,6 @@ from kmc.systems.electrode.growth import push_back
 
 UNLIMITED = sys.maxsize
 _RECOUNTED = [tables.VACANCIES, tables.VACANT_L1, tables.MG_L1, tables.ENERGY, tables.N_DIRTY]
-
-
-@dataclass(frozen=True)
-class Event:
-    """One logged event. ``site_from`` or ``site_to`` is −1 where metal enters or leaves the box."""
-
-    kind: str
-    site_from: int
-    site_to: int
-    species: int
-    time_s: float
 
 
 class Engine(Configuration):
@@ -292,31 +280,6 @@ class Engine(Configuration):
 
     def restore_extra(self, saved: dict) -> None:
         """Take up what `extra_state` returned."""
-
-    def logged(self) -> list[Event]:
-        """The events recorded so far."""
-        n = self.count(tables.LOGGED)
-        log = self.log
-        rows = zip(
-            log.kind[:n], log.site_from[:n], log.site_to[:n], log.species[:n], log.time_s[:n],
-            strict=True,
-        )  # fmt: skip
-        return [
-            Event(processes.KINDS[k], int(a), int(b), int(x), float(t)) for k, a, b, x, t in rows
-        ]
-
-    def vacancy_rates_Hz(self, site: int) -> np.ndarray:
-        """Rates of the ten ways to fill a vacancy: 8 hops in neighbour order, Li, Mg absorbed."""
-        rates = np.zeros(tables.N_FIRST + 2)
-        loop.rates_of_vacancy(
-            self.geometry,
-            self.law,
-            self.channels,
-            self.state.site_state,
-            self.model.kernel_lattice.kernel_sites(np.array([site]))[0],
-            rates,
-        )
-        return rates * self.channels.unit_Hz
 
     def bin_members(self, which: str = "hops") -> dict[int, np.ndarray]:
         """Sites of every occupied bin in their order; `which` is "hops", "strips" or "plates"."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from observed import logged
 
 from kmc.kernels import connection, rates, tables, transfer
 from kmc.kernels.charge import refresh_strip_weights
@@ -189,7 +190,7 @@ def test_void_surfaces_are_plated_to_the_end():
     engine.set_drive(Drive(-0.5))
     engine.spares = engine.void_surfaces = True
     engine.advance(strips=40, events=3000)
-    plated = [event.site_to for event in engine.logged() if event.kind == "plate"]
+    plated = [event.site_to for event in logged(engine) if event.kind == "plate"]
     assert max(plated) >= 2 * BOX.sites_per_layer
     assert snapshot.differences(engine) == []
     assert engine.count(tables.VACANCIES) == 80 - len(plated)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from observed import logged
 
 from kmc.kernels import tables
 from kmc.model.lattice import Lattice
@@ -91,7 +92,7 @@ def test_an_engine_pushes(params):
     count = engine.count
     assert count(tables.PLATES) == 40 == -engine.net_strips
     assert count(tables.PUSHES) == count(tables.PUSHED_OUT) == 40
-    assert count(tables.EVENTS) == 120 == len(engine.logged())
+    assert count(tables.EVENTS) == 120 == len(logged(engine))
     found = np.bincount(engine.occupancy(), minlength=3)
     was = np.bincount(occupancy, minlength=3)
     out_mg = count(tables.PUSHED_OUT_MG)
