@@ -11,7 +11,7 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import Timeout
 
@@ -21,9 +21,6 @@ from kmc.common.json_files import read_text
 from kmc.common.outputs import put_in_place
 from kmc.common.progress import Part, Silent
 from kmc.errors import InputError, KmcError, KmcWarning, OutputError
-
-if TYPE_CHECKING:
-    from kmc.runfile.load import RunFile
 
 _REPORT_EVERY_S = 0.5
 _WAIT_FOR_LOCK_S = 30.0  # a worker of an earlier sweep stops within a second
@@ -126,7 +123,7 @@ def _run(folder: Path, name: str, owner: str) -> bool:
     return True
 
 
-def _run_or_resume(run: "RunFile", part: Path, heartbeat: "Heartbeat") -> bool:
+def _run_or_resume(run: Any, part: Path, heartbeat: "Heartbeat") -> bool:
     """Run into `part`, or continue it where it holds the same run; returns whether it finished."""
     from kmc.systems.run import load, resume, run_to_file
 

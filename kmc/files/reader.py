@@ -21,7 +21,7 @@ from kmc.common.late import xarray as xr
 from kmc.errors import FileFormatError, InputError
 from kmc.files import earlier
 from kmc.files import integrity as guard
-from kmc.files.samples import Columns, Frames, ParameterTable, Samples
+from kmc.files.samples import Columns, Frames, ParameterTable
 from kmc.files.schema import FRAME_COLUMNS
 from kmc.files.table_run import TableRun
 from kmc.model.connectivity import Collector, conductive_columns, conductive_flags
@@ -38,7 +38,7 @@ class Trajectory(TableRun):
 
     Attributes
     ----------
-    samples : Samples
+    samples : Columns
         Rows of `/samples` as named arrays.
     frames : Frames
         Sequence of `Frame`, whose occupancy is read when asked for.
@@ -55,7 +55,6 @@ class Trajectory(TableRun):
         As for a run of any kind (`kmc.files.result.Result`).
     """
 
-    samples: Samples
     _coordinates = (
         *("time_s", "capacity_monolayers", "frame_events", "frame_time_s"),
         *("frame_capacity_monolayers", "frame_capacity_mAh_cm2"),
@@ -71,8 +70,6 @@ class Trajectory(TableRun):
         self.species: list[str] = self.resolved.get("species", [])
         self.metal = self.species[0] if self.species else "Li"
         self.params = ParameterTable(self.resolved["parameters"])
-        self.samples = Samples(dict(self.samples), self.samples.units)
-        self.replicas = [self.samples]
         self.box: dict[str, Any] = record["lattice"]
         columns = {name: self.frame_columns.get(name, np.zeros(0)) for name in FRAME_COLUMNS}
         self.frames = Frames(self, Columns(columns, self.frame_columns.units))

@@ -49,6 +49,14 @@ class Columns(Named):
     def __init__(self, columns: Mapping[str, np.ndarray], units: Mapping[str, str] | None = None):
         super().__init__(columns)
         self.__dict__["units"] = dict(units or {})
+        # Read-only: a changed number would no longer be that of the file.
+        for values in columns.values():
+            if isinstance(values, np.ndarray):
+                values.flags.writeable = False
+
+    def keys(self) -> list[str]:  # type: ignore[override]
+        """Names of the columns."""
+        return list(self)
 
     def __len__(self) -> int:
         return len(np.atleast_1d(next(iter(self.values()), ())))
@@ -70,29 +78,16 @@ class Columns(Named):
         """The same as `table`."""
         return self.table
 
-
-class Samples(Columns):
-    """Rows of a trajectory as named arrays: ``samples.time_s`` or ``samples["time_s"]``."""
-
-    def __init__(self, columns: Mapping[str, np.ndarray], units: Mapping[str, str]):
-        super().__init__(columns, units)
-        # Read-only: a changed sample would no longer be that of the file.
-        for values in columns.values():
-            values.flags.writeable = False
-
-    def keys(self) -> list[str]:  # type: ignore[override]
-        """Names of the columns."""
-        return list(self)
-
     def _lines(self) -> list[tuple[str, ...]]:
         """Name and unit of each column, its first and its last value."""
         return [
             (name, self.units.get(name, "1"), *(f"{x:.6g}" for x in (*values[:1], *values[-1:])))
             for name, values in self.items()
+            if np.ndim(values) == 1
         ]
 
     def __repr__(self) -> str:
-        lines = [f"Samples: {len(self)} rows"]
+        lines = [f"{len(self)} rows"]
         width = max((len(name) for name in self), default=0)
         for name, unit, *ends in self._lines():
             span = " → ".join(ends) + ("" if unit == "1" else f" {unit}") if ends else "none yet"
@@ -101,7 +96,7 @@ class Samples(Columns):
 
     def _repr_html_(self) -> str:
         head = ("column", "unit", "first", "last")
-        return html_table(self._lines(), head, f"{len(self)} samples")
+        return html_table(self._lines(), head, f"{len(self)} rows")
 
 
 @dataclass(frozen=True)
@@ -193,8 +188,6 @@ class Frames(Sequence):
 
     def __init__(self, run: Any, columns: Columns):
         self._run, self.columns = run, columns
-        for values in self.columns.values():
-            values.flags.writeable = False
         vars(self).update(self.columns)
 
     def __len__(self) -> int:

@@ -17,7 +17,7 @@ import pytest
 import stand_in
 from commands import run
 
-from kmc.campaign.calibration.calibrate import calibrate_problem
+from kmc.campaign.calibration.calibrate import calibrate
 from kmc.common.json_files import MAX_BYTES
 from kmc.papers import run as studies
 
@@ -94,7 +94,7 @@ def made(tmp_path_factory):
     rng = np.random.default_rng(7)
     _, data = stand_in.measured(rng, np.array([0.5, 0.6, 0.3]))
     problem = stand_in.problem(data, posterior_runs=2, waves=1)
-    calibrate_problem(problem, place / "calibration", stand_in.simulate(rng))
+    calibrate(problem, place / "calibration", simulate=stand_in.simulate(rng))
     return place
 
 

@@ -98,7 +98,7 @@ class Calibration:
 
 
 def calibrate(
-    file: str | Path,
+    file: str | Path | InverseProblem,
     output: str | Path | None = None,
     *,
     waves: int | None = None,
@@ -112,8 +112,8 @@ def calibrate(
 
     Parameters
     ----------
-    file : str or Path
-        A calibration file (see docs/calibration.md), or the name of a shipped one.
+    file : str, Path or InverseProblem
+        A calibration file (see docs/calibration.md), the name of a shipped one, or its content.
     output, workers, progress
         As of `kmc.sweep`; the folder is the name of the file by default.
     waves : int, optional
@@ -128,16 +128,9 @@ def calibrate(
     the folder holds another calibration, or scikit-learn or emcee is missing. KeyboardInterrupt on
     Ctrl-C; the next call goes on and repeats no run.
     """
-    problem = read_problem(file, waves)
+    problem = file if isinstance(file, InverseProblem) else read_problem(file, waves)
     folder = Path(problem.name if output is None else output)
     run = simulate or Sweeps(problem, make_workers, workers, progress)
-    return calibrate_problem(problem, folder, run, report)
-
-
-def calibrate_problem(
-    problem: InverseProblem, folder: Path, simulate: Simulate, report: Report = lambda text: None
-) -> Calibration:
-    """`calibrate` for a problem made in Python, such as a test's."""
     with one_thread():  # refused before the first run where scikit-learn is missing
         mark = {"format": FORMAT, "fingerprint": problem.fingerprint()}
         if not claim_folder(folder, _PROBLEM):
@@ -149,7 +142,7 @@ def calibrate_problem(
                 advice="Use another folder with -o. Waves, held-out experiments, candidates and "
                 "posterior_runs may change in the same one.",
             )
-        return _Study(problem, folder, simulate, report).result()
+        return _Study(problem, folder, run, report).result()
 
 
 def load_calibration(folder: str | Path) -> Calibration:

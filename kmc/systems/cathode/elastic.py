@@ -17,8 +17,6 @@ import numpy as np
 from scipy.sparse import csc_matrix
 from scipy.sparse.linalg import SuperLU, splu
 
-from kmc.errors import InputError
-
 
 def area_modulus_GPa(modulus_GPa, poisson_ratio):
     """K = λ + G of plane strain: mean stress in the plane over area strain."""
@@ -39,10 +37,6 @@ class PlaneStrain:
     """
 
     def __init__(self, edge: int, pressed: bool = False):
-        if edge < 2:
-            raise InputError(
-                f"a lattice of {edge} × {edge} sites is too small", advice="At least 2."
-            )
         self.edge = edge
         node = np.arange((edge + 1) ** 2).reshape(edge + 1, edge + 1)
         corners = np.stack([node[:-1, :-1], node[1:, :-1], node[1:, 1:], node[:-1, 1:]], axis=-1)

@@ -17,7 +17,7 @@ import numpy as np
 from kmc.analysis import voids
 from kmc.common.progress import Silent
 from kmc.errors import InputError
-from kmc.files.samples import Named, Samples
+from kmc.files.samples import Columns, Named
 from kmc.files.schema import COUNTS, SAMPLES
 from kmc.kernels import tables
 from kmc.model.lattice import Lattice
@@ -246,7 +246,7 @@ class Simulation(runs.ElectrodeJob, BoxView):
         return limits
 
     @property
-    def samples(self) -> Samples:
+    def samples(self) -> Columns:
         """The samples so far, as in a trajectory; none before the first step."""
         rows = self._memory.rows
         # Made anew each time: whoever holds an earlier one keeps the rows of that moment.
@@ -254,7 +254,7 @@ class Simulation(runs.ElectrodeJob, BoxView):
             name: np.array([row[name] for row in rows], np.int64 if name in COUNTS else float)
             for name in SAMPLES
         }
-        return Samples(columns, {name: unit for name, (unit, _) in SAMPLES.items()})
+        return Columns(columns, {name: unit for name, (unit, _) in SAMPLES.items()})
 
     def __repr__(self) -> str:
         engine = self.engine

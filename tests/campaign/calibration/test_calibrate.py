@@ -12,7 +12,7 @@ import pytest
 import stand_in
 
 from kmc.campaign.calibration import posterior
-from kmc.campaign.calibration.calibrate import calibrate_problem, load_calibration
+from kmc.campaign.calibration.calibrate import calibrate, load_calibration
 from kmc.campaign.calibration.design import read_design, sobol
 from kmc.errors import InputError
 from kmc.plotting.report import report
@@ -23,7 +23,7 @@ SEED = 20261124  # set before the first run of the coverage test, and not change
 def calibrated(tmp_path, rng, u, **settings):
     _, data = stand_in.measured(rng, u)
     made = stand_in.problem(data, **settings)
-    return calibrate_problem(made, tmp_path, stand_in.simulate(rng))
+    return calibrate(made, tmp_path, simulate=stand_in.simulate(rng))
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +202,7 @@ def test_a_wrong_model_leaves_no_input_plausible(tmp_path):
     def without_sinks(experiment, settings, *rest):
         return true(experiment, [row | {"a.sinks": 1.0} for row in settings], *rest)
 
-    found = calibrate_problem(stand_in.problem(data), tmp_path / "fit", without_sinks)
+    found = calibrate(stand_in.problem(data), tmp_path / "fit", simulate=without_sinks)
     assert not found.plausible
     text = "\n".join(found.lines())
     assert "No input is left plausible" in text
@@ -217,7 +217,7 @@ def test_refused_runs_are_information(tmp_path):
     rng = np.random.default_rng(5)
     _, data = stand_in.measured(rng, np.array([0.6, 0.5, 0.5]))
     simulate = stand_in.simulate(rng, refuse=lambda row: row["a.sinks"] < 2)
-    found = calibrate_problem(stand_in.problem(data, waves=1), tmp_path / "fit", simulate)
+    found = calibrate(stand_in.problem(data, waves=1), tmp_path / "fit", simulate=simulate)
     assert found.plausible
     assert 5 <= found.content["refused"]["cell"] <= 9  # 23 % of 32
     assert any("refused" in line for line in found.lines())
@@ -228,12 +228,12 @@ def test_another_calibration_is_not_mixed_in(one):
     rng = np.random.default_rng(7)
     _, data = stand_in.measured(rng, np.array([0.5, 0.5, 0.5]))
     with pytest.raises(InputError, match="other data, priors, runs or points"):
-        calibrate_problem(stand_in.problem(data), one.folder, stand_in.simulate(rng))
+        calibrate(stand_in.problem(data), one.folder, simulate=stand_in.simulate(rng))
     (one.folder.parent / "strangers").mkdir()
     (one.folder.parent / "strangers" / "x").write_text("x")
     with pytest.raises(InputError, match="holds other files"):
-        calibrate_problem(
-            stand_in.problem(data), one.folder.parent / "strangers", stand_in.simulate(rng)
+        calibrate(
+            stand_in.problem(data), one.folder.parent / "strangers", simulate=stand_in.simulate(rng)
         )
 
 
@@ -251,10 +251,12 @@ def test_a_wave_is_designed_once(tmp_path):
         )
 
     with pytest.raises(KeyboardInterrupt):
-        calibrate_problem(stand_in.problem(data), tmp_path / "fit", interrupted)
+        calibrate(stand_in.problem(data), tmp_path / "fit", simulate=interrupted)
     kept = json.loads((tmp_path / "fit" / "wave_2" / "design.json").read_text())
-    found = calibrate_problem(
-        stand_in.problem(data), tmp_path / "fit", stand_in.simulate(np.random.default_rng(2))
+    found = calibrate(
+        stand_in.problem(data),
+        tmp_path / "fit",
+        simulate=stand_in.simulate(np.random.default_rng(2)),
     )
     np.testing.assert_array_equal(found.samples["theta_u"][32:], kept)
     with pytest.raises(InputError, match="holds no calibration"):
@@ -269,7 +271,7 @@ def test_more_waves_and_runs_go_on_in_the_same_folder(tmp_path):
 
     def go(**settings):
         simulate = stand_in.simulate(np.random.default_rng(2))
-        return calibrate_problem(stand_in.problem(data, **settings), tmp_path / "fit", simulate)
+        return calibrate(stand_in.problem(data, **settings), tmp_path / "fit", simulate=simulate)
 
     def kept(wave):
         return json.loads((tmp_path / "fit" / f"posterior_{wave}" / "design.json").read_text())

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kmc.campaign.calibration.calibrate import calibrate_problem
+from kmc.campaign.calibration.calibrate import calibrate
 from kmc.campaign.calibration.data import Datum
 from kmc.campaign.calibration.design import Sweeps
 from kmc.campaign.calibration.problem import read_problem
@@ -66,7 +66,7 @@ def test_20_truths_of_the_code_itself(tmp_path):
             for d, value in zip(problem.fitted, values, strict=True)
         ]
         case = replace(problem, data=data)
-        found = calibrate_problem(case, tmp_path / str(number), shared)
+        found = calibrate(case, tmp_path / str(number), simulate=shared)
         if found.plausible:
             ranks.append((found.samples["posterior_u"] < u).mean(axis=0))
         else:
@@ -103,7 +103,7 @@ def test_an_input_without_effect_and_a_model_without_the_sinks_of_the_truth(tmp_
         for d, value in zip(problem.fitted, values, strict=True)
     ]
     right = replace(problem, data=data)
-    fit = calibrate_problem(right, tmp_path / "with", Sweeps(right, progress=False))
+    fit = calibrate(right, tmp_path / "with", simulate=Sweeps(right, progress=False))
     print(fit.lines())
     assert fit.plausible
     assert fit.content["idle"] == ["resistance"]
@@ -111,7 +111,7 @@ def test_an_input_without_effect_and_a_model_without_the_sinks_of_the_truth(tmp_
     off = cell.model_copy(update={"set": {**cell.set, "conditions.sink_length_um": "none"}})
     priors = {name: prior for name, prior in problem.priors.items() if name != "sinks"}
     wrong = replace(right, experiments={"cell": off}, priors=priors)
-    fit = calibrate_problem(wrong, tmp_path / "without", Sweeps(wrong, progress=False))
+    fit = calibrate(wrong, tmp_path / "without", simulate=Sweeps(wrong, progress=False))
     print(fit.lines())
     assert not fit.plausible
     assert "No input is left plausible" in "\n".join(fit.lines())
