@@ -261,6 +261,7 @@ class SurfaceField:
         guess: tuple[np.ndarray, np.ndarray] | None = None,
         tolerance: float = 1e-4,
         fluxes_alone: bool = False,
+        total: float | None = None,
     ) -> Solution:
         """Fluxes into the voids, and the supersaturation that is left (0 with `fluxes_alone`).
 
@@ -268,11 +269,13 @@ class SurfaceField:
         - `mean`: m and R of `MeanField.step`.
         - `guess`: fluxes of cells and points to begin with.
         - `tolerance`: of the supersaturation at each void, relative to the largest excess.
+        - `total`: sum of the fluxes, of cells alone. Their supersaturations then are as given but
+          for a number, the same for all, that the sum decides.
         """
         n_cells, n_points = len(voids.cells), len(voids.x_um)
         # S without voids; what they take is found from how far it lies above theirs.
         base = np.full(flux_per_s.shape, 1.0 + mean[0])
-        if flux_per_s.any():
+        if flux_per_s.any() and total is None:
             base += self.convolved(flux_per_s, mean[1])
         if not n_cells + n_points:
             return Solution(base, np.zeros(0), np.zeros(0), 0)
@@ -320,23 +323,36 @@ class SurfaceField:
             out[n_cells:] = residual[n_cells:] / diagonal
             return out
 
+        def open_(values):
+            # Conjugate gradients in the fluxes whose sum is 0: no residual along the others.
+            return values if total is None else values - values.mean()
+
         flux = np.zeros_like(wanted)
         if guess is not None:
             flux[:n_cells], flux[n_cells:] = guess
-        residual = wanted - apply(flux, np.float64) if guess is not None else wanted.copy()
+        residual = wanted
+        if total is not None:
+            flux += total / n_cells - flux.mean()
+            # What is given and the guess at once, in single precision, which the tolerance allows.
+            given = (flux_per_s - self._on_grid(flux, voids)).astype(np.float32)
+            residual += self.convolved(given, mean[1]).ravel()[voids.cells] - rim * flux
+            scale = float(np.abs(residual).max()) or 1.0  # the level counts as an excess
+        elif guess is not None:
+            residual = wanted - apply(flux, np.float64)
+        residual = open_(residual)
         steps = 0
         # In units of S at the worst void, not as a norm: no single void may be far off.
         if np.abs(residual).max() > tolerance * scale:
-            step = direction = precondition(residual)
+            step = direction = open_(precondition(residual))
             product = _dot(residual, step)
             for steps in range(1, _MAX_STEPS + 1):  # noqa: B007 - counted for the solution
-                image = apply(direction)
+                image = open_(apply(direction))
                 length = product / _dot(direction, image)
                 flux = flux + length * direction
                 residual = residual - length * image
                 if np.abs(residual).max() < tolerance * scale:
                     break
-                step = precondition(residual)
+                step = open_(precondition(residual))
                 previous, product = product, _dot(residual, step)
                 direction = step + (product / previous) * direction
         left = np.zeros_like(base)

@@ -18,7 +18,7 @@ import scipy
 from kmc.model.creep import CreepLaw
 from kmc.nuclei.field import Absorbers, Medium, SurfaceField
 
-_TOLERANCE = 1e-4
+_TOLERANCE = 1e-3  # as of the vacancies; of the largest velocity some 6e-4
 _OPENINGS = 8  # rounds in which contact under too much tension opens
 _STILL_MPa = 1e-6  # stress below which the metal does not flow
 _CONSTANT = 1e-6  # relative change of a viscosity that counts as one number
@@ -63,19 +63,16 @@ class Body:
         self._field = SurfaceField(Medium(1.0, 0.0, 0.0, 0.0, math.inf, 1.0), edge_um, n_cells)
         self._mean = (-1.0, edge_um / 8)
         # Answers of late, to begin with.
-        self._even, self._held, self._uneven = np.zeros((3, n_cells, n_cells))
+        self._held, self._uneven = np.zeros((2, n_cells, n_cells))
         self._stress_MPa = 0.0
 
     def arrays(self) -> dict[str, np.ndarray]:
-        names = ("even", "held", "uneven", "stress_MPa")
+        names = ("held", "uneven", "stress_MPa")
         return {f"body_{name}": np.array(getattr(self, f"_{name}")) for name in names}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        self._even, self._held = arrays["body_even"].copy(), arrays["body_held"].copy()
-        self._uneven, self._stress_MPa = (
-            arrays["body_uneven"].copy(),
-            float(arrays["body_stress_MPa"]),
-        )
+        self._held, self._uneven = arrays["body_held"].copy(), arrays["body_uneven"].copy()
+        self._stress_MPa = float(arrays["body_stress_MPa"])
 
     def flow(
         self,
@@ -97,24 +94,18 @@ class Body:
             cells = np.flatnonzero(contact)
             recedes = recession_um_s.ravel()[cells]
             roofs = -suction_MPa * (1 - contact) * area
-            # The problem is linear in its data: three solutions at unit viscosity, whose sum η then
-            # scales. Where η does not depend on the stress, the last two are one.
-            even = self._solved(cells, contact, None, -np.ones(len(cells)), self._even)
-            # With η = 1/2: roofs under suction, and contact that has to recede at r.
-            held, moved = np.zeros((2, *contact.shape))
-            if constant:
-                held = self._solved(cells, contact, roofs, 2 * constant * recedes, self._held)
-            elif roofs.any():
-                held = self._solved(cells, contact, roofs, np.zeros(len(cells)), self._held)
-            if not constant:
-                moved = self._solved(cells, contact, None, recedes, self._uneven)
-            self._even, self._held, self._uneven = even, held, moved
+            # The problem is linear in its data: with η = 1/2, roofs under suction, which bear the
+            # load with the contact, and contact that has to recede at r, by pressures without a
+            # mean, which η then scales. Where η does not depend on the stress the two are one. How
+            # fast the body moves as a whole is unknown: it follows from the load.
             load = P_MPa * self.edge_um**2 - float(roofs.sum())
-            # The even solution carries what load is left: its level is the unknown velocity of the
-            # body.
-            still = held + (load - float(held.sum())) / float(even.sum()) * even
-            forced = moved - float(moved.sum()) / float(even.sum()) * even
-            still, forced = still.ravel()[cells] / area, forced.ravel()[cells] / area
+            drive = 2 * constant * recedes
+            held = self._solved(cells, contact, roofs, drive, self._held, load)
+            moved = np.zeros_like(held)
+            if not constant:
+                moved = self._solved(cells, contact, None, recedes, self._uneven, 0.0)
+            self._held, self._uneven = held, moved
+            still, forced = held.ravel()[cells] / area, moved.ravel()[cells] / area
             share = contact.ravel()[cells]
             stress, viscosity = self._stress(still, forced, float(share.sum()), radius_um)
             self._stress_MPa = stress
@@ -130,7 +121,8 @@ class Body:
         pressure = roofs / area
         pressure.ravel()[cells] += on
         # As a whole the body moves so that contact recedes as given, in its mean.
-        free = self._field.convolved(pressure * area, 0.0)
+        loads = (pressure * area).astype(np.float32)  # single precision: 1e-6 of a velocity
+        free = self._field.convolved(loads, 0.0).astype(float)
         level = float((share * (2 * viscosity * recedes + free.ravel()[cells])).sum())
         level /= float(share.sum())
         velocity = (level - free) / (2 * viscosity)
@@ -151,14 +143,18 @@ class Body:
         given: np.ndarray | None,
         values: np.ndarray,
         guess: np.ndarray,
+        total: float,
     ) -> np.ndarray:
-        """Loads on contact that, with the given ones, give −values there: (n, n)."""
+        """Loads on contact, `total` in sum, that with the given ones move it by −values: (n, n).
+
+        But for the motion of the body as a whole, which the sum decides.
+        """
         none = np.zeros(0)
         absorbers = Absorbers(cells, contact.ravel()[cells], values, none, none, none, none)
         begin = (guess.ravel()[cells], none)
         grid = np.zeros(contact.shape) if given is None else -given
         out = np.zeros(contact.shape)
-        solution = self._field.solve(grid, self._mean, absorbers, begin, _TOLERANCE, True)
+        solution = self._field.solve(grid, self._mean, absorbers, begin, _TOLERANCE, True, total)
         out.ravel()[cells] = solution.cell_per_s
         return out
 
@@ -173,5 +169,7 @@ class Body:
 
         # σ rises and η falls with the logarithm: one crossing.
         low, high = math.log(_STILL_MPa), math.log(1e6)
-        stress = math.exp(scipy.optimize.brentq(excess, low, high, xtol=1e-9))
+        at_rest = excess(low) > 0
+        found = low if at_rest else scipy.optimize.brentq(excess, low, high, xtol=1e-9)
+        stress = math.exp(found)
         return stress, self.law.viscosity_MPa_s(stress, radius_um)

@@ -385,9 +385,12 @@ class Gaps(GapState):
         centre = [np.angle((contact * w).sum()) * n / 2 / np.pi for w in (places, places[:, None])]
         at = (np.arange(n * fine) + 0.5) / fine
         x, y = (((at - place + n / 2) % n - n / 2) * setting.pitch_um for place in centre)
-        r = np.maximum(np.hypot(x[None, :], y[:, None]), radius)
-        h = b * b * np.log(r / radius) - (r * r - radius**2) / 2
-        h = h.reshape(n, fine, n, fine).mean(axis=(1, 3))
+        # In (r / radius)², in place: roots and copies would take half of the time of a run.
+        r2 = np.maximum((x[None, :] ** 2 + y[:, None] ** 2) / radius**2, 1.0)
+        h = np.log(r2)
+        h *= (b / radius) ** 2
+        h -= r2
+        h = (h.reshape(n, fine, n, fine).sum(axis=(1, 3)) + fine**2) / 2
         self.h_um += h * (volume_um3 / setting.pitch_um**2 / h.sum())
 
     # --- beginnings -------------------------------------------------------------------------------

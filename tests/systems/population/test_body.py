@@ -75,7 +75,7 @@ def test_gaps_close_by_the_branch_that_their_size_leaves_open():
 
 
 def test_a_constant_viscosity_takes_one_solution_for_suction_and_recession():
-    """The second call knows that the viscosity is constant; to the solver's 1e-4, of |u| 1e-3."""
+    """The second call knows that the viscosity is constant; to the solver's 1e-3."""
     n = 48
     contact, law = disc(n, 9.0), Viscous(1e-30, 6.6, linear_per_MPa_s=1e-3)
     recedes = 1e-3 * (1 + np.sin(np.arange(n))[:, None] * np.ones(n))
