@@ -26,7 +26,6 @@ from kmc.campaign.points import (
 from kmc.common import catalogue, validation
 from kmc.errors import InputError
 from kmc.model.quantities import QUANTITIES
-from kmc.runfile.kinds import kind_of
 from kmc.runfile.load import SECTIONS, RunFile, load_run, run_tables
 from kmc.runfile.sections import System
 from kmc.systems import SYSTEMS
@@ -328,7 +327,7 @@ def _hashes(plan: Plan) -> dict[str, str]:
     return hashes
 
 
-_SETUP_S = 0.25  # for each point before its first event
+SETUP_S = 0.25  # for each point before its first event
 
 
 class Cost(NamedTuple):
@@ -355,7 +354,7 @@ def estimate(plan: Plan, todo: Sequence[Point], folder: SweepFolder | None) -> C
         spent = sum(times_s[name] for name in logged)
         noun = "point that is" if len(logged) == 1 else "points that are"
         return Cost(spent / work * amount, disk, f"from {len(logged)} {noun} done")
-    return Cost(amount + _SETUP_S * len(todo), disk, "a rough guess from the run file")
+    return Cost(amount + SETUP_S * len(todo), disk, "a rough guess from the run file")
 
 
 def costs(plan: Plan, points: Sequence[Point]) -> list[tuple[float, float]]:
@@ -363,17 +362,7 @@ def costs(plan: Plan, points: Sequence[Point]) -> list[tuple[float, float]]:
 
     @functools.cache
     def of_settings(number: int) -> tuple[float, float]:
-        tables = plan.run_tables(plan.points[number * plan.replicas])
-        return work_of(tables), SYSTEMS[kind_of(tables).name].file_bytes(tables)
+        run = RunFile.model_validate(plan.run_tables(plan.points[number * plan.replicas]))
+        return SYSTEMS[run.kind].seconds(run), SYSTEMS[run.kind].file_bytes(run)
 
     return [of_settings(point.index // plan.replicas) for point in points]
-
-
-def seconds_of(tables: Mapping[str, Mapping[str, Any]]) -> float:
-    """Rough time of one run on a core; NaN where the number of events is unknown."""
-    return _SETUP_S + work_of(tables)
-
-
-def work_of(tables: Mapping[str, Mapping[str, Any]]) -> float:
-    """The same without what every run takes before it begins."""
-    return SYSTEMS[kind_of(tables).name].seconds(tables)

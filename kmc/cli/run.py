@@ -71,12 +71,13 @@ def run(
     from kmc.systems.run import run_to_file
 
     if not quiet and kind in ("", run_file.kind):  # of another kind `run_to_file` says what it is
-        from kmc.campaign.plan import seconds_of
-        from kmc.runfile.run_file import ends, from_resolved
+        from kmc.campaign.plan import SETUP_S
+        from kmc.runfile.run_file import ends
+        from kmc.systems import SYSTEMS
         from kmc.systems.slowing import warn_of_another_drive
 
         # Before the first event: where the run will end, and about how long it takes.
-        seconds = seconds_of(from_resolved(run_file.resolved()))
+        seconds = SETUP_S + SYSTEMS[run_file.kind].seconds(run_file)
         estimated = seconds == seconds  # NaN where no stop gives the number of events
         cost = f"; about {duration(max(seconds, 1.0), 2)} of processor" if estimated else ""
         if end := ends(run_file):  # kinds of other packages have stops of their own

@@ -15,7 +15,7 @@ from kmc.files import integrity, table_run
 from kmc.files.check_result import Verification
 from kmc.runfile.kinds import find_more
 from kmc.runfile.load import dotted, load_run, restored_run
-from kmc.runfile.run_file import RunFile, from_resolved
+from kmc.runfile.run_file import RunFile
 from kmc.systems import SYSTEMS
 from kmc.systems.electrode.cost import exact_kinetics
 from kmc.systems.slowing import warn_of_another_drive
@@ -116,7 +116,7 @@ def run_to_file(
 ) -> Any:
     """Run a checked run file of any kind, or of this one alone; see `run` and `System.run`."""
     _refuse_another(run, kind)
-    cost_s = SYSTEMS[run.kind].seconds(from_resolved(run.resolved()))
+    cost_s = SYSTEMS[run.kind].seconds(run)
     cost_s = min(cost_s, run.stop.wall_time_s or math.inf)  # of NaN the cost is not known
     note = exact_kinetics(run)
     if not note and cost_s > _LONG_s:

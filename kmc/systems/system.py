@@ -85,9 +85,9 @@ class System:
     tables: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     #: At most eight pairs of the summary, for `kmc info` and after a run.
     digest: Callable[[Any], list[tuple[str, str]]] | None = None
-    #: Rough cost of a run, from the sections of its run file, for `kmc sweep --dry-run`.
-    seconds: Callable[[Mapping[str, Any]], float] = lambda tables: math.nan
-    file_bytes: Callable[[Mapping[str, Any]], float] = lambda tables: math.nan
+    #: Rough cost of a run, from its run file, for `kmc sweep --dry-run`.
+    seconds: Callable[[RunFile], float] = lambda run: math.nan
+    file_bytes: Callable[[RunFile], float] = lambda run: math.nan
     more_frames: str = ""  #: which key gives a run more frames, "a larger upscale.frames"
     next: tuple[str, ...] = ()  #: options of ``kmc plot`` to suggest after a run
     checks_itself: bool = False  #: whether its job knows ``check_every``

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from kmc.campaign import plan as plan_module
 from kmc.campaign.plan import MAX_SEED, Plan, read_plan
 from kmc.errors import InputError
 from kmc.runfile.load import load_run
+from kmc.runfile.run_file import RunFile
 
 GRID = """
 run = "strip_li"
@@ -254,7 +256,7 @@ def test_the_time_of_a_shipped_run_is_guessed_within_a_factor_of_three(tmp_path)
     file.write_text('run = "strip_li_hops"\n', encoding="utf-8")
     plan = read_plan(file)
     (point,) = plan.points
-    assert 1 / 3 < cost.events(plan.run_tables(point)) / 16.5e6 < 3
+    assert 1 / 3 < cost.events(RunFile.model_validate(plan.run_tables(point))) / 16.5e6 < 3
     found = estimate(plan, plan.points, None)
     assert found.compute_s == pytest.approx(0.25 + 4e-7 * 16.5e6, rel=0.5)
 
@@ -268,11 +270,13 @@ def test_the_time_of_replicas_is_estimated_once(tmp_path, monkeypatch):
         'run = "strip_li"\nreplicas = 50\n[grid]\n"stop.capacity_monolayers" = [0.1, 0.2]\n'
     )
     plan = read_plan(file)
-    asked, work_of = [], module.work_of
-    monkeypatch.setattr(module, "work_of", lambda tables: asked.append(1) or work_of(tables))
+    asked, box = [], module.SYSTEMS["electrode"]
+    counting = replace(box, seconds=lambda run: asked.append(1) or box.seconds(run))
+    monkeypatch.setitem(module.SYSTEMS, "electrode", counting)
     cost = module.estimate(plan, plan.points, None)
     assert len(asked) == 2
-    one, two = (work_of(plan.run_tables(plan.points[i])) for i in (0, 50))
+    runs = (RunFile.model_validate(plan.run_tables(plan.points[i])) for i in (0, 50))
+    one, two = map(box.seconds, runs)
     assert cost.compute_s == pytest.approx(50 * (one + two) + 0.25 * 100)
 
 
@@ -297,7 +301,8 @@ def test_so_is_that_of_alloys_faces_and_rests(name, tmp_path):
         text += '"acceleration.max_hops_per_strip_per_site" = 1e6\n'  # as they were counted
     file.write_text(text, encoding="utf-8")
     plan = read_plan(file)
-    assert 1 / 3 < cost.events(plan.run_tables(plan.points[0])) / events < 3
+    run = RunFile.model_validate(plan.run_tables(plan.points[0]))
+    assert 1 / 3 < cost.events(run) / events < 3
 
 
 def test_the_size_of_a_box_s_file_is_guessed_within_a_factor(tmp_path):
@@ -308,7 +313,8 @@ def test_the_size_of_a_box_s_file_is_guessed_within_a_factor(tmp_path):
 
     path = fake.write(tmp_path / "one.h5", box=fake.lattice(cells=(24, 24), layers=16), n_frames=12)
     tables = {"system": {"size": [24, 24, 16]}, "stop": {"capacity_monolayers": 2.0}}
-    assert 2 / 3 < SYSTEMS["electrode"].file_bytes(tables) / path.stat().st_size < 3 / 2
+    guessed = SYSTEMS["electrode"].file_bytes(RunFile.model_validate(tables))
+    assert 2 / 3 < guessed / path.stat().st_size < 3 / 2
 
 
 # Cells of the grid, as these runs have them.
@@ -318,12 +324,9 @@ CELLS = {"cell_li": 200**2, "operando_li": 150**2, "operando_limg": 200**2}
 @pytest.mark.parametrize("name", CELLS)
 def test_the_grid_of_a_population_is_guessed(name):
     """Time and size go by its cells; it was taken for an area before, off by 4 to 7."""
-    from kmc.common import catalogue
-    from kmc.runfile.load import run_tables
     from kmc.systems.population.kind import _cells
 
-    tables = run_tables(catalogue.locate("runs", name), {}, {})
-    assert 2 / 3 < _cells(tables) / CELLS[name] < 3 / 2
+    assert 2 / 3 < _cells(load_run(name).upscale) / CELLS[name] < 3 / 2
 
 
 def test_grids_are_compared_with_equal_seeds_and_equal_flaws(plan_of):

@@ -137,6 +137,6 @@ CATHODE = System(
     digest=digest,
     charge=None,  # a site of active material is lithiated, no interface is stripped
     headline="pore_area",
-    seconds=lambda tables: 30.0,  # of the shipped runs, within a factor of 4, as their files
-    file_bytes=lambda tables: 1e6,
+    seconds=lambda run: 30.0,  # of the shipped runs, within a factor of 4, as their files
+    file_bytes=lambda run: 1e6,
 )

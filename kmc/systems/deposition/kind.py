@@ -1,8 +1,7 @@
 """A deposition for the commands of kmc: what it records, how it is checked and summed up."""
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from kmc.files.table_run import TableRun
 from kmc.model.electrochemistry import strip_rate_Hz
 from kmc.runfile.kinds import KINDS
 from kmc.runfile.protocol import PLATE, STRIP, plan_of, stored_blocks
+from kmc.runfile.run_file import RunFile
 from kmc.systems.checks import frames_give, in_order
 from kmc.systems.deposition.run import DepositionJob
 from kmc.systems.deposition.shape import describe
@@ -130,13 +130,12 @@ CHECKS = (
 )
 
 
-def _seconds(tables: Mapping[str, Any]) -> float:
+def _seconds(run: RunFile) -> float:
     """Rough time of a run, within a factor of 4 of the shipped ones, as their files are."""
-    raised, conditions = tables.get("acceleration", {}), tables.get("conditions", {})
-    current = abs(conditions.get("current_density_mA_cm2") or 1.0)
-    exact = 1e6 if raised.get("saddle_floor_eV") else _EXACT_RATIO / current
-    ratio = raised.get("max_hops_per_strip_per_site")
-    if ratio in (math.inf, "inf"):
+    current = abs(run.drive.current_density_mA_cm2 or 1.0)
+    exact = 1e6 if run.acceleration.saddle_floor_eV else _EXACT_RATIO / current
+    ratio = run.acceleration.max_hops_per_strip_per_site
+    if ratio == math.inf:
         return 90.0
     return 30.0 * max(1.0, (ratio or exact) / 1e6)
 
@@ -152,5 +151,5 @@ DEPOSITION = System(
     digest=digest,
     headline="coverage",
     seconds=_seconds,
-    file_bytes=lambda tables: 1e6,
+    file_bytes=lambda run: 1e6,
 )

@@ -1,9 +1,8 @@
 """Rough cost of a run of a box of atoms, from its run file: events, time and size of its file."""
 
 import math
-from collections.abc import Mapping
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from kmc.common.formatting import duration, figure
 from kmc.common.units import K_B_eV
@@ -57,20 +56,15 @@ def _metal(params: str) -> _Metal:
         return _Metal()
 
 
-def seconds(tables: Mapping[str, Any]) -> float:
+def seconds(run: RunFile) -> float:
     """Time on a slow core; NaN where the number of events is unknown."""
-    run = RunFile.model_validate(tables)
     if run.acceleration.max_hops_per_strip_per_site == math.inf:
-        return _S_IN_EQUILIBRIUM + _S_PER_STRIP * _events(run)
-    return _S_PER_EVENT * _events(run)
+        return _S_IN_EQUILIBRIUM + _S_PER_STRIP * events(run)
+    return _S_PER_EVENT * events(run)
 
 
-def events(tables: Mapping[str, Any]) -> float:
+def events(run: RunFile) -> float:
     """Expected number of events, correct within a factor of about 3 for the shipped runs."""
-    return _events(RunFile.model_validate(tables))
-
-
-def _events(run: RunFile) -> float:
     monolayers, sites = _monolayers(run), _sites(run)[1]
     stop, rest = run.stop.events, run.rest
     if math.isnan(monolayers):
@@ -115,7 +109,7 @@ def exact_kinetics(run: RunFile) -> str:
     # Superbasins draw the walk of a lone vacancy in one step: their cost does not follow the hops.
     if run.drive.current_density_mA_cm2 <= 0 or run.acceleration.superbasins:
         return ""
-    number = _events(run)
+    number = events(run)
     cost_s = _S_PER_EVENT * (math.inf if math.isnan(number) else number)
     cost_s = min(cost_s, run.stop.wall_time_s or math.inf)
     if not cost_s > _LONG_s:
@@ -131,8 +125,8 @@ def exact_kinetics(run: RunFile) -> str:
 
 def _current_mA_cm2(run: RunFile) -> float:
     """The current given; where a voltage is held, the default stands for what it drives."""
-    held = run.conditions.overpotential_V is not None
-    return _CURRENT_mA_cm2 if held else run.conditions.current_density_mA_cm2
+    held = run.drive.overpotential_V is not None
+    return _CURRENT_mA_cm2 if held else run.drive.current_density_mA_cm2
 
 
 def _strip_rate_Hz(run: RunFile) -> float:
@@ -177,9 +171,8 @@ def _sites_of_cell(lattice: str) -> int:
         return 1
 
 
-def file_bytes(tables: Mapping[str, Any]) -> float:
+def file_bytes(run: RunFile) -> float:
     """Estimated size of the file."""
-    run = RunFile.model_validate(tables)
     monolayers, sites = _monolayers(run), _sites(run)[0]
     records = {}
     for what, every in (("sample", 0.02), ("frame", 0.2)):

@@ -1,11 +1,10 @@
 """A population of voids for the commands of kmc: micrometres of interface."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from kmc.runfile.kind_sections import Upscale
 from kmc.runfile.kinds import KINDS
-from kmc.runfile.protocol import plan_of, stored_blocks
+from kmc.runfile.run_file import RunFile
 from kmc.systems.population.check import CHECKS
 from kmc.systems.population.columns import TABLES, complete
 from kmc.systems.population.result import PopulationRun
@@ -37,14 +36,8 @@ def columns(found: PopulationRun) -> dict[str, Any]:
     return {**found.samples, "capacity_monolayers": monolayers}
 
 
-def _upscale(tables: Mapping[str, Any]) -> Upscale:
-    """The section, without its checks: a sweep asks before it knows that a point can be run."""
-    return Upscale.model_construct(**dict(tables.get("upscale", {})))
-
-
-def _cells(tables: Mapping[str, Any]) -> float:
+def _cells(upscale: Upscale) -> float:
     """Of the grid, roughly where the square and the cell follow from voids that nucleate."""
-    upscale = _upscale(tables)
     flaws = upscale.nucleation == "flaws"
     # Clusters take seconds to compute, for which a rough cost is not worth waiting.
     density = (upscale.flaw_density_per_um2 or 0.0) if flaws else _VOIDS_PER_um2
@@ -52,28 +45,23 @@ def _cells(tables: Mapping[str, Any]) -> float:
     return (upscale.edge_um(density) / cell) ** 2
 
 
-def _steps(tables: Mapping[str, Any]) -> int:
-    return max(1, len(plan_of(stored_blocks(tables))))
-
-
-def seconds(tables: Mapping[str, Any]) -> float:
+def seconds(run: RunFile) -> float:
     """Rough time of a run: by the cells of its grid, its replicas and steps, and under a pressure
     by its charge."""
-    upscale = _upscale(tables)
-    each_s = _CELL_S * _steps(tables)
-    pressure = tables.get("conditions", {}).get("stack_pressure_MPa") or 0.0
+    upscale, plan = run.upscale, run.protocol.plan
+    each_s = _CELL_S * max(1, len(plan))
     # Without creep contact is lost early, and the charge that was asked for hardly counts.
-    if pressure * upscale.pressure_share > 0 and upscale.body != "rigid":
-        planned = [one.step.until.capacity_mAh_cm2 for one in plan_of(stored_blocks(tables))]
-        charge = sum(c for c in planned if c) if planned else upscale.capacity_mAh_cm2
-        each_s += _CREEP_S * charge
-    return (_RUN_S + each_s * _cells(tables)) * upscale.replicas
+    pressed = run.conditions.stack_pressure_MPa * upscale.pressure_share > 0
+    if pressed and upscale.body != "rigid":
+        charges = [planned.step.until.capacity_mAh_cm2 or 0.0 for planned in plan]
+        each_s += _CREEP_S * (sum(charges) if plan else upscale.capacity_mAh_cm2)
+    return (_RUN_S + each_s * _cells(upscale)) * upscale.replicas
 
 
-def file_bytes(tables: Mapping[str, Any]) -> float:
+def file_bytes(run: RunFile) -> float:
     """Rough size of its file."""
-    frames = float(_upscale(tables).frames) * _steps(tables)
-    return _FILE_BYTES + _CELL_BYTES * _cells(tables) * (frames + _FRAMES_EARLY)
+    frames = float(run.upscale.frames) * max(1, len(run.protocol.plan))
+    return _FILE_BYTES + _CELL_BYTES * _cells(run.upscale) * (frames + _FRAMES_EARLY)
 
 
 POPULATION = System(
