@@ -83,10 +83,10 @@ def _halves(x, y):
 
 
 @allocating
-def locate(h, nx, ny, cover, place, kind, start, end):
+def locate(h, slope, nx, ny, cover, place, kind, start, end):
     """Kinds of cells in the rows from `start` to before `end`, and the gap's plane at the line.
 
-    - `h` (float64 array, shape (n, n)): mean heights.
+    - `h`, `slope` (float64 arrays, shape (n, n)): mean heights; slopes of the line, 1 or less.
     - `nx`, `ny`, `cover`, `place` (float64 arrays, shape (n, n)): filled: direction in which the
       gap gets higher (0 where unknown), share of the cell under the gap, height of the plane at the
       cell's centre, below 0 where that is on contact.
@@ -118,8 +118,8 @@ def locate(h, nx, ny, cover, place, kind, start, end):
             if norm > 1e-12 * value:
                 nx[i, j], ny[i, j] = gx / norm, gy / norm
             a, b = _halves(nx[i, j], ny[i, j])
-            place[i, j] = wedge_place(value, a, b)
-            cover[i, j] = wedge_cover(place[i, j], a, b)
+            d = wedge_place(value / slope[i, j], a, b)
+            place[i, j], cover[i, j] = slope[i, j] * d, wedge_cover(d, a, b)
 
 
 @allocating
@@ -133,7 +133,7 @@ def _second(place, cells, weights, m):
 
 
 @allocating
-def _along(i, j, place, kind, nx, ny, second):
+def _along(i, j, place, slope, kind, nx, ny, second):
     """Second derivative along the line, −1/R on the rim of a disc: a parabola through its cells."""
     n = place.shape[0]
     x, y, own = nx[i, j], ny[i, j], place[i, j]
@@ -147,7 +147,7 @@ def _along(i, j, place, kind, nx, ny, second):
             into, s = x * dj + y * di, x * di - y * dj
             if abs(into) > 0.75 or x * nx[ii, jj] + y * ny[ii, jj] < 0.5:
                 continue
-            e = place[ii, jj] - own - into - 0.5 * second * into * into
+            e = place[ii, jj] - own - slope * into - 0.5 * second * into * into
             s2 += s * s
             s3 += s**3
             s4 += s**4
@@ -167,7 +167,7 @@ def _wrapped(i, n):
 
 
 @allocating
-def bends(place, nx, ny, kind, work, first, last, cells, weights, start, end):
+def bends(place, slope, nx, ny, kind, work, first, last, cells, weights, start, end):
     """What planes leave out of the Laplacian beyond a line: lists it, and what bends with h.
 
     Contact takes no part in differences, so a plane goes on there with its own slope and with the
@@ -189,7 +189,7 @@ def bends(place, nx, ny, kind, work, first, last, cells, weights, start, end):
         for j in range(n):
             if kind[i, j] != LINE:
                 continue
-            x, y = nx[i, j], ny[i, j]
+            x, y, steep = nx[i, j], ny[i, j], slope[i, j]
             counts = across = out = 0.0
             for side in range(4):
                 ii, jj = _side(i, j, side, n)
@@ -197,10 +197,10 @@ def bends(place, nx, ny, kind, work, first, last, cells, weights, start, end):
                     continue
                 # seen from the neighbour: `side` is where this cell looks, so the fall is −n·e
                 fall = -_outward(nx, ny, i, j, side)
-                out += min(0.0, -fall)
+                out += steep * min(0.0, -fall)
                 across += 0.5 * (1 - fall * fall)
                 if fall > 0:
-                    counts += fall * min(1.0, max(-0.5, fall / 2 - place[i, j]))
+                    counts += fall * min(1.0, max(-0.5, fall / 2 - place[i, j] / steep))
             if across == 0.0 and out == 0.0:
                 continue
             sx, sy = (1 if x > 0 else -1), (1 if y > 0 else -1)
@@ -217,7 +217,7 @@ def bends(place, nx, ny, kind, work, first, last, cells, weights, start, end):
             weights[m, 2], weights[m, 3] = 2 * abs(x * y) if both else 0.0, counts
             if across > 0:
                 second = _second(flat, cells, weights, m)
-                out += across * _along(i, j, place, kind, nx, ny, second)
+                out += across * _along(i, j, place, steep, kind, nx, ny, second)
             weights[m, 4] = out
             m += 1
         last[i] = m
@@ -360,13 +360,13 @@ def finish_relaxing(h, step, stages, place, kind, work, start, end):
 
 
 @allocating
-def advance(h, time, mobility, cover, place, nx, ny, kind):
+def advance(h, time, mobility, slope, place, nx, ny, kind):
     """Let wedges that reach beyond their cell enter the next one; the volume stays.
 
     - `h` (float64 array, shape (n, n)): not below 0; changed.
     - `time`, `mobility` (float, float64 array): of `relax`: where surface diffusion is slow only a
       share of what a wedge has beyond its cell enters.
-    - `cover`, `place`, `nx`, `ny`, `kind` (arrays): of `locate` for h.
+    - `slope`, `place`, `nx`, `ny`, `kind` (arrays): of `locate` for h.
     """
     n = h.shape[0]
     taken = np.zeros_like(h)
@@ -391,7 +391,8 @@ def advance(h, time, mobility, cover, place, nx, ny, kind):
                 if out <= 0.05:
                     continue
                 a, b = _halves(nx[ii, jj], ny[ii, jj])
-                reach = wedge_height(place[ii, jj] - out, a, b)
+                s = slope[ii, jj]
+                reach = s * wedge_height(place[ii, jj] / s - out, a, b)
                 total += out * out * reach
                 weights += out * out
             if weights == 0.0 or total / weights < _FIRST:

@@ -271,6 +271,12 @@ def _pressure(run: RunFile, origin: Origin) -> Iterator[Problem]:
             f"{of('upscale.counter_electrode_share')} changes nothing under a constant pressure",
             "Give upscale.fixture_stiffness_MPa_per_um, or remove counter_electrode_share.",
         )
+    if upscale.contact_angle_hysteresis_deg and upscale.relaxation == "instant":
+        yield Problem(
+            f"{of('upscale.contact_angle_hysteresis_deg')} pins rims, and voids that are discs at "
+            "once have none",
+            'Remove it, or relaxation = "instant".',
+        )
     if "creep_stress_limit_MPa" in run.parameters:
         yield Problem(
             f"parameters.creep_stress_limit_MPa of the run {origin.source} is for boxes: contact "

@@ -88,6 +88,9 @@ class Upscale(SystemSection):
     """of a void: a spherical cap with the contact angle, or with a given aspect ratio"""
     contact_angle_deg: Annotated[Number, Field(gt=0, lt=180)] | None = _optional(93.6)
     """contact angle of the metal on the electrolyte; that of the parameter set without it"""
+    contact_angle_hysteresis_deg: Annotated[Number, Field(ge=0, le=60)] = 0.0
+    """advancing less receding contact angle: a rim spreads at half of it steeper, closes at half of
+    it flatter, and is pinned between; rough, pressed electrolytes: 10 to 30, assumed"""
     aspect_ratio: Annotated[Number, Field(gt=0, le=5)] | None = _optional(0.25)
     """with shape = "aspect": height over width of a void"""
     nucleation: Literal["homogeneous", "flaws", "both"] = "homogeneous"

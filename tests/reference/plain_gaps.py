@@ -65,6 +65,7 @@ class PlainGaps:
         self.settled_um = 0.0
         self.kernel = self.cell_kernel()
         self.flux = np.zeros_like(self.h)
+        self.slope = np.ones_like(self.h)
         self.locate()
 
     # --- the contact line -------------------------------------------------------------------------
@@ -86,8 +87,8 @@ class PlainGaps:
         self.cover, self.place = self.wet.astype(float), h.copy()
         for cell in zip(*np.nonzero(self.line), strict=True):
             a, b = halves(self.nx[cell], self.ny[cell]) if known[cell] else (0.5, 0.01)
-            self.place[cell] = wedge_place(h[cell], a, b)
-            self.cover[cell] = wedge_cover(self.place[cell], a, b)
+            d = wedge_place(h[cell] / self.slope[cell], a, b)
+            self.place[cell], self.cover[cell] = d * self.slope[cell], wedge_cover(d, a, b)
 
     def second(self, phi, i, j):
         """Second derivative along the normal in a cell of the line."""
@@ -117,7 +118,8 @@ class PlainGaps:
             if near and x * self.nx[cell] + y * self.ny[cell] >= 0.5:
                 s = x * di - y * dj
                 rows.append((s, s * s / 2))
-                rest.append(self.place[cell] - self.place[i, j] - into - second * into**2 / 2)
+                plane = self.place[i, j] + self.slope[i, j] * into
+                rest.append(self.place[cell] - plane - second * into**2 / 2)
         A = np.array(rows).reshape(-1, 2)
         if np.linalg.det(A.T @ A) <= 1e-9 * (A[:, 0] ** 2).sum() * (A[:, 1] ** 2).sum():
             return 0.0
@@ -133,9 +135,10 @@ class PlainGaps:
                 if self.wet[(i + di) % n, (j + dj) % n]:
                     continue
                 fall = -(self.nx[i, j] * dj + self.ny[i, j] * di)
-                still[i, j] += min(0.0, -fall) + (1 - fall**2) / 2 * self.along(i, j)
+                steep = self.slope[i, j]
+                still[i, j] += steep * min(0.0, -fall) + (1 - fall**2) / 2 * self.along(i, j)
                 if fall > 0:
-                    counts[i, j] += fall * min(1.0, max(-0.5, fall / 2 - self.place[i, j]))
+                    counts[i, j] += fall * min(1.0, max(-0.5, fall / 2 - self.place[i, j] / steep))
         return still, counts
 
     def relax(self, rate, time, stages, mobility):
@@ -189,9 +192,8 @@ class PlainGaps:
                 cell = ((i + di) % n, (j + dj) % n)
                 out = self.nx[cell] * dj + self.ny[cell] * di
                 if self.line[cell] and out > 0.05:
-                    reach = wedge_height(
-                        self.place[cell] - out, *halves(self.nx[cell], self.ny[cell])
-                    )
+                    steep, ab = self.slope[cell], halves(self.nx[cell], self.ny[cell])
+                    reach = steep * wedge_height(self.place[cell] / steep - out, *ab)
                     wedges.append((cell, out * out, reach))
             weights = sum(w for _, w, _ in wedges)
             mean = sum(w * r for _, w, r in wedges) / weights if wedges else 0.0
@@ -270,6 +272,22 @@ class PlainGaps:
         _, near = self.mean.advance(dt, s.strip_per_um2_s - x.sum() / s.edge_um**2 + credit)
         return x, near - credit * dt
 
+    # --- rims that are pinned ---------------------------------------------------------------------
+
+    def pin(self, gain):
+        """The slope of a void's rims goes with its volume, between those at which rims move."""
+        names, count = labels(self.wet)
+        slope = np.zeros_like(self.h)
+        for void in range(1, count + 1):
+            own = names == void
+            grown = 1 + gain[own].sum() / self.h[own].sum()
+            slope[own] = np.clip(self.slope[own] * grown, self.setting.closing_slope, 1.0)
+        for i, j in zip(*np.nonzero(~self.wet), strict=True):
+            rows, columns = (np.arange(k - 3, k + 4) % len(slope) for k in (i, j))
+            near = np.where(self.wet, slope, 0.0)[np.ix_(rows, columns)].max()
+            slope[i, j] = near if near > 0 else 1.0
+        self.slope = slope
+
     # --- a step -----------------------------------------------------------------------------------
 
     def step(self, dt):
@@ -280,6 +298,7 @@ class PlainGaps:
         step = taken * site * dt / (p**2 * self.unit)
         step -= self.cover * settled / self.unit
         time = dt * s.surface_um4_s / p**4
+        self.pin(step)
         mobility, (names, count) = np.ones_like(step), labels(self.wet)
         for void in range(1, count + 1):  # no lip (B/v)^(1/3) thinner than 1.5 cells
             own = names == void

@@ -288,6 +288,7 @@ class Gaps(GapState):
         down = shape.cover * (lower_um / unit)
         step -= down
         time = dt * setting.surface_um4_s / pitch**4
+        shape.pin(h, step, setting.closing_slope)
         if setting.round_at_once:
             return self._round_step(step, down)
         shape.set_mobility(step, time, self.parts[0])
@@ -456,6 +457,7 @@ class Gaps(GapState):
             into = np.minimum(left * rim / total, room * (1 - lost))
             gone = np.minimum(into * lost / (1 - lost), room - into)
             small = np.minimum(left * round_points / total, self.points.volume_um3 - floor)
+            shape.pin(self.h_um, -(into + gone) / pitch**2, setting.closing_slope)
             self.h_um = np.maximum(0.0, self.h_um - (into + gone) / pitch**2)
             self.points.volume_um3 -= small
             part = float(into.sum() + small.sum())

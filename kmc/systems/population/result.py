@@ -73,7 +73,10 @@ class PopulationRun(TableRun):
         return self.frames["h_um"][frame].astype(float)
 
     def contact_map(self, frame: int) -> np.ndarray:
-        """Share of each cell on contact, shape (n, n); voids still kept as points are not on it."""
+        """Share of each cell on contact, shape (n, n); voids still kept as points are not on it.
+
+        With hysteresis of the contact angle as if all rims spread.
+        """
         # Files before 0.3 have twice the height over radius of the cap instead.
         older = 2 * float(self.facts["height_over_radius"])
         slope = float(self.facts.get("contact_slope", older))

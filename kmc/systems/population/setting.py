@@ -42,6 +42,8 @@ class GapSetting:
     flaws: FlawPatches | None = None
     #: Of a cap with the void's angle φ, tan φ/2: 180° less the contact angle of the metal.
     height_over_radius: float = 0.94
+    #: Advancing less receding angle: a rim spreads at φ and half of it, closes at φ less that half.
+    contact_angle_hysteresis_deg: float = 0.0
     #: R* = (B t)^(1/4), the size below which surface diffusion keeps voids round.
     rounding_length_um: float = 2.0
     rounding_time_s: float = ROUNDING_TIME_s  #: the time of that R*
@@ -65,17 +67,33 @@ class GapSetting:
                 "lip of an advancing contact line has no thickness, and the model no limit",
                 advice="Give a length above 0, such as 0.3 to 3 µm in 1e4 s.",
             )
+        if min(self.slope, self.closing_slope) <= 0:
+            raise InputError(
+                f"contact_angle_hysteresis_deg = {self.contact_angle_hysteresis_deg:g}: half of it "
+                "takes the angle of the void to 0 or to 180° and beyond",
+                advice="Give less, or another contact_angle_deg.",
+            )
 
     @property
     def slope(self) -> float:
-        """Contact slope s: a paraboloid with the volume of the cap over the same footprint.
+        """Contact slope s of rims that spread: a paraboloid with the volume of the cap of φ.
 
         V/R³ = π s/4 = π t (3 + t²)/6 with t = tan φ/2: contact is lost by footprint for a volume. s
         is 2.43 for lithium that meets Li2S at 93.6° (φ = 86.4°), 2.88 for Li-Mg at 87.1°. Such a
         paraboloid is (3 + t²)/3 times as high as the cap, 1.29 times for lithium.
         """
+        return self._slope_at(self.contact_angle_hysteresis_deg / 2)
+
+    def _slope_at(self, turned_deg: float) -> float:
         t = self.height_over_radius
+        if turned_deg:
+            t = math.tan(math.atan(t) + math.radians(turned_deg) / 2)
         return 2 * t * (3 + t * t) / 3
+
+    @property
+    def closing_slope(self) -> float:
+        """Slope of rims that close over that of rims that spread; pinned between."""
+        return self._slope_at(-self.contact_angle_hysteresis_deg / 2) / self.slope
 
     @property
     def sin_angle(self) -> float:

@@ -164,6 +164,7 @@ def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
         homogeneous=upscale.nucleation != "flaws",
         flaws=_flaws(run, edge, vapour),
         height_over_radius=aspect,
+        contact_angle_hysteresis_deg=upscale.contact_angle_hysteresis_deg,
         rounding_length_um=rounding,
         round_at_once=upscale.rounding_length_um is None and upscale.relaxation == "instant",
         body=body and replace(body, surface_energy_J_m2=vapour.model.cap.gamma_J_m2),

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.ndimage import maximum_filter
 
 from kmc.analysis.shapes import labels
 from kmc.common.threads import over_rows, threads_for
@@ -374,6 +375,7 @@ class GapState:
         return {
             "h_um": self.h_um,
             **(self.body.arrays() if self.body is not None else {}),
+            **({"rim_slope": self.outline.slope} if self.setting.closing_slope < 1 else {}),
             "surface": self.surface,
             "cell_flux": self._flux,
             "mean": self.mean.excess,
@@ -387,6 +389,7 @@ class GapState:
         self.h_um, self.surface = arrays["h_um"].copy(), arrays["surface"].copy()
         if self.body is not None:
             self.body.restore(arrays)
+        self.outline.slope = arrays.get("rim_slope", self.outline.slope).copy()
         self._flux, self.mean.excess = arrays["cell_flux"].copy(), arrays["mean"].copy()
         for part in fields(Points):
             setattr(self.points, part.name, arrays[f"point_{part.name}"].copy())
@@ -404,6 +407,7 @@ class Outline:
     def __init__(self, n: int):
         self.cover, self.place, self.nx, self.ny = (np.zeros((n, n)) for _ in range(4))
         self.kind = np.zeros((n, n), np.int8)
+        self.slope = np.ones((n, n))  # of rims, over that of rims that spread
         self._work = np.zeros((6, n, n + 2))
         self.mobility, self.largest = np.ones((n, n)), 1.0  # of the surface, by cell
         self._threads = threads_for(n)
@@ -412,7 +416,24 @@ class Outline:
         over_rows(lambda *rows: kernel(*given, *rows), len(self.kind), self._threads)
 
     def locate(self, h: np.ndarray) -> None:
-        self._over_rows(outline.locate, h, self.nx, self.ny, self.cover, self.place, self.kind)
+        at_line = self.nx, self.ny, self.cover, self.place, self.kind
+        self._over_rows(outline.locate, h, self.slope, *at_line)
+
+    def pin(self, h: np.ndarray, gain: np.ndarray, closing_slope: float) -> None:
+        """Turn the rims of voids that gain or lose volume, between the slopes at which they move.
+
+        A footprint at rest keeps h over its volume, so that the slope goes with the volume: exact
+        for voids below R*, and all rims of a wider void turn alike. `gain`, `h`: (n, n).
+        """
+        if closing_slope == 1:
+            return
+        names, count = labels(self.kind != outline.DRY)
+        volume, gained = (np.bincount(names.ravel(), a.ravel(), count + 1) for a in (h, gain))
+        turned = np.maximum(0.0, 1 + gained / np.maximum(volume, 1e-12))
+        slope = np.clip(self.slope * turned[names], closing_slope, 1.0) * (names > 0)
+        # A cell into which a rim spreads takes over its slope.
+        near = maximum_filter(slope, 7, mode="wrap")
+        self.slope = np.where(names > 0, slope, np.where(near > 0, near, 1.0))
 
     def line_lengths(self) -> np.ndarray:
         """Length of the contact line in each cell, in pitches: how its cover grows with its plane.
@@ -420,7 +441,8 @@ class Outline:
         Its plane has unit slope, so that this is the derivative of `outline.wedge_cover`.
         """
         steep, flat = np.maximum(abs(self.nx), abs(self.ny)), np.minimum(abs(self.nx), abs(self.ny))
-        a, b, d = steep / 2, np.maximum(flat / 2, outline.FLAT), self.place
+        a, b = steep / 2, np.maximum(flat / 2, outline.FLAT)
+        d = self.place / self.slope
         crossed = (self.kind == outline.LINE) & (abs(d) < a + b) & (steep > 0)
         length = d + a + b - np.maximum(0.0, d + a - b) - np.maximum(0.0, d - a + b)
         return np.where(crossed, length / np.maximum(4 * a * b, 1e-9), 0.0)
@@ -450,7 +472,7 @@ class Outline:
     def relax(self, h: np.ndarray, step: np.ndarray, time: float) -> None:
         """- `step`: what each cell gains in all of the time."""
         stages = max(3, math.ceil((math.sqrt(1 + 8 * 36 * time * self.largest) - 1) / 2))
-        at_line, work = (self.place, self.nx, self.ny, self.kind), self._work
+        at_line, work = (self.place, self.slope, self.nx, self.ny, self.kind), self._work
         last = np.cumsum(np.count_nonzero(self.kind == outline.LINE, axis=1))
         first = np.append(0, last[:-1])
         lists = first, last, np.empty((last[-1], 6), np.int64), np.empty((last[-1], 5))
@@ -464,7 +486,7 @@ class Outline:
 
     def advance(self, h: np.ndarray, time: float) -> None:
         outline.advance(
-            *(h, time, self.mobility), *(self.cover, self.place, self.nx, self.ny, self.kind)
+            *(h, time, self.mobility), *(self.slope, self.place, self.nx, self.ny, self.kind)
         )
 
 

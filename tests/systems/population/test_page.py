@@ -39,6 +39,23 @@ def test_the_page_prints_what_its_runs_give(case):
         assert value == pytest.approx(found[name], rel=0.03), (case, name)
 
 
+@pytest.mark.slow
+@pytest.mark.validation
+@pytest.mark.parametrize(("place", "hysteresis_deg"), [(0, 0), (1, 10), (2, 20)])
+def test_the_page_prints_what_hysteresis_does(tmp_path, place, hysteresis_deg):
+    """3 % where the order of sums differs, as above."""
+    numbers = r"([\d., ]+)"
+    said = rf"half at {numbers} and nine tenths at {numbers}, its\s+voids {numbers} µm"
+    line = re.search(said, TEXT)
+    printed = [float(values.split(", ")[place]) for values in line.groups()]
+    changes = {"upscale.contact_angle_hysteresis_deg": hysteresis_deg, "upscale.frames": 1}
+    run = kmc.run("cell_li", changes, output=tmp_path / "cell.h5", progress=False)
+    s = run.samples
+    width = float(np.interp(0.125, s["capacity_mAh_cm2"], s["mean_width_um"]))
+    found = [run.charge_at_contact(0.5), run.charge_at_contact(0.1), width]
+    assert found == pytest.approx(printed, rel=0.03)
+
+
 @pytest.mark.long
 @pytest.mark.validation
 @pytest.mark.parametrize("current", [0.5, 0.05])

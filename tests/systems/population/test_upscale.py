@@ -654,6 +654,10 @@ def test_tables_are_exported(small, tmp_path):
         ({"upscale.pressure_share": 0.5}, "share of a stack pressure, and there is none"),
         ({"upscale.adhesion_MPa": 0.5}, "no meaning for a rigid body"),
         ({"upscale.counter_electrode_share": 0.6}, "nothing under a constant pressure"),
+        (
+            {"upscale.contact_angle_hysteresis_deg": 20, "upscale.relaxation": "instant"},
+            "voids that are discs at once have none",
+        ),
         ({"parameters.creep_stress_limit_MPa": 2.0}, "is for boxes"),
         ({"upscale.flaw_radius_sigma": 0.3}, "no meaning with"),
         ({"conditions.sink_length_um": 0}, "out of range"),
