@@ -3,6 +3,7 @@
 The free energies are those of `kmc nucleation`, from walks short enough for a run of a population;
 the seed of the walks is fixed, so that equal runs are equal. What the walks give for the energies
 of shipped runs stands in `free_energies`, a table for each: walks and their compilation take 7 s.
+``python tests/nuclei/test_vapour.py`` writes these anew.
 """
 
 import hashlib
