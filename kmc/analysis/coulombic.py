@@ -33,7 +33,7 @@ def cycles(t: Trajectory) -> list[CycleCharge]:
     plan = plan_of(stored_blocks(t.run))
     if not plan or "step" not in t.samples or not len(t.samples):
         return []
-    net, last = _net_by_step(t)
+    net, last = net_by_step(t)
     # A run that goes on is in the middle of its last step, whose charge is not complete.
     done = int(t.samples["step"][-1]) - (0 if t.finished else 1)
     passes = []
@@ -50,11 +50,11 @@ def cycles(t: Trajectory) -> list[CycleCharge]:
     return passes
 
 
-def _net_by_step(t: Trajectory) -> tuple[dict[int, int], dict[int, int]]:
+def net_by_step(t: Any) -> tuple[dict[int, int], dict[int, int]]:
     """Strips less plates of each step, and its last row: a row at a change belongs to the end."""
     s = t.samples
-    steps = s["step"]
-    net = s["strips"] - s["plates"]
+    steps, of_box = s["step"], "strips" in s
+    net = s["strips"] - s["plates"] if of_box else s["stripped"] - s["plated"]
     rows = np.flatnonzero(np.diff(steps, append=steps[-1] + 1))
     before, charge = 0, {}
     for row in rows:
@@ -121,12 +121,13 @@ def aurbach(blocks: tuple[Block, ...], passed: Sequence[tuple[str, int]]) -> Aur
     return Aurbach(stripped / plated, back / before if before else None, plated - stripped)
 
 
-def aurbach_of(t: Trajectory) -> Aurbach | None:
-    """Efficiencies of a box of atoms by Aurbach's protocol, see `aurbach`."""
+def aurbach_of(t: Any) -> Aurbach | None:
+    """Efficiencies of a box of atoms or a deposition by Aurbach's protocol, see `aurbach`."""
     blocks = stored_blocks(t.run)
+    # Before the last strip the reservoir is still there, and would count as lost.
     if not t.finished or not is_aurbach(blocks) or "step" not in t.samples:
         return None
-    net = _net_by_step(t)[0]
+    net = net_by_step(t)[0]
     passed = [
         (planned.step.do, abs(net[planned.number]))
         for planned in plan_of(blocks)

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import stats
 from scipy.special import erfc
 
+from kmc.analysis.coulombic import aurbach_of
 from kmc.analysis.history import voids
 from kmc.analysis.profiles import profiles
 from kmc.campaign.calibration.calibrate import Calibration
@@ -23,7 +24,6 @@ from kmc.errors import InputError
 from kmc.files.reader import Trajectory
 from kmc.files.table_run import TableRun
 from kmc.systems.cathode.contact import single_pores
-from kmc.systems.deposition.summary import aurbach_of
 from kmc.systems.population.result import PopulationRun
 from kmc.systems.run import load
 

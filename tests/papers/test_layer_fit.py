@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import kmc
-from kmc.systems.deposition.summary import aurbach_of
+from kmc.analysis.coulombic import aurbach_of
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "study_interlayer.md"
 FITTED_nm = 0.057

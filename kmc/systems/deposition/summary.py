@@ -2,13 +2,12 @@
 
 import numpy as np
 
-from kmc.analysis.coulombic import Aurbach, aurbach
+from kmc.analysis.coulombic import aurbach_of
 from kmc.common.conditions import ended
 from kmc.common.formatting import duration, figure, monolayers, percent, plural
 from kmc.common.metals import METALS
 from kmc.files.table_run import TableRun
 from kmc.model.electrochemistry import zinc_oxide_mAh_cm2
-from kmc.runfile.protocol import PLATE, STRIP, plan_of, stored_blocks
 
 FEW_ISLANDS = 20  # below this many, their density is that of the box
 
@@ -137,28 +136,3 @@ def digest(run: TableRun) -> list[tuple[str, str]]:
         text = f"{plural(int(last['islands']), 'island')}: their density is that of the box"
         rows.append(("Trust", text))
     return rows
-
-
-def charges(run: TableRun) -> list[tuple[str, int]]:
-    """What each finished step did, and the atoms it plated or stripped."""
-    plan = [planned.step for planned in plan_of(stored_blocks(run.run))]
-    lines: list[tuple[str, int]] = []
-    s, before = run.samples, 0.0
-    passed = s["plated"] + s["stripped"]
-    for number, step in enumerate(plan, 1):
-        rows = np.flatnonzero(s["step"] == number)
-        if not len(rows):
-            break
-        # A row at a change belongs to the step that ends there.
-        lines.append((step.do, round(passed[rows[-1]] - before)))
-        before = passed[rows[-1]]
-    return lines
-
-
-def aurbach_of(run: TableRun) -> Aurbach | None:
-    """Efficiencies by Aurbach's protocol, see `kmc.analysis.coulombic.aurbach`."""
-    # Before the last strip the reservoir is still there, and would count as lost.
-    if not run.finished:
-        return None
-    passed = [(do, atoms) for do, atoms in charges(run) if do in (PLATE, STRIP)]
-    return aurbach(stored_blocks(run.run), passed)
