@@ -8,6 +8,7 @@ import numpy as np
 from kmc.common.metals import VALENCES
 from kmc.common.units import A_per_nm
 from kmc.files.check_result import Breach, differences, first_breach
+from kmc.files.samples import Columns
 from kmc.files.schema import HOP_CLASSES, HOP_WAYS, HOPS_BY_WAY
 from kmc.model import electrochemistry
 from kmc.model.creep import local_stress_MPa
@@ -18,26 +19,15 @@ from kmc.runfile.protocol import Planned, plan_of, stored_blocks
 _ROUNDING = 1e-9
 
 
-def rows_of(samples: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Columns as a structured array, one element a row."""
-    n = len(next(iter(samples.values()), ()))
-    rows = np.empty(n, [(name, values.dtype) for name, values in samples.items()])
-    for name, values in samples.items():
-        rows[name] = values
-    return rows
-
-
-def wrong_rows(
-    rows: np.ndarray, resolved: Mapping[str, Any], has_interface: bool
-) -> Iterator[Breach]:
+def wrong_rows(rows: Columns, resolved: Mapping[str, Any], has_interface: bool) -> Iterator[Breach]:
     """The first row of each column that does not follow from the others and the settings.
 
-    - `rows` (structured ndarray): `/samples`; a column that an older schema lacks is left out.
+    - `rows`: `/samples`; a column that an older schema lacks is left out.
     - `resolved`: `resolved` of the file.
     """
     conditions = resolved.get("run", {}).get("conditions", {})
     plan = plan_of(stored_blocks(resolved.get("run", {})))
-    if plan and not {"step", "cycle", "phase"} <= set(rows.dtype.names or ()):
+    if plan and not {"step", "cycle", "phase"} <= set(rows):
         missing = "a column, as the run has a protocol"
         yield Breach("settings", "/samples/step", None, "not there", missing)
         return
@@ -48,13 +38,12 @@ def wrong_rows(
 
 
 def _expected(
-    rows: np.ndarray,
+    rows: Columns,
     resolved: Mapping[str, Any],
     conditions: Mapping[str, Any],
     has_interface: bool,
     plan: tuple[Planned, ...],
 ) -> Iterator[tuple[str, np.ndarray]]:
-    there = rows.dtype.names or ()
     resting = np.zeros(len(rows), dtype=bool)
     # Current density given and voltage held in each row, NaN where none is held.
     if plan:
@@ -80,7 +69,7 @@ def _expected(
         # A step at a given current strips or plates, a rest does neither.
         before = np.maximum(np.arange(len(rows)) - 1, 0)
         for column, plates in (("strips", False), ("plates", True)):
-            if column in there:
+            if column in rows:
                 # At a held voltage there are both strips and plates.
                 still = [
                     d.overpotential_V is None and (not d.flows or d.plates != plates)
@@ -89,32 +78,32 @@ def _expected(
                 found = np.where(np.array(still, bool), rows[column][before], rows[column])
                 yield column, found.astype(float)
     else:
-        yield from ((name, np.zeros(len(rows))) for name in ("step", "cycle") if name in there)
-    if not plan and "phase" in there:
+        yield from ((name, np.zeros(len(rows))) for name in ("step", "cycle") if name in rows)
+    if not plan and "phase" in rows:
         ever = any(resolved.get("run", {}).get("rest", {}).get(k) for k in ("time_s", "events"))
         # A rest is never left again, so that the running maximum is what the column must be.
         phase = np.maximum.accumulate(np.clip(rows["phase"], 0, int(ever)))
         phase[:1] = 0
         resting = phase == 1
         yield "phase", phase.astype(float)
-    if "overpotential_charge_transfer_V" in there:
+    if "overpotential_charge_transfer_V" in rows:
         terms = ("concentration", "charge_transfer", "constriction", "series")
         columns = [f"overpotential_{term}_V" for term in terms]
-        yield "overpotential_V", np.asarray(sum(rows[name] for name in columns if name in there))
-    if "vacancies_seen" in there:
+        yield "overpotential_V", np.asarray(sum(rows[name] for name in columns if name in rows))
+    if "vacancies_seen" in rows:
         seen, expected = rows["vacancies_seen"], rows["vacancies_expected"]
         yield "vacancy_activity", electrochemistry.vacancy_activity(seen, expected)
-    if "overpotential_series_V" in there and "charge_transfer" in resolved:
+    if "overpotential_series_V" in rows and "charge_transfer" in resolved:
         flows = ~resting & (rows["current_density_mA_cm2"] != 0.0)
         thermal_V = [
             electrochemistry.thermal_voltage_V(kelvin, valence_of(resolved))
             for kelvin in _of_steps(rows, plan, "temperature_K", float(conditions["temperature_K"]))
         ]
         yield from _terms(rows, flows, resolved["charge_transfer"], thermal_V, held)
-    if "current_density_mA_cm2" in there:
+    if "current_density_mA_cm2" in rows:
         driven = np.where(np.isnan(held) | resting, currents, rows["current_density_mA_cm2"])
         yield "current_density_mA_cm2", np.where(resting, 0.0, driven)
-    if "local_stress_MPa" in there:
+    if "local_stress_MPa" in rows:
         # The contact that is left bears all of the stack; without an interface nothing is lost.
         pressure = float(conditions.get("stack_pressure_MPa", 0.0))
         limit = resolved.get("parameters", {}).get("creep_stress_limit_MPa", {}).get("value", 0.0)
@@ -124,7 +113,7 @@ def _expected(
         yield "local_stress_MPa", np.array([local_stress_MPa(p, c, limit) for p, c in stresses])
 
 
-def _of_steps(rows: np.ndarray, plan: tuple[Planned, ...], name: str, default: float) -> np.ndarray:
+def _of_steps(rows: Columns, plan: tuple[Planned, ...], name: str, default: float) -> np.ndarray:
     """A number of the step of each row; that of the run where a step has none of its own."""
     if not plan:
         return np.full(len(rows), default)
@@ -140,7 +129,7 @@ def valence_of(resolved: Mapping[str, Any]) -> int:
 
 
 def _terms(
-    rows: np.ndarray,
+    rows: Columns,
     flows: np.ndarray,
     settings: Mapping[str, Any],
     thermal_V: Sequence[float],
@@ -184,13 +173,13 @@ def _terms(
     yield "overpotential_charge_transfer_V", np.where(holds, stored, np.where(flows, volts, 0.0))
 
 
-def wrong_ways(rows: np.ndarray, lattice: Lattice, resolved: Mapping[str, Any]) -> Iterator[Breach]:
+def wrong_ways(rows: Columns, lattice: Lattice, resolved: Mapping[str, Any]) -> Iterator[Breach]:
     """The first row of each count of hops by way that does not follow from the others.
 
-    - `rows` (structured ndarray): `/samples`; nothing is checked where a file has no hops by way.
+    - `rows`: `/samples`; nothing is checked where a file has no hops by way.
     - `resolved`: `resolved` of the file.
     """
-    if not len(rows) or any(name not in (rows.dtype.names or ()) for name in HOPS_BY_WAY):
+    if not len(rows) or not {*HOPS_BY_WAY} <= set(rows):
         return
     # Hops that change the layer are part of all; they are all where no neighbours share one. On bcc
     # (100) every first neighbour lies in another layer; on (110) some lie in the same.
@@ -212,9 +201,9 @@ def wrong_ways(rows: np.ndarray, lattice: Lattice, resolved: Mapping[str, Any]) 
     # after the first say nothing.
     moved = rows["closures"].copy()
     for name in ("pushes", "mg_exchanges"):
-        if name in (rows.dtype.names or ()):
+        if name in rows:
             moved += rows[name]
-    rows = rows[moved == 0]
+    rows = Columns({name: values[moved == 0] for name, values in rows.items()})
     contact, by_li = (
         np.rint(rows[name] * lattice.sites_per_layer).astype(np.int64)
         for name in ("contact_fraction", "contact_fraction_Li")
@@ -226,8 +215,7 @@ def wrong_ways(rows: np.ndarray, lattice: Lattice, resolved: Mapping[str, Any]) 
     place = "/samples/contact_fraction_Li, as Mg in L1,"
     yield from differences("layers", place, mg, mg[0] - left["Mg"])
     stripped = by_li[0] - left["Li"] - left["Li_near_Mg"] - by_li
-    names = rows.dtype.names or ()
-    plates = rows["plates"] if "plates" in names else np.zeros(len(rows), np.int64)
+    plates = rows["plates"] if "plates" in rows else np.zeros(len(rows), np.int64)
     wrong = (stripped < -plates) | (stripped > rows["strips"])
     if not (contact != by_li).any() and not rows["hops_Mg"].any():
         wrong = stripped != rows["strips"] - plates  # without Mg only L1 is stripped

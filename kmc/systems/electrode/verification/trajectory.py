@@ -21,7 +21,6 @@ from kmc.model.hamiltonian import LI, MG, VACANCY, Hamiltonian, total_energy_ueV
 from kmc.model.lattice import Lattice
 from kmc.runfile.protocol import Planned, plan_of, stored_blocks
 from kmc.systems.electrode.verification.balances import (
-    rows_of,
     valence_of,
     wrong_rows,
     wrong_ways,
@@ -45,7 +44,7 @@ class Audit:
 
     def __init__(self, run: Trajectory):
         self.run, self.resolved = run, run.resolved
-        self.rows = rows_of(run.samples)
+        self.rows = run.samples
 
     @property
     def lattice(self) -> Lattice:
@@ -173,7 +172,7 @@ class Audit:
 
     def _present(self, names: tuple[str, ...]) -> list[str]:
         """Those of the named columns that the file has; an older schema has fewer."""
-        return [name for name in names if name in (self.rows.dtype.names or ())]
+        return [name for name in names if name in self.rows]
 
     def _columns(self, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         return {name: self.rows[name] for name in self._present(names)}
