@@ -70,9 +70,6 @@ class At(NamedTuple):
         """ "monolayers" or "mAh_cm2", as in the names of dimensions and options."""
         return self.column.removeprefix("capacity_")
 
-    def __str__(self) -> str:
-        return charge_text(self.value, self.unit)
-
 
 def charge_text(value: float, unit: str) -> str:
     """``0.5 monolayers`` or ``0.5 mAh/cm²``."""

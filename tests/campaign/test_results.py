@@ -383,7 +383,8 @@ def test_a_population_is_read_at_mAh_cm2(population):
     assert found["contact_fraction"] == pytest.approx(0.975)
     assert scalars.at_capacity(population, 0.05)["contact_fraction"] == pytest.approx(1.0, abs=1e-4)
     assert scalars.onset(population, 0.5) == pytest.approx(0.3)
-    assert str(scalars.At(0.05, "capacity_mAh_cm2")) == "0.05\u00a0mAh/cm²"
+    at = scalars.At(0.05, "capacity_mAh_cm2")
+    assert scalars.charge_text(at.value, at.unit) == "0.05\u00a0mAh/cm²"
 
 
 def test_capacities_of_both_units_at_once_are_refused(folder):

@@ -160,11 +160,6 @@ class Finding:
         return self.last.verdict if self.last else UNKNOWN
 
     @property
-    def rungs(self) -> tuple[Level, ...]:
-        """`levels` under the name it had before."""
-        return self.levels
-
-    @property
     def converged_from(self) -> float:
         """Lowest ratio of the levels that have converged; NaN where none has."""
         return next((level.ratio for level in self.levels if level.converged), math.nan)
