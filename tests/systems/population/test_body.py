@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from squares import medium, run, setting
+from squares import STRIP_per_um2_s, Vapour, medium, run, setting
 
 import kmc
 from kmc.systems.population.body import Body, Viscous
@@ -175,3 +176,44 @@ def test_contact_under_pressure_does_not_depend_on_the_square(pressure_MPa):
             seen[-1].append(gaps.contact_fraction)
     assert seen[1] == pytest.approx(seen[0], rel=0.01)
     assert seen[2] == pytest.approx(seen[0], rel=0.01)
+
+
+class _Flat(Vapour):
+    """Vacancies that are as easily taken by any void."""
+
+    def S_eq(self, count) -> np.ndarray:
+        return np.ones_like(np.asarray(count, dtype=float))
+
+
+@pytest.mark.validation
+@pytest.mark.parametrize(
+    ("law", "exponent"),
+    [
+        (Viscous(0.0, 6.6, linear_per_MPa_s=1e-4), 1.0),
+        (Viscous(0.01, 6.6), 1 / 6.6),
+    ],
+)
+def test_pressure_goes_with_the_power_of_the_current_that_creep_has(law, exponent):
+    """Contact at equal charge under P and j, and under k^m P and k j with m = 1/n, to 1.5 %.
+
+    By dimension exact where B goes with j and γ with P, but for vacancies stored in the metal,
+    whose diffusion does not; the other branch's m is seen.
+    """
+
+    def contact(k: float, m: float) -> float:
+        raised = k**m
+        body = replace(law, surface_energy_J_m2=0.4 * raised)
+        given = setting(8.0, 0.25, flaws=6, body=body, pressure_MPa=0.3 * raised)
+        given = replace(
+            given,
+            vapour=_Flat(),
+            strip_per_um2_s=STRIP_per_um2_s * k,
+            rounding_length_um=2.0 * k**0.25,
+        )
+        return run(Gaps(given, np.random.default_rng(2)), 1200.0 / k).contact_fraction
+
+    wanted = contact(1.0, exponent)
+    assert 0.1 < wanted < 0.8
+    assert contact(4.0, exponent) == pytest.approx(wanted, rel=0.015)
+    other = 1 / 6.6 if exponent == 1.0 else 1.0
+    assert contact(4.0, other) != pytest.approx(wanted, rel=0.05)

@@ -56,6 +56,16 @@ def test_the_page_prints_what_hysteresis_does(tmp_path, place, hysteresis_deg):
     assert found == pytest.approx(printed, rel=0.03)
 
 
+@pytest.mark.slow
+@pytest.mark.validation
+def test_a_cell_begins_at_the_voltage_of_measured_self_diffusion(tmp_path):
+    """26 ± 5 mV up to 0.05 mAh/cm², of which the pellet has 7 and charge transfer 12 to 14."""
+    changes = {"upscale.domain_um": 20, "upscale.capacity_mAh_cm2": 0.05, "upscale.frames": 1}
+    s = kmc.run("cell_li", changes, output=tmp_path / "cell.h5", progress=False).samples
+    begun = s["capacity_mAh_cm2"] > 1e-3
+    assert 1e3 * s["overpotential_V"][begun] == pytest.approx(26, abs=5)
+
+
 @pytest.mark.long
 @pytest.mark.validation
 @pytest.mark.parametrize("current", [0.5, 0.05])
