@@ -42,22 +42,14 @@ def run_point(folder: str, name: str, owner: str) -> dict[str, Any]:
     ``numbers`` (for `SweepFolder.record_done`), and ``notes`` for the user. Nothing is raised: some
     errors cannot be pickled.
     """
-    from kmc.campaign.scalars import entry_of
-    from kmc.systems.run import load
-
     place, start = Path(folder), time.monotonic()
     state, error, details, numbers = DONE, "", "", None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", KmcWarning)
         try:
             with lock_of(place / "running" / f".{name}.lock", _WAIT_FOR_LOCK_S):
-                if _run(place, name, owner):
-                    trajectory = place / "points" / f"{name}.h5"
-                    # Only a cache, so that `kmc.load_sweep` need not open the file.
-                    with contextlib.suppress(KmcError, OSError):
-                        numbers = entry_of(trajectory, load(trajectory))
-                else:
-                    state = STOPPED
+                finished, numbers = _run(place, name, owner)
+                state = DONE if finished else STOPPED
         except _Stopped:
             state = STOPPED
         except Timeout:
@@ -105,26 +97,39 @@ def main() -> None:
         results.write(json.dumps(result) + "\n")
 
 
-def _run(folder: Path, name: str, owner: str) -> bool:
-    """Run the point; returns whether its trajectory is complete."""
+def _run(folder: Path, name: str, owner: str) -> tuple[bool, dict[str, Any] | None]:
+    """Run the point; returns whether its trajectory is complete, and its summary numbers."""
     from kmc.runfile.load import load_run
+    from kmc.systems.run import load
 
     trajectory = folder / "points" / f"{name}.h5"
     if trajectory.exists():
         if is_finished(trajectory):  # for an earlier sweep while this one was starting
-            return True
+            return True, _numbers(trajectory, load(trajectory))
         set_aside(trajectory, "it is damaged")
     heartbeat = Heartbeat(folder, name, owner)
     heartbeat.check_owner()
     part = folder / "points" / f"{name}.part.h5"
-    if not _run_or_resume(load_run(folder / "points" / f"{name}.toml"), part, heartbeat):
-        return False
+    ended = _run_or_resume(load_run(folder / "points" / f"{name}.toml"), part, heartbeat)
+    if not ended.finished:
+        return False, None
+    # Before the file moves: what was read at the end of the run need not be read again.
+    numbers = _numbers(part, ended)
     put_in_place(part, trajectory)
-    return True
+    return True, numbers
 
 
-def _run_or_resume(run: Any, part: Path, heartbeat: "Heartbeat") -> bool:
-    """Run into `part`, or continue it where it holds the same run; returns whether it finished."""
+def _numbers(path: Path, run: Any) -> dict[str, Any] | None:
+    """Summary numbers of a run: only a cache, so that `kmc.load_sweep` need not open the file."""
+    from kmc.campaign.scalars import entry_of
+
+    with contextlib.suppress(KmcError, OSError):
+        return entry_of(path, run)
+    return None
+
+
+def _run_or_resume(run: Any, part: Path, heartbeat: "Heartbeat") -> Any:
+    """Run into `part`, or continue it where it holds the same run; returns it as it ended."""
     from kmc.systems.run import load, resume, run_to_file
 
     if part.is_file():
@@ -133,16 +138,16 @@ def _run_or_resume(run: Any, part: Path, heartbeat: "Heartbeat") -> bool:
             if begun.run != run.resolved():
                 set_aside(part, "it has other settings")
             elif begun.finished:
-                return True
+                return begun
             elif begun.checkpoint is not None:
-                return resume(part, progress=heartbeat).finished
+                return resume(part, progress=heartbeat)
             # Killed before its first checkpoint, it has nothing to go on from: it is overwritten.
         except OutputError:  # the part itself is good
             raise
         except InputError as problem:  # damaged, or of another version of kmc
             if part.is_file():
                 set_aside(part, problem.message)
-    return run_to_file(run, part, overwrite=True, progress=heartbeat).finished
+    return run_to_file(run, part, overwrite=True, progress=heartbeat)
 
 
 class Heartbeat(Silent):
