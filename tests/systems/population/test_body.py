@@ -189,12 +189,12 @@ class _Flat(Vapour):
 @pytest.mark.parametrize(
     ("law", "exponent"),
     [
-        (Viscous(0.0, 6.6, linear_per_MPa_s=1e-4), 1.0),
+        (Viscous(0.0, 6.6, linear_per_MPa_s=1e-3), 1.0),
         (Viscous(0.01, 6.6), 1 / 6.6),
     ],
 )
 def test_pressure_goes_with_the_power_of_the_current_that_creep_has(law, exponent):
-    """Contact at equal charge under P and j, and under k^m P and k j with m = 1/n, to 1.5 %.
+    """Contact at equal charge under P and j, and under k^m P and k j with m = 1/n, to 0.5 %.
 
     By dimension exact where B goes with j and γ with P, but for vacancies stored in the metal,
     whose diffusion does not; the other branch's m is seen.
@@ -214,6 +214,6 @@ def test_pressure_goes_with_the_power_of_the_current_that_creep_has(law, exponen
 
     wanted = contact(1.0, exponent)
     assert 0.1 < wanted < 0.8
-    assert contact(4.0, exponent) == pytest.approx(wanted, rel=0.015)
+    assert contact(4.0, exponent) == pytest.approx(wanted, rel=5e-3)
     other = 1 / 6.6 if exponent == 1.0 else 1.0
     assert contact(4.0, other) != pytest.approx(wanted, rel=0.05)
