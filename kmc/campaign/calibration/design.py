@@ -180,7 +180,6 @@ def runs_left(problem: InverseProblem, folder: Path) -> dict[str, tuple[int, int
             seconds = float(np.mean(took)) if took else about.seconds
             if not seconds:
                 run = load_run(about.run, without_removed(about.set))
-                guess = SYSTEMS[run.kind].seconds
-                seconds = 10.0 if guess is None else guess(run.resolved())
+                seconds = SYSTEMS[run.kind].seconds(run)
             planned[f"{step}/{name}"] = (min(len(took), runs), runs, seconds)
     return planned

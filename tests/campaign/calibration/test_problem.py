@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from kmc.campaign.calibration.design import runs_left
 from kmc.campaign.calibration.problem import Prior, read_problem
+from kmc.campaign.points import without_removed
 from kmc.errors import InputError
+from kmc.runfile.load import load_run
+from kmc.systems import SYSTEMS
 
 FILE = """
 [calibrate]
@@ -185,3 +190,14 @@ def test_runs_of_the_shipped_calibration_go_on_until_an_absence_rules_out():
         if datum.of.event and datum.of.experiment == "Li":
             end = math.log(about.set["upscale.capacity_mAh_cm2"])
             assert end - datum.value > 3 * math.sqrt(datum.variance), datum.of.name
+
+
+def test_the_time_of_a_run_that_states_none_is_that_of_its_kind(tmp_path):
+    problem = read_problem("calibrate_operando")
+    (name, about), *_ = problem.experiments.items()
+    unstated = {name: about.model_copy(update={"seconds": None})}
+    planned = runs_left(replace(problem, experiments=unstated), tmp_path)
+    run = load_run(about.run, without_removed(about.set))
+    expected = SYSTEMS["population"].seconds(run)
+    assert {seconds for *_, seconds in planned.values()} == {expected}
+    assert 0.1 < expected < 100.0

@@ -224,7 +224,8 @@ class Audit:
 
     def _sample_of(self, occupancy: np.ndarray, index: int, row: int) -> Iterator[Breach]:
         """The sample of the time of a frame has its counts and its energy."""
-        sample, lattice = self.rows[row], self.lattice
+        sample: Any = self.rows[row]  # type: ignore[index]
+        lattice = self.lattice
         counted: dict[str, Any] = {"vacancies": int(np.count_nonzero(occupancy == VACANCY))}
         first = occupancy[: lattice.sites_per_layer]
         if lattice.has_interface:
@@ -271,7 +272,7 @@ class Audit:
         """Weights, rims and the terms of the overpotential that a frame decides."""
         if not self.interfaces:
             return
-        sample = self.rows[row]
+        sample: Any = self.rows[row]  # type: ignore[index]
         conditions = self.resolved["run"]["conditions"]
         kelvin = conditions["temperature_K"]
         held = conditions.get("overpotential_V") is not None
