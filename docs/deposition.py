@@ -8,6 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from PIL import Image
+
 import kmc
 from kmc import plotting
 
@@ -21,7 +23,13 @@ def main(folder: Path) -> None:
     for name in RUNS:
         path = folder / f"{name}.h5"
         found.append(kmc.load(path) if path.exists() else kmc.run(name, output=path))
-    plotting.save(found[0].system.plot(found), DOCS / "deposition.png")
+    picture = DOCS / "deposition.png"
+    plotting.save(found[0].system.plot(found), picture)
+    with Image.open(picture) as drawn:
+        small = drawn.convert("RGB").resize(
+            [2 * n // 3 for n in drawn.size], Image.Resampling.LANCZOS
+        )
+    small.quantize(128, dither=Image.Dither.NONE).save(picture, optimize=True)
 
 
 if __name__ == "__main__":

@@ -94,8 +94,9 @@ def table_of(surface: Surface) -> Path:
 
 def walked(surface: Surface, progress: bool | Progress = False) -> ClusterFreeEnergies:
     """The free energies of an interface by walks, which take seconds."""
-    given = {"n_max": N_MAX, "walkers": WALKERS, "steps": STEPS, "seed": _SEED}
-    return cluster_free_energies(surface, **given, progress=progress)
+    return cluster_free_energies(
+        surface, n_max=N_MAX, walkers=WALKERS, steps=STEPS, seed=_SEED, progress=progress
+    )
 
 
 def _free_energies(surface: Surface, progress: bool | Progress) -> ClusterFreeEnergies:
@@ -103,8 +104,9 @@ def _free_energies(surface: Surface, progress: bool | Progress) -> ClusterFreeEn
     if not table.is_file():
         return walked(surface, progress)
     columns = dict(zip(COLUMNS, np.loadtxt(table, delimiter=",", unpack=True), strict=True))
-    walks = {"enumerated": ENUMERATED, "walkers": WALKERS, "steps": STEPS, "seed": _SEED}
-    return ClusterFreeEnergies(surface, **columns, **walks)
+    return ClusterFreeEnergies(
+        surface, enumerated=ENUMERATED, walkers=WALKERS, steps=STEPS, seed=_SEED, **columns
+    )
 
 
 _free: dict[tuple, ClusterFreeEnergies] = {}  # by everything they follow from
