@@ -138,7 +138,7 @@ class Claim:
         figures: dict[str, Figure] = {}
         for entry in self.figures:
             readings = runs.of(entry["in"], entry.get("row", ()), variant)
-            measured = mean(readings, entry["number"])
+            measured = mean(readings, entry["number"], entry.get("band", False))
             if measured is None and entry.get("optional"):
                 continue  # such as a slope beyond nine tenths, which a run may never lose
             unit, paper = entry.get("unit", "1"), range_of(entry.get("paper"))

@@ -57,7 +57,7 @@ class RunMean:
 
     @classmethod
     def over(cls, values: Sequence[float]) -> "RunMean | None":
-        """Median and 90 % interval over samples of a calibration; None without any."""
+        """Median and 90 % interval over runs or samples of a calibration; None without any."""
         numbers = [value for value in values if not math.isnan(value)]
         if not numbers:
             return None
@@ -123,13 +123,13 @@ class Sample:
         return [] if reading is None else [reading]
 
 
-def mean(readings: Sequence[Reading], name: str) -> RunMean | None:
-    """Mean of a number over runs; None without any run that has it."""
+def mean(readings: Sequence[Reading], name: str, band: bool = False) -> RunMean | None:
+    """Mean of a number over runs, or its median with a 90 % band; None where no run has it."""
     # NaN is a number that a run cannot have, such as the loss of one that did not end.
     defined = [r for r in readings if not math.isnan(r.numbers.get(name, math.nan))]
     if defined and defined[0].exact:
         return RunMean.exact(defined[0].numbers[name])
-    return RunMean.of([r.numbers[name] for r in defined])
+    return (RunMean.over if band else RunMean.of)([r.numbers[name] for r in defined])
 
 
 def read_study(study: Any, folder: Path, progress: bool = False) -> Runs:

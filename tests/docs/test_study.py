@@ -298,7 +298,8 @@ def test_the_second_column_is_that_of_the_stored_calibration():
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("study", "kept"), [("interlayer", ("map", "islands")), ("cathode", ("licoo2", "fes"))]
+    ("study", "kept"),
+    [("interlayer", ("map", "islands", "layer", "cycles_40")), ("cathode", ("licoo2", "fes"))],
 )
 def test_runs_give_the_claims_again(study, kept, tmp_path, monkeypatch):
     """Steps that some claims need alone, as in the plan; the others are judged as not run."""
