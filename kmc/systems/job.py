@@ -142,6 +142,9 @@ class Goal:
     def requested(self) -> bool:
         return self._reached()
 
+    def compiling(self, compiles: bool) -> None:
+        """Nothing changes: signals are handled by the caller."""
+
 
 def the_one_of(**given: float | None) -> tuple[str, float]:
     """Name and value of the one argument of a step that is given.

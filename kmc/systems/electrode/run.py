@@ -189,9 +189,6 @@ class ElectrodeJob(Job):
         def compiling(done: int, of: int) -> None:
             self.bar.update(0.0, f"compiling the event loop, once: {done} of {of} functions")
 
-        def under_way(compiles: bool) -> None:
-            self.interruption.compiling = compiles
-
         engine.bar = self.bar
         limits = self._limits()
         # Chunks are counted in attempts, which the clock of the machine does not change: where
@@ -199,7 +196,7 @@ class ElectrodeJob(Job):
         limits["events"] = min(self._next_check, limits.get("events", UNLIMITED))
         attempts, before = engine.count(tables.ATTEMPTS), time.monotonic()
         left_out = loop.left_out(engine.parts())
-        with reported_compilation(loop.advance, compiling, left_out, under_way):
+        with reported_compilation(loop.advance, compiling, left_out, self.interruption.compiling):
             reason = engine.advance(**limits, attempts=attempts + self._chunk)
         now = time.monotonic()
         if self._loaded is None:
