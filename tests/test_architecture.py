@@ -43,7 +43,7 @@ AT_HOME = {
     "filelock": "campaign",
     "distributed": "campaign.cluster",
     "dask_jobqueue": "campaign.cluster",
-    "xarray": "nuclei campaign plotting files.reader files.result common.late",
+    "xarray": "nuclei campaign plotting files.reader files.table_run common.late",
     "ase": "files.samples model.cluster_expansion model.ase_energies model.ase_configurations "
     "model.dft_energies model.ase_calculator model.ase_files model.ase_clusters",
     "sklearn": "campaign.calibration.emulator",

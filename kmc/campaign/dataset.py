@@ -26,7 +26,7 @@ from kmc.common.late import xarray as xr
 from kmc.common.progress import Progress, progress_for
 from kmc.common.threads import cores
 from kmc.errors import InputError, KmcError
-from kmc.files.result import with_netcdf_encoding
+from kmc.files.table_run import with_netcdf_encoding
 from kmc.runfile.kinds import kind_of
 from kmc.systems import SYSTEMS
 from kmc.systems.run import load

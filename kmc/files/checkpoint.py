@@ -88,5 +88,6 @@ def _tables(data: bytearray) -> Table:
             raise ValueError(value)
         array = np.frombuffer(data, value["dtype"], math.prod(value["shape"]), end)
         end += array.nbytes
-        table[name] = array.reshape(value["shape"])
+        # A copy is aligned, as compiled functions want it.
+        table[name] = array.reshape(value["shape"]).copy()
     return table

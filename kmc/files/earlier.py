@@ -1,9 +1,9 @@
 """Reads files of kmc 0.1 and 0.2: boxes of atoms of schema 1 and 2, and tables of schema 1.
 
-What it gives is what `kmc.files.table_run` gives of a file of today. It is not to be changed with
-the format: it has no part in writing, and the files it reads are there already. Each row and frame
-of a box has a checksum of its own, running ones count them, and one is of what does not change;
-texts at the root, which HDF5 keeps in heaps without a checksum, are read of tables alone.
+What it gives is what `kmc.files.table_reader` gives of a file of today. It is not to be changed
+with the format: it has no part in writing, and the files it reads are there already. Each row and
+frame of a box has a checksum of its own, running ones count them, and one is of what does not
+change; texts at the root, which HDF5 keeps in heaps without a checksum, are read of tables alone.
 """
 
 import json

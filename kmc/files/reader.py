@@ -52,7 +52,7 @@ class Trajectory(TableRun):
     provenance : dict
         Versions, platform and time of the run.
     path, run, resolved, finished, stop_reason, seed, run_file, kmc_version, schema_version
-        As for a run of any kind (`kmc.files.result.Result`).
+        As for a run of any kind (`kmc.files.table_run.TableRun`).
     """
 
     _coordinates = (
@@ -191,11 +191,3 @@ class Trajectory(TableRun):
                 f"{self.path} is damaged: a frame of {sites.shape} for {self._n_sites} sites"
             )
         return sites
-
-    def to_json(self) -> dict[str, Any]:
-        """The run in numbers, as `kmc info --json` prints it; NaN and infinity are null."""
-        facts: dict[str, Any] = self.system.facts(self)
-        return facts
-
-    def __repr__(self) -> str:
-        return super(TableRun, self).__repr__()

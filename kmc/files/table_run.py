@@ -4,52 +4,37 @@ Every kind of run has the same protocol: ``samples``, ``frames``, ``to_dataframe
 ``to_xarray()``, ``summary()``, ``to_json()``, ``plot()``.
 """
 
-import json
 import math
-import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
-from pydantic import BaseModel
 
+from kmc.common.formatting import html_table, plural
 from kmc.common.json_files import json_safe
-from kmc.errors import FileFormatError
-from kmc.files import earlier
+from kmc.common.late import pandas as pd
+from kmc.common.late import xarray as xr
 from kmc.files import integrity as guard
-from kmc.files import table_file as schema
 from kmc.files.checkpoint import Table, unpack
-from kmc.files.integrity import Whole, check_layout, damaged
-from kmc.files.result import Result
 from kmc.files.samples import Columns
+from kmc.files.table_file import CHECKPOINT
+from kmc.files.table_reader import PIECE_NUMBERS, arrays_of_frames, rows_of
 
-_FRAME_NUMBERS = 2**25  # in the arrays of all frames that are read at once; 256 MB
-_PIECE_NUMBERS = 2**22  # that a checksum is of, unless a row is longer
 _STATE_BYTES, _STATE_BYTES_A_BYTE = 2**28, 64  # that a state unpacks to, at most
 
 
-class _Quantity(BaseModel, strict=True, allow_inf_nan=False):
-    value: float
+def with_netcdf_encoding(dataset: "xr.Dataset") -> "xr.Dataset":
+    """The dataset, whose integers that netCDF 3 cannot hold are written as float64.
 
-
-class _Resolved(BaseModel, strict=True):
-    run: dict[str, Any]
-    parameters: dict[str, _Quantity]
-
-
-class _Record(BaseModel, strict=True):
-    """What readers rely on in the record."""
-
-    system: str
-    kmc_version: str
-    stop_reason: str
-    run_file: str
-    finished: bool
-    seed: Whole
-    datasets: dict[str, Any]
-    resolved: _Resolved
+    xarray writes netCDF 3 by scipy where no other library is installed, with integers of 32 bits.
+    Counts and seeds are below 2**53, up to which float64 is exact.
+    """
+    for variable in dataset.variables.values():
+        kind = variable.dtype.kind
+        if kind in "iu" and variable.size and np.abs(variable.values).max() > 2**31 - 1:
+            variable.encoding["dtype"] = "float64"
+    return dataset
 
 
 class FrameArrays:
@@ -74,7 +59,7 @@ class FrameArrays:
             if not 0 <= index - self._first < len(self._block):
                 # Each reading opens the file: who goes forward gets many frames at once.
                 forward = index > self._first >= 0
-                n = max(1, _PIECE_NUMBERS // max(1, math.prod(self.shape[1:]))) if forward else 1
+                n = max(1, PIECE_NUMBERS // max(1, math.prod(self.shape[1:]))) if forward else 1
                 frames = self._run.read(self._path, slice(index, index + n))
                 self._first, self._block = index, frames if forward else frames[:0]
                 return frames[0].copy()
@@ -92,15 +77,20 @@ class FrameArrays:
         return np.array(self)
 
 
-class TableRun(Result):
+class TableRun:
     """A run as its file holds it; made by `kmc.load`.
 
     For depositions, cathodes and kinds of other packages; a box of atoms is a `Trajectory`.
 
     Attributes
     ----------
+    path : Path
+    kind : str
+        "electrode", "population", "deposition", "cathode" …
+    system : System
+        What its kind is and does (`kmc.systems.system`).
     samples : Columns
-        `/samples`, one row a time; of several replicas their mean.
+        `/samples` as named arrays, one value a row; of several replicas their mean.
     replicas : list of Columns
         The same of each replica.
     frames : Columns
@@ -110,19 +100,36 @@ class TableRun(Result):
         One row a thing and frame; each is an attribute, too.
     constants : Columns
         Arrays that do not change.
+    run, resolved : dict
+        Settings by section, defaults filled in; everything the run used, these included.
     facts, params : dict
         What followed from the settings before the run, and the parameters.
-    path, kind, run, resolved, finished, stop_reason, seed, run_file, kmc_version, schema_version
-        As for a run of any kind (`kmc.files.result.Result`).
+    finished : bool
+    stop_reason : str
+        Empty while the run is going on, and after a kill.
+    run_file, kmc_version : str
+        Text of the run file; the version that wrote the file.
+    seed, schema_version : int
     """
 
     frames: Any
     params: Any
 
+    # Times and charges, against which everything else is drawn.
+    _coordinates: tuple[str, ...] = ("time_s",)
+
     def __init__(
         self, path: Path, system: Any, record: dict[str, Any], arrays: dict[str, np.ndarray]
     ):
-        super().__init__(path, system, record)
+        self.path, self.system, self.kind = path, system, system.name
+        self.finished: bool = record["finished"]
+        self.stop_reason: str = record["stop_reason"]
+        self.schema_version: int = record["schema_version"]
+        self.kmc_version: str = record["kmc_version"]
+        self.seed: int = record["seed"]
+        self.run_file: str = record["run_file"]
+        self.resolved: dict[str, Any] = record["resolved"]
+        self.run: dict[str, Any] = self.resolved.get("run", {})
         self.metal: str = self.resolved.get("metal", "Li")
         self.params = self.resolved["parameters"]
         self.facts: dict[str, Any] = self.resolved.get("facts", {})
@@ -134,7 +141,7 @@ class TableRun(Result):
             group, _, name = place.rpartition("/")
             if group:
                 groups.setdefault(group, {})[name] = values
-        for place in _arrays_of_frames(self.datasets) - system.layout.late - arrays.keys():
+        for place in arrays_of_frames(self.datasets) - system.layout.late - arrays.keys():
             frames: Any = FrameArrays(self, place)
             groups["frames"][place.rpartition("/")[2]] = frames
 
@@ -178,27 +185,72 @@ class TableRun(Result):
         """A dataset, or some rows of it; what was not read yet is compared with its checksums."""
         if path in self.arrays:
             return self.arrays[path][rows or slice(None)]
-        return guard.read(self.path, lambda file: _rows(file, path, self.datasets[path], rows))
-
-    def _tables(self) -> Iterator[tuple[str, str, Columns]]:
-        yield from super()._tables()
-        yield "frame_", "frame", self.frame_columns
-        yield "", "", self.constants
+        return guard.read(self.path, lambda file: rows_of(file, path, self.datasets[path], rows))
 
     @property
     def checkpoint(self) -> Table | None:
         """State from which the run goes on; None where there is none, or it is damaged."""
-        if schema.CHECKPOINT not in {*self.arrays, *self.datasets}:
+        if CHECKPOINT not in {*self.arrays, *self.datasets}:
             return None
-        stored = self.read(schema.CHECKPOINT)
-        state = unpack(stored.tobytes(), _STATE_BYTES + _STATE_BYTES_A_BYTE * len(stored))
-        # Unpacked arrays look into the bytes of the file and cannot be written to.
-        own = (state or {}).items()
-        copies = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in own}
-        return None if state is None else copies
+        stored = self.read(CHECKPOINT)
+        return unpack(stored.tobytes(), _STATE_BYTES + _STATE_BYTES_A_BYTE * len(stored))
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """The samples as a pandas table, units in ``attrs["units"]``."""
+        return self.samples.to_dataframe()
+
+    def _tables(self) -> Iterator[tuple[str, str, Columns]]:
+        """Prefix of the names, dimension and columns of what `to_xarray` holds."""
+        yield "", "sample", self.samples
+        yield "frame_", "frame", self.frame_columns
+        yield "", "", self.constants
+
+    def to_xarray(self) -> "xr.Dataset":
+        """Samples over ``sample`` and frames over ``frame``, with ``attrs["units"]`` each.
+
+        Columns of the frames are ``frame_time_s`` and so on; ``attrs`` has the path, the seed, the
+        state and the run file.
+        """
+        variables: dict[str, Any] = {}
+        for prefix, dimension, columns in self._tables():
+            for name, values in columns.items():
+                first = [dimension] if dimension else []
+                # Maps have two more dimensions, which belong to no other variable.
+                more = [f"{name}_{i}" for i in range(values.ndim - len(first))]
+                units = {"units": columns.units.get(name, "1")}
+                # A copy, as an xarray is made to be changed, and the run is read-only.
+                variables[f"{prefix}{name}"] = ([*first, *more], values.copy(), units)
+        attrs = {
+            "path": str(self.path),
+            "kind": self.kind,
+            "kmc_version": self.kmc_version,
+            "seed": self.seed,
+            "finished": int(self.finished),
+            "stop_reason": self.stop_reason,
+            "run_file": self.run_file,
+        }
+        dataset = with_netcdf_encoding(xr.Dataset(variables, attrs=attrs))
+        return dataset.set_coords([name for name in self._coordinates if name in variables])
+
+    def summary(self, full: bool = False) -> list[tuple[str, str]]:
+        """Pairs of label and text, as `kmc info` prints them, or `kmc info --all` in full."""
+        return self.system.summed_up(self, full)
+
+    @property
+    def rests_on(self) -> str:
+        """What its numbers rest on, in one line: slowing, voids, cells, and assumed inputs.
+
+        The row Trust of its summary, and how many inputs of its parameter set are assumed.
+        """
+        inputs = self.resolved.get("parameters", {}).values()
+        assumed = sum(bool(one.get("assumed")) for one in inputs if isinstance(one, dict))
+        text = f"{plural(assumed, 'input')} of the parameter set assumed" if assumed else ""
+        return "; ".join(filter(None, (dict(self.summary()).get("Trust", ""), text)))
 
     def to_json(self) -> dict[str, Any]:
-        """The numbers as plain data; NaN and infinity are null."""
+        """The run in numbers, as `kmc info --json` prints it; NaN and infinity are null."""
+        if self.system.facts is not None:
+            return self.system.facts(self)
         record = {
             "format": self.system.layout.format,
             "system": self.kind,
@@ -214,217 +266,25 @@ class TableRun(Result):
         final = {name: values[-1] for name, values in samples.items() if len(values)}
         return dict(json_safe({**record, "final": final, "samples": samples}))
 
+    def plot(self, what: str = "summary", **options: Any) -> Any:
+        """A picture of the run, a matplotlib figure that shows itself in a notebook.
+
+        - `what`: as for ``kmc plot --what``; `kmc plot FILE --help` lists those of each kind.
+        - `options`: ``frames``, ``min_size``, ``paper``; see `kmc.plotting.draw`.
+
+        Raises `InputError`: there is no such picture, or the run lacks the data for it.
+        """
+        return self.system.plot([self], what, **options)
+
     def __repr__(self) -> str:
+        rows = self.summary()
+        width = max(len(label) for label, _ in rows)
+        lines = [f"  {label:{width}}  {text}" for label, text in rows]
         names = [".samples", ".frames", *(f".{name}" for name in self.lists), ".facts", ".plot()"]
-        return f"{super().__repr__()}\n  see {', '.join(names)}"
+        return "\n".join([self._title(), *lines, f"  see {', '.join(names)}"])
 
+    def _title(self) -> str:
+        return f"{self.path.name}, {self.system.noun}"
 
-# --- reading --------------------------------------------------------------------------------------
-
-
-def load(path: str | Path, system: Any, only: str = "") -> Any:
-    """Open a file of a kind of run, or those of its datasets alone whose path begins so.
-
-    Raises `InputError`: there is no such file. `FileFormatError`: it is not one of kmc, is damaged,
-    or of a newer schema.
-    """
-    path = Path(path)
-    record, arrays = guard.read(path, lambda file: contents(file, system, only))
-    try:
-        return system.run_class(path, system, record, arrays)
-    except guard.H5PY_ERRORS as problem:
-        what = f"its record is not that of {system.noun} ({guard.reason_of(problem)})"
-        raise FileFormatError(f"{path} is damaged: {what}") from None
-
-
-def kind_of(file: h5py.File) -> str:
-    """Name of the kind of run of an open file.
-
-    Raises `FileFormatError`: it is none of kmc, or of a newer schema.
-    """
-    if _is_of_today(file):
-        earlier.check_heaps(Path(file.filename))
-        return str(guard.attribute(file, "system", "SO"))
-    return earlier.kind_of(file)
-
-
-def _is_of_today(file: h5py.File) -> bool:
-    version = guard.root_number(file, schema.MARKER)
-    if version is None:
-        return False
-    guard.checked_version(file, version, schema.MARKER.replace("_", " "), schema.SCHEMA_VERSION)
-    return version > 1
-
-
-def contents(
-    file: h5py.File, system: Any, only: str = ""
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Record and arrays by path, all or those that begin so; every checksum is compared.
-
-    Those that ``system.layout`` calls late are left to `TableRun.read`.
-
-    Raises `FileFormatError`, `LookupError`, `TypeError`, `ValueError`: a newer schema, or a file
-    that kmc did not write so.
-    """
-    if _is_of_today(file):
-        record = _record(file)
-        late = set() if only else system.layout.late & record["datasets"].keys()
-        # All frames of a run that packs well may be a hundred times its file.
-        frames = _arrays_of_frames(record["datasets"])
-        if sum(math.prod(record["datasets"][path][1]) for path in frames) > _FRAME_NUMBERS:
-            late |= frames
-        listed = [p for p in record["datasets"] if p.startswith(only) and p not in late]
-        arrays = _arrays(file, record["datasets"], listed, late)
-    else:
-        record, arrays = earlier.contents(file)
-        if system.complete is not None:
-            system.complete(record, arrays)
-    check_layout(record, _Record)
-    _check_lengths(file, arrays, system.layout.group)
-    if not only:
-        _check_frames(file, arrays)
-        for path in _arrays_of_frames(record["datasets"]):
-            if record["datasets"][path][1][0] != len(arrays["frames/sample"]):
-                raise damaged(file, f"{path} has another number of frames than /frames/sample")
-    return record, arrays
-
-
-def _arrays_of_frames(datasets: Mapping[str, Any]) -> set[str]:
-    """Paths of the arrays of frames that can be read frame by frame."""
-    # Of schema 2 a checksum is of all frames.
-    return {
-        path
-        for path, entry in datasets.items()
-        if path.startswith("frames/") and len(entry[1]) > 1 and len(entry) > 3
-    }
-
-
-def _record(file: h5py.File) -> dict[str, Any]:
-    earlier.check_heaps(Path(file.filename))
-    data = guard.record_bytes(file)
-    # Before it is parsed: JSON from a damaged file may be deep or wrong in ways no check foresees.
-    if zlib.crc32(data) != guard.root_number(file, "record_crc32"):
-        raise damaged(file, "/record fails its checksum")
-    record = json.loads(data)
-    version = guard.root_number(file, schema.MARKER)
-    for name, value in ({schema.MARKER: 2} | record).items():  # schema 2 did not repeat it
-        if name in schema.ROOT and not _is_shown(file, name, value):
-            raise damaged(file, f"its attribute {name} is not that of /record")
-    labels = schema.RECORD_LABELS if schema.MARKER in record else ()
-    _check_labels(file, schema.RECORD, file[schema.RECORD], labels)
-    check_layout(record, _Record)
-    return {**record, "schema_version": version}
-
-
-def _is_shown(place: Any, name: str, value: Any) -> bool:
-    """Whether an attribute is that of the record; a long text is shown in part."""
-    stored = guard.attribute(place, name, "SOiufb")
-    if isinstance(value, str):
-        return stored in (schema.short_text(value), schema.short_text(value, schema.FIXED_BYTES))
-    return bool(stored == value)
-
-
-def _arrays(
-    file: h5py.File, datasets: Mapping[str, Any], listed: Iterable[str], late: Iterable[str]
-) -> dict[str, np.ndarray]:
-    """Datasets that the record lists, with their types, shapes, labels and checksums.
-
-    Of the `late` ones nothing is read but their labels.
-    """
-    places = {path: _place(file, path, datasets[path]) for path in listed}
-    for path in late:
-        _place(file, path, datasets[path], sized=False)
-    arrays = guard.arrays_of(file, places)
-    for path, values in arrays.items():
-        _compare(file, path, values, datasets[path])
-    return arrays
-
-
-def _place(file: h5py.File, path: str, entry: list[Any], sized: bool = True) -> h5py.Dataset:
-    """A dataset as the record describes it."""
-    dtype, shape, *_ = entry
-    place = guard.dataset(file, path, dimensions=len(shape), sized=sized)
-    # A file that is being written may have more frames by now than when it was opened.
-    same = place.shape == tuple(shape) if sized else place.shape[1:] == tuple(shape[1:])
-    if place.dtype.str != dtype or not same or (shape and len(place) < shape[0]):
-        raise damaged(file, f"{path} is {place.dtype} {place.shape}, and was {dtype} {shape}")
-    _check_labels(file, path, place, entry[4:])
-    return place
-
-
-def _check_labels(file: h5py.File, path: str, place: h5py.Dataset, labels: Iterable[str]) -> None:
-    """Refuse a dataset with another unit or description; schema 2 does not list them."""
-    for name, label in zip(("unit", "description"), labels, strict=False):
-        if not _is_shown(place, name, label):
-            raise damaged(file, f"the {name} of {path} has changed")
-
-
-def _rows(file: h5py.File, path: str, entry: list[Any], rows: slice | None) -> np.ndarray:
-    """Rows of a dataset, which are compared with the checksums of the pieces they lie in."""
-    # Labels were compared when the file was opened, with its heaps.
-    place = _place(file, path, entry[:4], sized=rows is None)
-    n = entry[1][0]
-    step = max(1, entry[3] if len(entry) > 3 else n)
-    if rows is not None and step > 1 and step * math.prod(entry[1][1:]) > _PIECE_NUMBERS:
-        raise damaged(file, f"{path} has checksums of {step} rows each")
-    start, stop, _ = (rows or slice(None)).indices(n)
-    first, end = start // step * step, min(n, -(-stop // step) * step)
-    if rows is None:
-        values = guard.arrays_of(file, {path: place})[path]
-    else:
-        values = guard.rows_of(file, place, path, slice(first, end))
-    _compare(file, path, values, entry, first // step)
-    return values[start - first : stop - first]
-
-
-def _compare(
-    file: h5py.File, path: str, values: np.ndarray, entry: list[Any], first: int = 0
-) -> None:
-    """Refuse values whose pieces, from number `first` on, have other checksums."""
-    # Of schema 2: one of all.
-    checksums, step = (entry[2], entry[3]) if len(entry) > 3 else ([entry[2]], values.size)
-    rows, step = np.atleast_1d(values), max(1, step)
-    parts = [rows[start : start + step] for start in range(0, max(1, len(rows)), step)]
-    found = [schema.checksum(part) for part in parts]
-    expected = checksums[first : first + len(found)]
-    if found != expected:
-        at = next((i for i, (a, b) in enumerate(zip(found, expected, strict=False)) if a != b), 0)
-        which = f"row {(first + at) * step} or after it" if step > 1 else f"row {first + at}"
-        raise damaged(file, f"{path} fails its checksum, at {which}")
-
-
-def _check_lengths(file: h5py.File, arrays: Mapping[str, np.ndarray], fixed: str) -> None:
-    """Refuse columns of different lengths, and samples without a time."""
-    lengths: dict[str, set[int]] = {}
-    for path, values in arrays.items():
-        group = path.rpartition("/")[0]
-        if group in ("", fixed):
-            continue
-        if not values.ndim or (group != "frames" and values.ndim != 1):
-            raise damaged(file, f"{path} has {values.ndim} dimensions")
-        lengths.setdefault(group, set()).add(len(values))
-    for group, found in lengths.items():
-        if len(found) > 1:
-            raise damaged(file, f"columns of /{group} differ in length")
-    if "samples/time_s" not in arrays:
-        raise damaged(file, "/samples/time_s is missing")
-
-
-def _check_frames(file: h5py.File, arrays: Mapping[str, np.ndarray]) -> None:
-    """Refuse frames of rows, and lists of frames, that do not exist."""
-    if "frames/sample" not in arrays:
-        raise damaged(file, "/frames/sample is missing")
-    # A frame counts rows of its own replica, as the mean may have fewer.
-    of = arrays.get("frames/replica", np.zeros(len(arrays["frames/sample"]), int))
-    for row, replica in zip(arrays["frames/sample"], of, strict=True):
-        own = arrays.get(f"replicas/{int(replica)}/time_s")
-        rows = arrays["samples/time_s"] if own is None else own
-        if not 0 <= row < len(rows):
-            raise damaged(file, f"/frames/sample names row {row} of {len(rows)}")
-    for path, values in arrays.items():
-        if (
-            path.endswith("/frame")
-            and len(values)
-            and not 0 <= values.min() <= values.max() < len(of)
-        ):
-            raise damaged(file, f"/{path} names a frame of {len(of)} that does not exist")
+    def _repr_html_(self) -> str:
+        return html_table(self.summary(), caption=self._title())

@@ -11,7 +11,7 @@ from kmc.common.formatting import duration
 from kmc.common.outputs import check_output, check_trajectory_name
 from kmc.common.progress import Progress
 from kmc.errors import FileFormatError, InputError, KmcError, KmcWarning
-from kmc.files import integrity, table_run
+from kmc.files import integrity, table_reader
 from kmc.files.check_result import Verification
 from kmc.runfile.kinds import find_more
 from kmc.runfile.load import dotted, load_run, restored_run
@@ -133,7 +133,7 @@ def system_of(path: str | Path) -> System:
     """
     # Kinds of other packages are found with the first question, not at import.
     find_more()
-    name = integrity.read(Path(path), table_run.kind_of)
+    name = integrity.read(Path(path), table_reader.kind_of)
     if name not in SYSTEMS:
         raise FileFormatError(
             f"{path} is of a kind {name!r} that this kmc does not know",

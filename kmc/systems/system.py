@@ -19,7 +19,8 @@ from kmc.files.check_result import Verification, recomputed
 from kmc.files.integrity import H5PY_ERRORS, reason_of
 from kmc.files.saving import WriteLock
 from kmc.files.table_file import Table, Tables, TableWriter
-from kmc.files.table_run import TableRun, load
+from kmc.files.table_reader import load
+from kmc.files.table_run import TableRun
 from kmc.runfile.kinds import RunKind
 from kmc.runfile.load import restored_run
 from kmc.runfile.protocol import longer
@@ -71,7 +72,7 @@ class System:
     for_good: tuple[str, str] = ("\n", "")
     run_class: type[TableRun] = TableRun  #: makes the run, from path, system, record and arrays
     #: JSON-able data of a run, for `kmc info --json`; its own tables without it.
-    facts: Callable[[Any], dict[str, Any]] = TableRun.to_json
+    facts: Callable[[Any], dict[str, Any]] | None = None
     #: Numbers of a run by name, one a sample, for sweeps; the column of `charge` among them.
     columns: Callable[[Any], Mapping[str, Any]] = lambda run: run.samples
     #: Unit of ``--at`` for sweeps of such runs; None where they pass no charge.

@@ -18,7 +18,7 @@ from kmc.campaign import scalars
 from kmc.campaign.folder import make_folder
 from kmc.campaign.plan import read_plan
 from kmc.errors import InputError
-from kmc.files.result import with_netcdf_encoding
+from kmc.files.table_run import with_netcdf_encoding
 
 SWEEP = """
 run = "strip_li"

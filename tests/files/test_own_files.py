@@ -17,7 +17,7 @@ from table_files import rewrite
 
 import kmc
 from kmc.errors import FileFormatError
-from kmc.files import check_result, integrity, table_run
+from kmc.files import check_result, integrity, table_reader
 from kmc.systems.run import system_of
 
 SMALLER = 2**12
@@ -76,7 +76,7 @@ def test_what_is_written_is_read(source, filled, tmp_path, monkeypatch):
     written = of_many_frames(source, path, filled)
     monkeypatch.setattr(integrity, "_BYTES", integrity._BYTES // SMALLER)
     monkeypatch.setattr(integrity, "_SLACK_BYTES", 0)
-    monkeypatch.setattr(table_run, "_FRAME_NUMBERS", table_run._FRAME_NUMBERS // SMALLER)
+    monkeypatch.setattr(table_reader, "_FRAME_NUMBERS", table_reader._FRAME_NUMBERS // SMALLER)
     maps = maps_of(written)
     stated = sum(written[p].nbytes for p in maps)
     assert stated > integrity._BYTES
@@ -98,7 +98,7 @@ def test_what_is_written_is_read(source, filled, tmp_path, monkeypatch):
 def test_a_changed_frame_is_noticed_when_it_is_read(source, tmp_path, monkeypatch):
     path = tmp_path / "run.h5"
     written = of_many_frames(source, path, False)
-    monkeypatch.setattr(table_run, "_FRAME_NUMBERS", 0)
+    monkeypatch.setattr(table_reader, "_FRAME_NUMBERS", 0)
     place = maps_of(written)[-1]
     with h5py.File(path, "r+") as file:
         file[place][7] = 1
@@ -132,7 +132,7 @@ def test_frames_of_another_number_are_refused(source, tmp_path, monkeypatch):
         for place in maps_of(arrays):
             arrays[place] = arrays[place][:-1]
 
-    monkeypatch.setattr(table_run, "_FRAME_NUMBERS", 0)
+    monkeypatch.setattr(table_reader, "_FRAME_NUMBERS", 0)
     rewrite(source, tmp_path / "run.h5", edit)
     with pytest.raises(FileFormatError, match="another number of frames"):
         kmc.load(tmp_path / "run.h5")
