@@ -6,7 +6,6 @@ is NaN; `state` says which.
 
 import json
 import math
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ import numpy as np
 
 from kmc.campaign import scalars
 from kmc.campaign.folder import SweepFolder, open_folder
-from kmc.campaign.local import LocalWorkers
 from kmc.campaign.point_files import stems
 from kmc.campaign.points import REMOVED, ZIP, Plan
 from kmc.common.catalogue import nearest
@@ -24,7 +22,6 @@ from kmc.common.formatting import quantity
 from kmc.common.late import pandas as pd
 from kmc.common.late import xarray as xr
 from kmc.common.progress import Progress, progress_for
-from kmc.common.threads import cores
 from kmc.errors import InputError, KmcError
 from kmc.files.table_run import with_netcdf_encoding
 from kmc.runfile.kinds import kind_of
@@ -32,8 +29,6 @@ from kmc.systems import SYSTEMS
 from kmc.systems.run import load
 from kmc.systems.system import MONOLAYERS, System
 
-# A worker takes some seconds to start; a job should take about one.
-_FILES_A_WORKER, _FILES_A_JOB, _WAIT_S = 300, 50, 0.25
 _TAKEN = {"replica", "state", "error"}
 _TEXTS = {
     "state": "done, running, failed, missing or unreadable",
@@ -233,15 +228,13 @@ def _read(
     errors: dict[str, str] = {}
     new: dict[str, dict] = {}
     try:
-        new |= _read_in_parallel([files[name] for name in todo], wanted, contact, progress)
-        for i, name in enumerate(todo):
-            if name not in new:
-                file, old = files[name], found_of[name][0]
-                try:
-                    new[name] = scalars.entry_of(file, scalars.opened(file), wanted, contact, old)
-                except (KmcError, OSError) as problem:
-                    errors[name] = str(problem)
-                progress.update((i + 1) / len(todo), f"run {i + 1} of {len(todo)}")
+        for i, name in enumerate(todo, 1):
+            file, old = files[name], found_of[name][0]
+            try:
+                new[name] = scalars.entry_of(file, scalars.opened(file), wanted, contact, old)
+            except (KmcError, OSError) as problem:
+                errors[name] = str(problem)
+            progress.update(i / len(todo), f"run {i} of {len(todo)}")
     finally:
         kept.add(new)  # also after Ctrl-C: the first reading of a large sweep takes minutes
     entries |= new
@@ -255,34 +248,6 @@ def _read(
             row |= {key: old[key] for key in ("final", "at", "onset", "stop_reason")}
         table.append(row)
     return table
-
-
-def _read_in_parallel(
-    files: Sequence[Path], wanted: Sequence[scalars.At], contact: float, progress: Progress
-) -> dict[str, dict]:
-    # Entries of files by all cores, where many have to be opened, at some 10 ms each.
-    count = min(cores(), len(files) // _FILES_A_WORKER)
-    entries: dict[str, dict] = {}
-    if count < 2:
-        return entries
-    starts = range(0, len(files), _FILES_A_JOB)
-    running = len(starts)
-    workers = LocalWorkers(count, Path(os.devnull))
-    try:
-        for i in starts:
-            batch = [str(file) for file in files[i : i + _FILES_A_JOB]]
-            job = {"files": batch, "wanted": list(wanted), "contact": contact}
-            workers.submit({"name": str(i), **job})
-        while running:
-            for result in workers.wait(_WAIT_S):
-                running -= 1
-                entries |= result.get("entries", {})
-                progress.update(len(entries) / len(files), f"{len(entries)} of {len(files)} files")
-    except KmcError:  # no worker starts: the files are read here
-        pass
-    finally:
-        workers.close()
-    return entries
 
 
 def _short(plan: Plan) -> dict[str, str]:

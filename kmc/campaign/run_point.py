@@ -70,8 +70,8 @@ def run_point(folder: str, name: str, owner: str) -> dict[str, Any]:
 def main() -> None:
     """A local worker: reads jobs, a line of JSON each, from standard input until it closes.
 
-    A job is a point to run, or trajectories whose summary numbers are wanted. When the sweep dies,
-    the operating system closes the pipe, and the worker ends.
+    A job has the arguments of `run_point`. When the sweep dies, the operating system closes the
+    pipe, and the worker ends.
     """
     results = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)  # output of libraries must not mix with the results
@@ -87,14 +87,7 @@ def main() -> None:
 
     results.write("ready\n")
     while True:
-        job = jobs.get()
-        if "files" in job:
-            from kmc.campaign.scalars import read_entries
-
-            result = read_entries(**job)
-        else:
-            result = run_point(**job)
-        results.write(json.dumps(result) + "\n")
+        results.write(json.dumps(run_point(**jobs.get())) + "\n")
 
 
 def _run(folder: Path, name: str, owner: str) -> tuple[bool, dict[str, Any] | None]:

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from kmc.common.formatting import figure, monolayers
 from kmc.common.json_files import json_lines, read_text
 from kmc.common.version import __version__
-from kmc.errors import InputError, KmcError
+from kmc.errors import InputError
 from kmc.systems import SYSTEMS
 from kmc.systems.run import system_of
 from kmc.systems.system import MONOLAYERS
@@ -174,17 +174,6 @@ def opened(file: Path) -> Run:
     """A run to take numbers from: its samples alone, where its kind needs nothing else."""
     system = system_of(file)
     return system.load(file, "" if system.derived is not None else "samples/")
-
-
-def read_entries(
-    name: str, files: Sequence[str], wanted: Sequence[Sequence[Any]], contact: float
-) -> dict[str, Any]:
-    """Entries of some trajectories, computed in a worker, without those that cannot be read."""
-    entries: dict[str, Any] = {}
-    for file in map(Path, files):
-        with suppress(KmcError, OSError):
-            entries[file.stem] = entry_of(file, opened(file), [At(*at) for at in wanted], contact)
-    return {"name": name, "entries": entries}
 
 
 def _mark(file: Path) -> list[int]:

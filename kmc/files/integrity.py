@@ -79,21 +79,23 @@ def dataset(
     if stated > most:
         raise damaged(file, f"{path} states {stated} bytes and has {stored}")
     opened = h5py.Dataset(place)
-    if packed and dtype.itemsize * math.prod(opened.chunks) > max(_CHUNK_BYTES, row):
+    if not packed:
+        return opened
+    pieces, of_a_piece = chunks_of(opened), dtype.itemsize * math.prod(opened.chunks)
+    if of_a_piece > max(_CHUNK_BYTES, row):
         raise _refused(file, path, f"is packed in pieces of {opened.chunks}")
-    if packed:
-        # One row is read at once.
-        in_a_row = chunks_of(opened) // max(1, -(-len(opened) // opened.chunks[0]))
-        if chunks_of(opened) > _MAX_CHUNKS or in_a_row > _CHUNKS_AT_ONCE:
-            raise damaged(file, f"{path} states {chunks_of(opened)} chunks of {opened.chunks}")
-    if packed and sized:
+    # One row is read at once.
+    in_a_row = pieces // max(1, -(-shape[0] // opened.chunks[0]))
+    if pieces > _MAX_CHUNKS or in_a_row > _CHUNKS_AT_ONCE:
+        raise damaged(file, f"{path} states {pieces} chunks of {opened.chunks}")
+    if sized:
         places: list[tuple[tuple[int, ...], int]] = []
         place.chunk_iter(lambda info: places.append((info.chunk_offset, info.size)))
-        if len(places) != chunks_of(opened):
-            raise damaged(file, f"{path} states {chunks_of(opened)} chunks and has {len(places)}")
+        if len(places) != pieces:
+            raise damaged(file, f"{path} states {pieces} chunks and has {len(places)}")
         for offset, size in places:
             # What is not packed well needs no second look, which takes as long as all the rest.
-            if size * _MAX_PACKED > dtype.itemsize * math.prod(opened.chunks) + 2**26:
+            if size * _MAX_PACKED > of_a_piece + 2**26:
                 _check_chunk(file, opened, path, offset)
     return opened
 
@@ -355,16 +357,17 @@ def attribute(place: Any, name: str, kinds: str = "Siufb") -> Any:
     A text in a heap is one of the kind O, for who has checked the heaps: HDF5 goes round in a
     damaged one for ever.
     """
-    if name not in place.attrs:
+    attributes = place.attrs  # made anew at each asking
+    if name not in attributes:
         return None
-    stored = place.attrs.get_id(name)
+    stored = attributes.get_id(name)
     is_text = h5py.check_string_dtype(stored.dtype) is not None
     if stored.dtype.kind not in kinds or (stored.dtype.kind == "O" and not is_text):
         return None
     # Before it is read: what it states would take memory.
     if math.prod(stored.shape) > 16:
         raise ValueError(f"attribute {name} is a large array")
-    value = place.attrs[name]
+    value = attributes[name]
     if isinstance(value, bytes):
         return value.decode(errors="replace")
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
