@@ -273,3 +273,14 @@ def test_a_report_shows_its_pictures_and_numbers(plated, tmp_path):
     assert page.count("<img") == len(DEPOSITION_PICTURES)
     assert "Not drawn" not in page
     assert "coverage" in page
+
+
+def test_the_cost_that_is_announced_grows_with_the_atoms_plated():
+    """plate_carbon took 8 s of processor in 2026-11, on 24 × 24 sites to one monolayer 1 s."""
+
+    def seconds(**changes):
+        return SYSTEMS["deposition"].seconds(load_run("plate_carbon", changes))
+
+    small = {"stop.capacity_monolayers": 1, "system.size": [24, 24, 16]}
+    assert 4 <= seconds() <= 32
+    assert seconds(**small) <= 4

@@ -18,9 +18,11 @@ from kmc.systems.checks import frames_give, in_order
 from kmc.systems.deposition.run import DepositionJob
 from kmc.systems.deposition.shape import describe
 from kmc.systems.deposition.summary import digest, has_layer, layer_of, summary
+from kmc.systems.electrode import cost
 from kmc.systems.system import System
 
 _SIGMAS = 6.0  # of the shot noise of a step's charge
+_STRIPS = 48**2 * 6  # atoms plated in plate_carbon
 _EXACT_RATIO = 5e8  # hops for each atom plated on a site at 1 mA/cm², no barrier raised: on carbon
 
 
@@ -132,12 +134,13 @@ CHECKS = (
 
 def _seconds(run: RunFile) -> float:
     """Rough time of a run, within a factor of 4 of the shipped ones, as their files are."""
+    share = cost.strips(run) / _STRIPS
     current = abs(run.drive.current_density_mA_cm2 or 1.0)
     exact = 1e6 if run.acceleration.saddle_floor_eV else _EXACT_RATIO / current
     ratio = run.acceleration.max_hops_per_strip_per_site
     if ratio == math.inf:
-        return 90.0
-    return 30.0 * max(1.0, (ratio or exact) / 1e6)
+        return 2.0 + 60.0 * share
+    return 2.0 + 15.0 * share * max(1.0, (ratio or exact) / 1e6)
 
 
 DEPOSITION = System(

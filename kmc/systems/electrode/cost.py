@@ -143,6 +143,11 @@ def _monolayers(run: RunFile) -> float:
     return sum(_least(step.until, step.current_density_mA_cm2, run) for step in steps)
 
 
+def strips(run: RunFile) -> float:
+    """Atoms to be stripped or plated; NaN where no stop is a capacity."""
+    return _monolayers(run) * _sites(run)[1]
+
+
 def _least(end: Stop | Until, current_mA_cm2: float | None, run: RunFile) -> float:
     """The least of the charges that may end a run or a step, in monolayers; NaN without one."""
     metal, times_s = _metal(run.system.params), []
