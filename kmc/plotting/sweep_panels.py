@@ -23,6 +23,7 @@ from kmc.plotting import style
 CONFIDENCE = 0.95
 DEFAULT = "contact_fraction"
 _LOG_FROM = 20.0  # values whose ends differ by this factor have a logarithmic axis
+_SHARES = ("fraction", "coverage", "share", "efficiency")  # ends of names of what is at most 1
 _MAX_LINES = 12
 _LABEL = 30  # letters along the y axis
 _MAX_TEXTS = 30  # cells of a heat map with their numbers
@@ -217,8 +218,9 @@ def _lines(
     page = style.new_figure(style.COLUMN_IN, 2.5)
     axes = page.subplots()
     x_name = names[-1]
-    if share := what.startswith("contact_fraction"):  # Student's t knows no bounds
-        table = table.assign(low=table["low"].clip(0.0, 1.0), high=table["high"].clip(0.0, 1.0))
+    # Student's t knows no bounds.
+    ends = (0.0 if table["mean"].min() >= 0 else None, 1.0 if what.endswith(_SHARES) else None)
+    table = table.assign(low=table["low"].clip(*ends), high=table["high"].clip(*ends))
     groups = [("", table)] if len(names) == 1 else list(table.groupby(names[0], sort=False))
     # Colours and dashes repeat beyond: two lines would look alike.
     if len(groups) > _MAX_LINES:
@@ -246,8 +248,14 @@ def _lines(
             axes.plot(at[bound], rows["mean"][bound], clip_on=False, **mark)
         band = rows["low"].notna().to_numpy()
         if band.sum() > 1 and band[has_mean].all() and numeric and not zipped:
-            ends = rows["low"][band], rows["high"][band]
-            axes.fill_between(at[band], *ends, color=look["color"], alpha=0.18, lw=0)
+            axes.fill_between(
+                at[band],
+                rows["low"][band],
+                rows["high"][band],
+                color=look["color"],
+                alpha=0.18,
+                lw=0,
+            )
         elif band.any():
             half = [abs(rows[end] - rows["mean"])[band] for end in ("low", "high")]
             bar: dict[str, Any] = {"ecolor": look["color"], "elinewidth": 0.8, "capsize": 2}
@@ -259,7 +267,7 @@ def _lines(
         some = list(dict.fromkeys(table[x_name]))
         axes.set_xticks(range(len(some)), [str(item) for item in some])
         axes.set_xlabel(", ".join(map(label, (x_name, *zipped))))
-    if share:
+    if what.startswith("contact_fraction"):
         axes.set_ylim(0, 1.05)
     elif table["mean"].min() >= 0:
         axes.set_ylim(0, None)

@@ -142,12 +142,19 @@ def test_lines_and_bands():
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["280", "300", "320"]
 
 
-def test_no_band_goes_above_a_contact_of_one():
-    ds = dataset()
-    ds["contact_fraction"] = 0.9 + 0.1 * ds["contact_fraction"] / ds["contact_fraction"].max()
-    bands = sweep_picture(ds).axes[0].collections
+@pytest.mark.parametrize("what", ["contact_fraction", "coverage", "efficiency", "voids"])
+def test_a_band_stays_within_what_is_possible(what):
+    """Of shares 0 to 1, of other numbers that are not negative 0."""
+    ds = dataset((4, 3, 2)).rename({"contact_fraction": what})
+    values = ds[what] / ds[what].max()
+    ds[what] = values.where(ds.replica == 0, 0.1 * values)
+    table = sweep_table(ds, what)
+    assert table["low"].min() < 0
+    assert table["high"].max() > 1
+    bands = sweep_picture(ds, what).axes[0].collections
     heights = np.concatenate([path.vertices[:, 1] for band in bands for path in band.get_paths()])
-    assert 0.9 < heights.max() <= 1.0
+    assert heights.min() == 0
+    assert heights.max() == (table["high"].max() if what == "voids" else 1)
 
 
 def test_names_as_values_stand_side_by_side():
