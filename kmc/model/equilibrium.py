@@ -51,7 +51,7 @@ class Relaxation:
 
         Where n grows by one at a time, the contact lags behind equilibrium by what it changes in
         one autocorrelation time, and a strip changes it by (1 − contact)/n at most. Of a large loss
-        the lag may be 0.3 %. S is a mean over 100 strips or more: it lags by a tenth of that.
+        the lag may be 0.3 %. S is a mean over the strips in which n changed by a tenth.
         """
         loss = 1.0 - self.contact_fraction
         lag = loss / max(self.vacancies, 1) / max(tolerance, 0.003 * loss)

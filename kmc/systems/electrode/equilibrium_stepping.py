@@ -40,6 +40,7 @@ _UNCOUNTED = 5  # share of the moves after an event in which S is not measured: 
 # These two and `HOTTEST` were chosen among nine settings to meet the contacts of compact starts: a
 # fit to them, as the docs say.
 _GROWTH, _ANNEALED_PAIRS = 1.05, 28
+_FORGOTTEN = 10.0  # an average of S forgets by e where n changes by the inverse of this
 _MANY = 40.0  # times the lone vacancies of the box, from which on it holds a number
 _LARGEST_S = 100.0  # of a void that can be told from lone vacancies
 _ALL_Mg = 0.98  # coverage of L1 beyond which the free energies of clusters are not asked for
@@ -289,7 +290,7 @@ class EquilibriumEngine(Engine):
         flux, S = 0.0, self._S_of_nucleus(chain)
         if S > 0.0:
             self._gather(chain)
-            self._sums[:] = 100.0 * S, 100.0
+            self._sums[:] = 10.0 * S, 10.0
         elif chain.vacancies > 0:
             pairs = self.pairs_per_strip
             grown = not self._annealed / _GROWTH < chain.vacancies < self._annealed * _GROWTH
@@ -301,7 +302,9 @@ class EquilibriumEngine(Engine):
             chain.equilibrate(pairs // _UNCOUNTED, self.rng)
             means = chain.equilibrate(pairs - pairs // _UNCOUNTED, self.rng)
             memory = max(100.0, 0.1 * self.model.lattice.sites_per_layer)
-            self._sums *= 1.0 - 1.0 / memory
+            # S is of the n there is: what was measured before n changed by a tenth is forgotten.
+            changed = _FORGOTTEN * abs(self.net_strips - self._passed) / chain.vacancies
+            self._sums *= (1.0 - 1.0 / memory) / (1.0 + changed)
             self._sums += means.residence, means.residence_above
             S = means.S
         if self.profile is not None:
@@ -351,6 +354,7 @@ class EquilibriumEngine(Engine):
     def _settle(self, chain: VacancyEquilibrium) -> None:
         """Give the metal the whole vacancies that it is owed, or take those that it gives."""
         owed = min(math.trunc(self._owed), chain.vacancies)
+        self._sums /= 1.0 + _FORGOTTEN * abs(owed) / max(chain.vacancies, 1)
         for _ in range(abs(owed)):
             gives = owed > 0
             wanted = tables.VACANCY if gives else tables.LI

@@ -137,6 +137,20 @@ def test_first_voids_come_as_the_integral_of_the_nucleation_rate_says():
     assert len(np.unique(ordered)) == 50
 
 
+def test_S_of_a_row_is_that_of_the_vacancies_the_box_holds():
+    """Within a quarter of a long chain at the n of the last row, as n grows by one a strip.
+
+    A mean over a tenth of a monolayer would show 30 to 50, that of the nucleus.
+    """
+    job = job_of(**{"system.size": [16, 16, 14], "stop.capacity_monolayers": 0.5})
+    rows, _ = run_on(job)
+    box, rng = job.engine._chain, np.random.default_rng(1)
+    box.equilibrate(20_000, rng)
+    S = box.equilibrate(60_000, rng).S
+    assert box.vacancies > 100
+    assert rows[-1]["vacancy_activity"] == pytest.approx(S, rel=0.25)
+
+
 def test_beyond_forty_kT_no_void_comes():
     """0.02 mA/cm²: S stays below 22, the barrier above 60 kT."""
     job = job_of(**{"conditions.current_density_mA_cm2": 0.02, "stop.capacity_monolayers": 2.0})
@@ -241,5 +255,7 @@ def test_contact_of_one_void_is_that_of_equilibrium():
     for size, value, tolerance in ((320, 0.956, 0.005), (1580, 0.867, 0.01), (3100, 0.792, 0.01)):
         near = np.argsort(np.abs(n - size))[:3]
         assert contact[near].mean() == pytest.approx(value, abs=tolerance), size
-    assert 1.7 < rows[-1]["vacancy_activity"] < 2.5
+    S = np.array([row["vacancy_activity"] for row in rows])
+    assert 3.9 < S[np.argsort(np.abs(n - 300))[:3]].mean() < 5.9  # 4.6; 3.9 to 5.6 of single n
+    assert 1.7 < S[-1] < 2.5
     assert rows[-1]["absorbed"] - rows[-1]["emitted"] < 100
