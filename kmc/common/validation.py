@@ -10,13 +10,17 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import reduce
+from itertools import takewhile
 from numbers import Integral, Real
+from operator import getitem
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Strict, ValidationError
 from pydantic_core import PydanticCustomError
 
 from kmc.common.catalogue import nearest
+from kmc.common.formatting import plural
 from kmc.errors import InputError
 
 _OWN = "kmc"  # type of the errors raised by `refuse`
@@ -160,6 +164,7 @@ INFINITE = BeforeValidator(_to_float)  # of a number that may be infinite
 NumberOrInf = Annotated[float, INFINITE]
 Integer = Annotated[int, BeforeValidator(_to_int)]
 Count = Annotated[int, BeforeValidator(_to_count)]
+LIST = Strict(False)  # of a tuple, which a list of TOML is taken for
 
 
 _BOUNDS = (("gt", "above"), ("ge", "at least"), ("lt", "below"), ("le", "at most"))
@@ -218,39 +223,92 @@ def raise_problems(problems: Iterable[Problem], source: str) -> None:
 
 def problems_of(
     error: ValidationError,
+    data: Mapping[str, Any],
+    model: type[BaseModel],
     where: Callable[[tuple], str],
     shown: Callable[[tuple, Any], str],
-    fields: Callable[[tuple], dict],
     group: Callable[[tuple], str],
     source: str,
 ) -> list[Problem]:
-    """Messages for the errors that pydantic found in a file, `source`.
+    """Messages for the errors that pydantic found in `data` of a file, `source`.
 
     For a location (a tuple of keys), `where` gives "in section [stop] of my.toml" and `shown` the
-    value with it; for that of a table, `fields` gives its fields and `group` "section [stop]".
+    value with it; for that of a table `group` gives "section [stop]".
     """
-    problems = []
+    of_keys: dict[tuple, Any] = {}
     for item in error.errors(include_url=False):
-        # Numbers in a location count entries of a list, which messages name by their values.
-        location = tuple(part for part in item["loc"] if isinstance(part, str))
-        siblings = fields(location[:-1])
-        table = group(location[:-1])
-        if item["type"] == "missing":
-            message = f"{table} of {source} has no {location[-1]!r}"
+        # Numbers in a location count the entries of a list, of which one problem is enough: the
+        # others follow from it, and a misspelt key explains what is missing.
+        location: tuple = tuple(takewhile(lambda part: isinstance(part, str), item["loc"]))
+        first = of_keys.setdefault(location, item)
+        if (first["type"], item["type"]) == ("missing", "extra_forbidden"):
+            of_keys[location] = item
+    problems = []
+    for location, item in of_keys.items():
+        siblings, table = _siblings(model, location), group(location[:-1])
+        name = location[-1] if location else ""
+        if inner := item["loc"][len(location) :]:
+            whole = reduce(getitem, location, data)
+            message, advice = _of_entry(item, inner, siblings[name], _siblings(model, item["loc"]))
+            problems.append(Problem(f"{shown(location, whole)} {message}", advice))
+        elif item["type"] == "missing":
+            message = f"{table} of {source} has no {name!r}"
             problems.append(Problem(message, f"Keys of {table}: {', '.join(siblings)}."))
         else:
             place = where(location), shown(location, item["input"])
-            problems.append(_problem(item, location, place, siblings, table))
+            problems.append(_problem(item, name, place, siblings.get(name), siblings, table))
     return problems
 
 
+def _siblings(model: type[BaseModel], location: tuple) -> dict[str, Any]:
+    """Fields of the table in which the last part of a location stands; none of other tables."""
+    fields: dict[str, Any] = model.model_fields
+    for part in location[:-1]:
+        if part in fields:
+            table = _table_in(fields[part].annotation)
+            fields = table.model_fields if table else {}
+    return fields
+
+
+def _table_in(kind: Any) -> type[BaseModel] | None:
+    """The model that a type is, or that is the type of the entries of a list or table."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return kind
+    return next(filter(None, map(_table_in, get_args(kind))), None)
+
+
+def _of_entry(item: Any, inner: tuple, field: Any, siblings: dict) -> Problem:
+    """What is wrong with an entry of the list that is the value of a field."""
+    category, value, name = item["type"], item["input"], inner[-1]
+    places, word = [], "entry"
+    for part in inner:
+        if isinstance(part, int):
+            places.append(f"{word} {part + 1}: ")
+        # The entries of `steps` are steps; those of an entry that is a list itself are numbers.
+        word = "number" if isinstance(part, int) else part.removesuffix("s")
+    in_a_table = isinstance(name, str)
+    if category == "missing" and not in_a_table:  # of a list that is too short
+        places.pop()
+    at = "".join(places)
+    if category == "missing" and in_a_table:
+        return Problem(f"{at}{name} is missing", f"Keys: {', '.join(siblings)}.")
+    if category in ("model_type", "dict_type"):
+        text = f"{name} " if in_a_table else ""
+        return Problem(f"{at}{text}must be a table, not {kind(value)}")
+    shown = show(value) if at and not siblings else ""
+    if in_a_table or siblings:
+        field = siblings.get(name)
+    place = "", f"{name} = {show(value)}" if in_a_table else shown
+    message, advice = _problem(item, name, place, field, siblings, "an entry")
+    return Problem(at + message.strip(), advice)
+
+
 def _problem(
-    item: Any, location: tuple, place: tuple[str, str], siblings: dict, group: str
+    item: Any, name: str, place: tuple[str, str], field: Any, siblings: dict, group: str
 ) -> Problem:
-    name = location[-1] if location else ""
     at, shown = place
     value, category, context = item["input"], item["type"], item.get("ctx", {})
-    field, named = siblings.get(name), " ".join(filter(None, (repr(name), at)))
+    named = " ".join(filter(None, (repr(name), at)))
     if category == "extra_forbidden":
         return Problem(
             f"{named} is not a known key",
@@ -258,9 +316,6 @@ def _problem(
         )
     if category in ("model_type", "dict_type"):
         return Problem(f"{named} must be a table, not {kind(value)}", f"Write it as [{name}].")
-    if category in ("tuple_type", "too_short"):
-        wrong = "must be a list" if category == "tuple_type" else "is too short"
-        return Problem(f"{shown} {wrong}")
     if category == "literal_error":
         listed = context["expected"].replace(" or ", ", ").split(", ")
         choices = [part.strip().strip("'") for part in listed]
@@ -269,8 +324,9 @@ def _problem(
             f"{shown} is not a valid choice", f"{close}Allowed: {', '.join(map(repr, choices))}."
         )
     limits = allowed_range(field)
+    allowed = f"Allowed: {limits}" if limits else ""
     if category == _OWN:
-        hint = context["allowed"] or (f"Allowed: {limits}" if limits else "")
+        hint = context["allowed"] or allowed
         if context["allowed"] and limits and limits not in context["allowed"]:
             hint = f"{context['allowed']}; allowed: {limits}"
         return Problem(f"{shown} {context['problem']}", _sentence(hint))
@@ -278,38 +334,13 @@ def _problem(
         return Problem(f"{shown} must be text, not {kind(value)}", "Put it in quotes.")
     if category == "bool_type":
         return Problem(f"{shown} is not true or false")
+    if category == "tuple_type":
+        return Problem(f"{shown} must be a list, not {kind(value)}", _sentence(allowed))
+    if category in ("missing", "too_short", "too_long"):
+        return Problem(f"{shown} has {plural(len(value), 'entry')}", _sentence(allowed))
     if category.startswith(("greater_than", "less_than")):
-        return Problem(f"{shown} is out of range", _sentence(f"Allowed: {limits}"))
+        return Problem(f"{shown} is out of range", _sentence(allowed))
     return Problem(f"{shown} cannot be used: {item['msg']}")
-
-
-def entries_of(adapter: TypeAdapter, value: Any, tables: Mapping[str, type[Checked]]) -> Any:
-    """A checked list of tables that is the value of one key.
-
-    `tables` has the keys of each table in an entry, by its name; those of the entry by the empty
-    name. Raises an error as `refuse` makes it, on the first problem: its entry, and step of that.
-    """
-    try:
-        return adapter.validate_python(tuple(value))
-    except ValidationError as error:
-        errors = error.errors(include_url=False)
-        # A misspelt key explains what is missing, and not the other way round.
-        item = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
-        numbers = [part + 1 for part in item["loc"] if isinstance(part, int)]
-        names = [part for part in item["loc"] if isinstance(part, str)]
-        at = "".join(f"{word} {n}: " for word, n in zip(("entry", "step"), numbers, strict=False))
-        if item["type"] == _OWN and (not names or names[-1] in tables):  # of a table as a whole
-            raise refuse(at + item["ctx"]["problem"], item["ctx"]["allowed"]) from None
-        if item["type"] == "model_type":
-            name = f"{names[-1]} " if names else ""
-            raise refuse(f"{at}{name}must be a table, not {kind(item['input'])}") from None
-        *outer, key = ["", *names]
-        fields = tables[outer[-1]].model_fields if outer else {}
-        if item["type"] == "missing":
-            raise refuse(f"{at}{key} is missing", f"Keys: {', '.join(fields)}") from None
-        place = "", f"{key} = {show(item['input'])}"
-        message, advice = _problem(item, tuple(names), place, fields, outer[-1] or "an entry")
-        raise refuse(at + message, advice.removesuffix(".")) from None
 
 
 def _sentence(text: str) -> str:

@@ -284,7 +284,7 @@ def load_parameters(
     try:
         parameters = ParameterSet.model_validate(tables, context={"source": str(path)})
     except ValidationError as error:
-        validation.raise_problems(_problems(error, path), str(path))
+        validation.raise_problems(_problems(error, tables, path), str(path))
         raise
     parameters._origin = str(path)
     return _override(parameters, overrides, where, shown) if overrides else parameters
@@ -389,18 +389,11 @@ def _override(
     return changed
 
 
-def _problems(error: ValidationError, path: Path) -> list[validation.Problem]:
+def _problems(error: ValidationError, tables: dict, path: Path) -> list[validation.Problem]:
     """Messages for the errors that pydantic found in a parameter file."""
 
     def table(location: tuple) -> str:
         return f"[{'.'.join(location)}]" if location else "the top level"
-
-    def fields(location: tuple) -> dict:
-        kinds: dict[tuple, type[validation.Checked]] = {
-            ("sources",): Source,
-            ("quantities",): Quantity,
-        }
-        return kinds.get(location[:1], ParameterSet).model_fields
 
     def where(location: tuple) -> str:
         return f"in {table(location[:-1])} of {path}" if location[:-1] else f"in {path}"
@@ -408,4 +401,4 @@ def _problems(error: ValidationError, path: Path) -> list[validation.Problem]:
     def shown(location: tuple, value: Any) -> str:
         return f"{'.'.join(location[-1:])} = {validation.show(value)} {where(location)}"
 
-    return validation.problems_of(error, where, shown, fields, table, str(path))
+    return validation.problems_of(error, tables, ParameterSet, where, shown, table, str(path))

@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, Field
 
-from kmc.common.validation import Checked, Count, Integer, Number, NumberOrInf, number_of, refuse
+from kmc.common.validation import LIST, Checked, Count, Integer, Number, NumberOrInf, refuse
 from kmc.runfile.protocol import Protocol
 from kmc.runfile.sections import (
     Conditions,
+    Positive,
     Rest,
     Share,
     System,
@@ -147,16 +148,11 @@ def cells_along_edge(edge_um: float, cell_um: float) -> int:
     return next(n for n in range(wanted + wanted % 2, 4 * wanted + 2, 2) if 30**32 % n == 0)
 
 
-def _range(value: Any) -> tuple[float, float]:
-    if not isinstance(value, list | tuple) or len(value) != 2:
-        raise refuse("must be a list of two numbers, smallest and largest")
-    (low, wrong), (high, too) = map(number_of, value)
-    if wrong or too:
-        raise refuse(wrong or too)
+def _ascending(ends: tuple[float, float]) -> tuple[float, float]:
     # Equal ends are allowed: islands of one size.
-    if not 0 < low <= high:
-        raise refuse("must be above 0, the smallest first")
-    return low, high
+    if ends[0] > ends[1]:
+        raise refuse("has the largest first")
+    return ends
 
 
 class Deposition(SystemSection):
@@ -180,8 +176,8 @@ class Deposition(SystemSection):
     """parameter set of islands on the substrate: a shipped name or a path"""
     island_fraction: Share = 0.3
     """share of the substrate that the islands cover, met to the site"""
-    island_diameter_nm: Annotated[tuple[float, float], BeforeValidator(_range)] = _key(
-        (5.0, 10.0), allowed="two numbers above 0, the smallest first"
+    island_diameter_nm: Annotated[tuple[Positive, Positive], LIST, AfterValidator(_ascending)] = (
+        _key((5.0, 10.0), allowed="two numbers above 0, the smallest first")
     )
     """smallest and largest diameter of the islands, which are discs at random places"""
     surface_layer_nm: Annotated[Number, Field(gt=0, le=1000)] | None = _optional(0.1)

@@ -149,9 +149,10 @@ def checked_run(
 
         found = problems_of(
             error,
+            tables,
+            RunFile,
             lambda location: origin.where(*location[:2]),
             shown,
-            lambda location: _fields(location[0]) if location else RunFile.model_fields,
             lambda location: f"[{location[0]}]" if location else "the run file",
             source,
         )

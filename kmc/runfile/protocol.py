@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from numbers import Integral
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
-from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
 
 from kmc.common.catalogue import nearest
-from kmc.common.validation import Checked, Integer, Number, entries_of, kind, refuse, show
+from kmc.common.validation import LIST, Checked, Integer, Number, refuse, show
 from kmc.errors import InputError
 from kmc.model.electrochemistry import Drive
 from kmc.runfile.sections import MAX_TIME_s
@@ -174,22 +173,7 @@ class Planned(NamedTuple):
     step: Step
 
 
-_BLOCKS = TypeAdapter(tuple[Block, ...])
-
-
-def blocks_of(value: Any) -> tuple[Block, ...] | None:
-    """Check [[protocol]]: a list of tables, each a step or a block of steps.
-
-    Raises `PydanticCustomError`: naming the block and the step, what is wrong with it, and what is
-    allowed.
-    """
-    if value is None:
-        return None
-    if not isinstance(value, list | tuple):
-        raise refuse(f"must be a list of tables, not {kind(value)}", "Write [[protocol]]")
-    if not value:
-        raise refuse("is empty")
-    blocks = entries_of(_BLOCKS, value, {"": Block, "steps": Step, "until": Until})
+def _countable(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
     number = sum(block.repeat * len(block.steps) for block in blocks)
     if number > MAX_STEPS:
         raise refuse(
@@ -197,6 +181,14 @@ def blocks_of(value: Any) -> tuple[Block, ...] | None:
             "Repeat less often",
         )
     return blocks
+
+
+_Blocks = Annotated[tuple[Block, ...], LIST, Field(min_length=1), AfterValidator(_countable)]
+
+
+def blocks_of(value: Any) -> tuple[Block, ...]:
+    """The blocks of [[protocol]], a list of tables; `ValidationError` where it is none."""
+    return TypeAdapter(_Blocks).validate_python(value)
 
 
 _VOLTS = {"V": 1.0, "mV": 1e-3}
@@ -273,7 +265,7 @@ def _quantity(text: str, units: Mapping[str, tuple[str, float]], at: str) -> tup
 class Protocol(Checked):
     """Steps of a cycler, one after the other, instead of [stop] and [rest]."""
 
-    blocks: Annotated[tuple[Block, ...] | None, BeforeValidator(blocks_of)] = Field(
+    blocks: _Blocks | None = Field(
         None,
         description="the tables [[protocol]]: each a step (a text `step`, or do, current or "
         "voltage, until), or a list of steps, and how often they are repeated",
@@ -321,8 +313,8 @@ def stored_blocks(run: Mapping[str, Any]) -> tuple[Block, ...]:
     """The protocol in the settings of a stored run; empty where it has none that can be read."""
     try:
         # Another version may have stored steps that this one refuses: summaries do without.
-        return blocks_of(run.get("protocol", {}).get("blocks")) or ()
-    except (PydanticCustomError, AttributeError, TypeError):
+        return blocks_of(run["protocol"]["blocks"])
+    except (ValidationError, LookupError, TypeError):
         return ()
 
 

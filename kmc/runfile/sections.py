@@ -5,22 +5,19 @@
 
 import math
 from collections.abc import Mapping
-from numbers import Integral
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from kmc.common.validation import (
+    LIST,
     Checked,
     Count,
     Integer,
     Number,
     NumberOrInf,
-    entries_of,
-    kind,
     number_of,
     refuse,
-    show,
 )
 from kmc.model import processes
 from kmc.model.interphase import MAX_CHEMISTRIES
@@ -60,26 +57,6 @@ def _optional(example: Any, text: str | None = None, **about: str) -> Any:
     return Field(None, description=text, examples=[example], json_schema_extra=dict(about))
 
 
-def _size(value: Any) -> tuple[int, int, int]:
-    if not isinstance(value, list | tuple):
-        raise refuse(f"must be a list of three whole numbers, not {kind(value)}")
-    if len(value) != 3:
-        raise refuse(f"must have exactly three entries, not {len(value)}")
-    for item in value:
-        # True is an integer to Python.
-        if isinstance(item, bool) or not isinstance(item, Integral):
-            raise refuse(f"must hold whole numbers only, not {show(item)}")
-    if max(value) > MAX_SITES:
-        raise refuse(f"has more than {MAX_SITES} sites along one edge")
-    # Below that a site would be its own neighbour over the boundary.
-    if min(value[:2]) < MIN_CELLS:
-        raise refuse(f"has too few cells in plane: {min(value[:2])}")
-    if value[2] < MIN_LAYERS:
-        raise refuse(f"has too few layers: {value[2]}")
-    nx, ny, layers = (int(item) for item in value)
-    return nx, ny, layers
-
-
 class SystemSection(Section):
     """A section that makes a run one of another system (`kmc.systems`).
 
@@ -89,8 +66,10 @@ class SystemSection(Section):
     uses: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
 
-_PATCH = ("x_nm", "y_nm", "radius_nm")
-_VOID = (*_PATCH, "height_nm")
+Cells = Annotated[Integer, Field(ge=MIN_CELLS, le=MAX_SITES)]
+Layers = Annotated[Integer, Field(ge=MIN_LAYERS, le=MAX_SITES)]
+_Patch = Annotated[tuple[Number, Number, Positive], LIST]
+_Void = Annotated[tuple[Number, Number, Positive, Positive], LIST]
 
 
 def _coverage(value: Any) -> float | str:
@@ -113,9 +92,9 @@ class System(Section):
     """parameter set: a shipped name (li_licl, li_lif, li_li2o: computed) or a file"""
     lattice: str = "bcc_100"
     """lattice and its face on the electrolyte: name or path"""
-    size: Annotated[tuple[int, int, int], BeforeValidator(_size)] = _key(
+    size: Annotated[tuple[Cells, Cells, Layers], LIST] = _key(
         (32, 32, 24),
-        allowed=f"three whole numbers: at least {MIN_CELLS} cells, {MIN_CELLS} cells, "
+        allowed=f"three whole numbers below 2^31: at least {MIN_CELLS} cells, {MIN_CELLS} cells, "
         f"{MIN_LAYERS} layers",
     )
     """cells along x, cells along y, atomic layers along the normal"""
@@ -150,41 +129,6 @@ class Chemistry(Checked):
     conductive: bool = False
 
 
-_CHEMISTRIES = TypeAdapter(tuple[Chemistry, ...])
-
-
-def _chemistries(value: Any) -> tuple[Chemistry, ...]:
-    if not isinstance(value, list | tuple):
-        raise refuse(f"must be a list of tables, not {kind(value)}")
-    if not 1 <= len(value) < MAX_CHEMISTRIES:
-        raise refuse(f"has {len(value)} entries; 1 to {MAX_CHEMISTRIES - 1} fit")
-    return entries_of(_CHEMISTRIES, value, {"": Chemistry, "parameters": Checked})
-
-
-def _places(*names: str) -> BeforeValidator:
-    """Check of a list of flaws, each a list of numbers of these names."""
-    wanted = f"[{', '.join(names)}]"
-
-    def checked(value: Any) -> tuple[tuple[float, ...], ...]:
-        if not isinstance(value, list | tuple):
-            raise refuse(f"must be a list of lists {wanted}, not {kind(value)}")
-        if not value:
-            raise refuse("is empty")
-        for n, item in enumerate(value, 1):
-            if not isinstance(item, list | tuple) or len(item) != len(names):
-                raise refuse(f"entry {n}: {show(item)} is not a list {wanted}")
-            for name, length in zip(names, item, strict=True):
-                number, problem = number_of(length)
-                if not problem and number <= 0 and not name.startswith(("x", "y")):
-                    # Places may be anywhere; sizes are lengths.
-                    problem = "is not above 0"
-                if problem:
-                    raise refuse(f"entry {n}: {name} = {show(length)} {problem}")
-        return tuple(tuple(map(float, item)) for item in value)
-
-    return BeforeValidator(checked)
-
-
 class Interface(Section):
     """Initial state of the interface: flaws, and patches of other chemistries."""
 
@@ -193,10 +137,9 @@ class Interface(Section):
     drawn (Poisson) and so are their places"""
     patch_radius_nm: Positive | None = _optional(1.5)
     """radius of those patches"""
-    patches: Annotated[
-        tuple[tuple[float, float, float], ...] | None,
-        _places(*_PATCH),
-    ] = _optional([[3.0, 3.0, 1.5]], allowed=f"a list of [{', '.join(_PATCH)}]")
+    patches: Annotated[tuple[_Patch, ...], LIST, Field(min_length=1)] | None = _optional(
+        [[3.0, 3.0, 1.5]], allowed="a list of [x_nm, y_nm, radius_nm], sizes above 0"
+    )
     """patches at stated places, besides those drawn"""
     void_density_per_um2: Annotated[Number, Field(gt=0, le=1e6)] | None = _optional(5000.0)
     """mean number of voids, spherical caps that stand on the interface; drawn like patches"""
@@ -204,12 +147,15 @@ class Interface(Section):
     """radius of the circle on which such a void stands"""
     void_height_nm: Positive | None = _optional(1.0)
     """its height; h = r tan(α/2) gives the void the angle α at its rim"""
-    voids: Annotated[
-        tuple[tuple[float, float, float, float], ...] | None,
-        _places(*_VOID),
-    ] = _optional([[7.0, 7.0, 2.0, 1.0]], allowed=f"a list of [{', '.join(_VOID)}]")
+    voids: Annotated[tuple[_Void, ...], LIST, Field(min_length=1)] | None = _optional(
+        [[7.0, 7.0, 2.0, 1.0]],
+        allowed="a list of [x_nm, y_nm, radius_nm, height_nm], sizes above 0",
+    )
     """voids at stated places, besides those drawn"""
-    chemistry: Annotated[tuple[Chemistry, ...] | None, BeforeValidator(_chemistries)] = _optional(
+    chemistry: (
+        Annotated[tuple[Chemistry, ...], LIST, Field(min_length=1, max_length=MAX_CHEMISTRIES - 1)]
+        | None
+    ) = _optional(
         [{"params": "li_philic_015", "fraction": 0.2}],
         allowed="a list of one to three tables with params, fraction, parameters, conductive",
     )

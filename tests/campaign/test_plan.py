@@ -219,7 +219,7 @@ REFUSED = {
         grid('"stop.events" = [5]') + '[set]\n"stop.events" = 6',
         r"in \[grid\] and in \[set\]",
     ),
-    "bad set": ('run = "strip_li"\n[set]\n"system.size" = [1, 2]', "three entries"),
+    "bad set": ('run = "strip_li"\n[set]\n"system.size" = [1, 2]', "entry 1: 1 is out of range"),
     "impossible together": (
         grid('"conditions.current_density_mA_cm2" = [0.5, 0]').replace("strip_li", "strip_li_hops"),
         "needs a current above 0",
