@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from kmc.model.dft_energies import parameters_from_dft
     from kmc.model.parameter_file import write_parameters
     from kmc.nuclei.study import nucleation
-    from kmc.systems.electrode.stepping import Simulation
     from kmc.systems.run import extend, load, resume, run, upscale, verify
+    from kmc.systems.simulation import Simulation
 
 __all__ = [
     "Simulation",
@@ -61,7 +61,7 @@ _MODULES = {
     "converge": "kmc.campaign.convergence.levels",
     "critical": "kmc.campaign.critical.search",
     "sweep": "kmc.campaign.execute",
-    "Simulation": "kmc.systems.electrode.stepping",
+    "Simulation": "kmc.systems.simulation",
     "resume": "kmc.systems.run",
     "extend": "kmc.systems.run",
     "run": "kmc.systems.run",

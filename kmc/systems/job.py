@@ -20,7 +20,6 @@ from typing import Any
 
 from kmc.common.interruption import Interruption
 from kmc.common.progress import Progress, Silent
-from kmc.errors import InputError
 from kmc.files.checkpoint import pack
 
 INTERRUPTED = "interrupted"
@@ -130,37 +129,6 @@ class Job:
     def closing(self, reason: str) -> Iterable[Item]:
         """Rows that exist only because the run pauses or ends here; a resumed run drops them."""
         return ()
-
-
-class Goal:
-    """Where a step of `kmc.Simulation` ends: asks the loop to return there, as Ctrl-C does."""
-
-    def __init__(self, reached: Callable[[], bool]):
-        self._reached = reached
-
-    @property
-    def requested(self) -> bool:
-        return self._reached()
-
-    def compiling(self, compiles: bool) -> None:
-        """Nothing changes: signals are handled by the caller."""
-
-
-def the_one_of(**given: float | None) -> tuple[str, float]:
-    """Name and value of the one argument of a step that is given.
-
-    Raises `InputError`: none or several are given, or the value is not above 0.
-    """
-    named = {key: value for key, value in given.items() if value is not None}
-    if len(named) != 1:
-        raise InputError(
-            f"step({', '.join(f'{k}={v:g}' for k, v in named.items())})",
-            advice=f"Give one of {', '.join(f'{key}=' for key in given)}.",
-        )
-    ((key, value),) = named.items()
-    if not (math.isfinite(value) and value > 0):
-        raise InputError(f"step({key}={value:g})", advice="Give a number above 0.")
-    return key, value
 
 
 def carry_out(

@@ -18,6 +18,7 @@ from kmc.runfile.load import dotted, load_run, restored_run
 from kmc.runfile.run_file import RunFile
 from kmc.systems import SYSTEMS
 from kmc.systems.electrode.cost import exact_kinetics
+from kmc.systems.simulation import observer_of
 from kmc.systems.slowing import warn_of_another_drive
 from kmc.systems.system import System
 
@@ -74,12 +75,7 @@ def run(
     path = Path(f"{run_file.name}.h5" if output is None else output)
     check_trajectory_name(path)
     check_output(path, overwrite)
-    observer = None
-    if callback is not None:
-        # With the first use: a run without a callback need not import the stepping of boxes.
-        from kmc.systems.electrode.stepping import observer_of
-
-        observer = observer_of(callback)
+    observer = None if callback is None else observer_of(callback)
     return run_to_file(run_file, path, overwrite=overwrite, progress=progress, observer=observer)
 
 

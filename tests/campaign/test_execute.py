@@ -525,11 +525,15 @@ def test_notes_reach_the_user(folder, monkeypatch):
 
 def interrupt(folder, point, monkeypatch) -> Path:
     """The file of a point whose run was interrupted after its first chunk."""
+    from kmc.common.interruption import Interruption
     from kmc.common.progress import Silent as NoProgress
     from kmc.runfile.load import load_run
     from kmc.systems import SYSTEMS
     from kmc.systems.electrode import run as simulation
-    from kmc.systems.job import Goal, carry_out
+    from kmc.systems.job import carry_out
+
+    class AfterTheFirstEvent(Interruption):
+        requested = property(lambda self: begun.engine.events > 0, lambda self, value: None)
 
     part = folder.path / "points" / f"{point.name}.part.h5"
     with monkeypatch.context() as patch:
@@ -537,8 +541,7 @@ def interrupt(folder, point, monkeypatch) -> Path:
         run = load_run(folder.run_file_path(point))
         begun = simulation.ElectrodeJob(run)
         writer = SYSTEMS["electrode"].writer(part, run, begun)
-        after = Goal(lambda: begun.engine.events > 0)
-        assert carry_out(begun, writer, NoProgress(), after) == "interrupted"
+        assert carry_out(begun, writer, NoProgress(), AfterTheFirstEvent()) == "interrupted"
     return part
 
 

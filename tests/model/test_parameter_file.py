@@ -57,7 +57,7 @@ def test_a_set_from_a_dict(tmp_path):
     assert mine["formation_energy_L1_eV"].assumed
     assert mine["barrier_Li_eV"].source == ("S1",)
     sim = kmc.Simulation("strip_li", {"system.params": str(path), "system.size": [8, 8, 10]})
-    assert sim.model.barriers_ueV.tolist() == [60_000]
+    assert sim.job.model.barriers_ueV.tolist() == [60_000]
 
 
 @pytest.mark.parametrize(

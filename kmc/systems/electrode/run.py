@@ -29,7 +29,8 @@ from kmc.systems.electrode.engine import UNLIMITED, Engine
 from kmc.systems.electrode.equilibrium_stepping import engine_of
 from kmc.systems.electrode.phases import Beginning, Phase, first_beginning
 from kmc.systems.electrode.setup import set_up
-from kmc.systems.job import Ended, Frame, Item, Job, Row
+from kmc.systems.electrode.stopping import ROUNDING, is_reached
+from kmc.systems.job import INTERRUPTED, Ended, Frame, Item, Job, Row
 
 _CHUNK_S = 0.1  # interval at which the loop returns for Ctrl-C, progress and flushes
 _FIRST_CHUNK = 20_000  # attempts
@@ -80,6 +81,8 @@ class ElectrodeJob(Job):
         self._sound = 0  # events up to which a check found no difference
         self._next_check: int = UNLIMITED
         self._check_s = math.inf  # duration of the last check
+        self._aim: dict[str, float] = {}  # limit of the loop at which `advance` ends the step
+        self._asked_atoms = -math.inf  # charge that steps in monolayers have asked for
         # A stream each: more flaws, or another map, must not change the events' random numbers.
         seeds = np.random.SeedSequence(run.random.seed).spawn(4)
         self._start_seed, self._events_seed, for_flaws, for_map = seeds
@@ -173,14 +176,15 @@ class ElectrodeJob(Job):
                 yield item
                 if isinstance(item, Row):
                     reached = reached or ends.reached_at(item.values)
-        if not reached:
+        following = phase.next(engine, reached) if reached else None
+        if reached and following is None:
+            self._ended = [phase.ending(reached, engine), self._sample, self._frame, reached]
+            yield Ended(self._ended[0])
             return
-        following = phase.next(engine, reached)
         if following is not None:
             yield from self._change(following)
-            return
-        self._ended = [phase.ending(reached, engine), self._sample, self._frame, reached]
-        yield Ended(self._ended[0])
+        if self._aim and self._is_there():
+            yield Ended(INTERRUPTED)
 
     def _advance_engine(self) -> int:
         """A call of the event loop; returns why it came back."""
@@ -246,10 +250,35 @@ class ElectrodeJob(Job):
     def _limits(self) -> dict[str, Any]:
         """Limits of the event loop, to stop or to record."""
         limits: dict[str, Any] = dict(self.phase.ends.limits)
-        for recorder in self.phase.recorders if self.phase.observes else self.phase.recorders[:2]:
-            for key, value in recorder.limit().items():
+        recorders = self.phase.recorders if self.phase.observes else self.phase.recorders[:2]
+        for some in (*(recorder.limit() for recorder in recorders), self._aim):
+            for key, value in some.items():
                 limits[key] = min(value, limits.get(key, UNLIMITED))
         return limits
+
+    def aim(self, key: str, value: float) -> bool:
+        """Let `advance` end after so many "events", seconds ("time_s") or "monolayers" of charge.
+
+        False where the run is there already: less than an atom, which an earlier step has gone
+        beyond. Ends of the run file stay in force: whichever comes first ends the step.
+        """
+        engine, _ = self.engine, self.phase  # its current counts the charge
+        if key == "events":
+            # A part of an event cannot be executed: the next whole one.
+            self._aim = {"events": engine.count(tables.EVENTS) + math.ceil(value)}
+        elif key == "time_s":
+            self._aim = {"pause_time_s": engine.time_s + value}
+        else:
+            # Many small steps would add their rounding, unless each goes on from what was asked.
+            if abs(self._asked_atoms - engine.net_charge) > 1:
+                self._asked_atoms = engine.net_charge
+            self._asked_atoms += value * self.model.lattice.sites_per_layer
+            self._aim = {"before_strip": math.ceil(self._asked_atoms - ROUNDING)}
+        return not self._is_there()
+
+    def _is_there(self) -> bool:
+        ((limit, value),) = self._aim.items()
+        return is_reached(limit, value, self.engine)
 
     def _check(self) -> None:
         """Compare the state with one rebuilt from scratch."""
@@ -270,7 +299,13 @@ class ElectrodeJob(Job):
 
     def _enter(self, beginning: Beginning) -> None:
         """Begin a phase."""
+        before = self.engine.net_charge
         self.phase = self._phase_of(beginning)
+        # Charge counts in the direction of the current, which may turn within a step.
+        turned = self.engine.net_charge - before
+        self._asked_atoms += turned
+        if "before_strip" in self._aim:
+            self._aim["before_strip"] += turned
 
     def _phase_of(self, beginning: Beginning) -> Phase:
         phase = Phase(self.run_file, self.model, beginning)

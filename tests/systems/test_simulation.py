@@ -63,7 +63,7 @@ def test_rows_and_seconds_of_a_cathode_which_has_no_charge():
     assert sim.samples.cycle.tolist() == [0]
     assert sim.step(time_s=1.0) == ""  # to the row at the end of the lithiation
     assert sim.samples.lithiation.tolist() == [0, 1]
-    with pytest.raises(InputError, match="a cathode, which counts no charge"):
+    with pytest.raises(InputError, match="a cathode in which no charge passes"):
         sim.step(monolayers=1)
     assert sim.step(rows=10) == "all cycles done"
     assert "bears_load" in sim.frame
@@ -80,7 +80,7 @@ def test_steps_that_cannot_be_taken(step, says):
 
 
 def test_options_of_boxes_are_refused():
-    with pytest.raises(InputError, match="check_every of plate_zno_002, which is a deposition"):
+    with pytest.raises(InputError, match=r"--check-every 10: .* of kind 'deposition'"):
         kmc.Simulation("plate_zno_002", PLATED, check_every=10)
 
 

@@ -85,7 +85,7 @@ def test_no_monolayers_without_a_current():
         "acceleration.max_hops_per_strip_per_site": None,
     }
     sim = kmc.Simulation("strip_li_hops", {**SMALL, **rest})
-    with pytest.raises(InputError, match="without a current"):
+    with pytest.raises(InputError, match="in which no charge passes"):
         sim.step(monolayers=1)
     assert sim.step(events=2000) == "events reached 1000"
 
