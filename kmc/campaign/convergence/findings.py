@@ -349,7 +349,8 @@ def _limit_text(observable: laws.Observable, level: Level | None) -> list[str]:
         return []
     unit = "%" if observable.percent else observable.unit
     shown = figure(observable.scale * level.mean, unit)
-    return [f"In equilibrium between strips it is {shown}."]
+    bound = "at least " if level.censored else ""  # runs that ended before their onset
+    return [f"In equilibrium between strips it is {bound}{shown}."]
 
 
 def exponent_text(law: laws.PowerLaw) -> str:

@@ -393,3 +393,10 @@ def test_equilibrium_stands_beside_the_levels():
     assert found.equilibrium.mean == 4.0
     assert [level.ratio for level in found.all_levels] == [1e4, 1e5, 1e6, math.inf]
     assert "In equilibrium between strips it is 4" in found.sentences[-1]
+
+
+def test_equilibrium_whose_runs_ended_before_the_onset_is_a_bound():
+    runs = [LevelRuns.of(10.0**k, [0.2, 0.2], [True, True]) for k in (5, 6)]
+    limit = LevelRuns.of(math.inf, [0.2, 0.2], [True, True])
+    found = assess(ONSET_CAPACITY, [*runs, limit], tolerance=0.1, physical_ratio=6.8e11)
+    assert "In equilibrium between strips it is at least 0.2" in found.sentences[-1]
