@@ -100,11 +100,11 @@ def test_the_stored_run_is_of_the_shipped_file():
 
 
 def test_inputs_of_shipped_cells_lie_within_the_intervals():
-    """All that they name: six of seven, as their sinks have no depth."""
+    """All but flaws of Li of what they name: six of seven, as their sinks have no depth."""
     from kmc.model.parameters import load_parameters
     from kmc.runfile.load import load_run
 
-    within = []
+    within = {}
     for row in stored()["posterior"]:
         run = load_run("operando_limg" if row["input"] == "flaws_LiMg" else "operando_li")
         (key,) = stored()["inputs"][row["input"]]["keys"]
@@ -114,13 +114,14 @@ def test_inputs_of_shipped_cells_lie_within_the_intervals():
         else:
             value = getattr(getattr(run, section), name)
         if value < math.inf:
-            within.append(row["low"] < value < row["high"])
-    assert within == [True] * 6
+            within[row["input"]] = row["low"] < value < row["high"]
+    assert len(within) == 6
+    assert [name for name, inside in within.items() if not inside] == ["flaws_Li"]
 
 
 @pytest.mark.slow
 def test_a_run_at_the_medians_has_the_figures_of_the_page(tmp_path):
-    """Voids and the rise of Li at 0.2 MPa, none at 1 MPa: why the medians do not ship."""
+    """Voids of Li at 0.2 MPa, no rise there nor at 1 MPa: why the medians do not ship."""
     import kmc
     from kmc.papers.readings import voids_of
 
@@ -138,11 +139,12 @@ def test_a_run_at_the_medians_has_the_figures_of_the_page(tmp_path):
         run = kmc.run("operando_li", medians | size | pressed, output=out, progress=False)
         found[pressure] = voids_of(run.samples, run.stop_reason)
     text = " ".join((DOCS / "study_operando.md").read_text(encoding="utf-8").split())
-    numbers = re.search(r"has (\d+) cuts of ([\d.]+) µm .* a rise at ([\d.]+) mAh", text).groups()
-    names = ("cuts_first", "width_first_um", "risen_mAh_cm2")
-    for name, number, within in zip(names, map(float, numbers), (0.6, 0.06, 0.02), strict=True):
+    numbers = re.search(r"has (\d+) cuts of ([\d.]+) µm .* no rise by 4 mAh", text).groups()
+    names = ("cuts_first", "width_first_um")
+    for name, number, within in zip(names, map(float, numbers), (0.6, 0.06), strict=True):
         assert found[0.2][name] == pytest.approx(number, abs=within)
-    assert found[1.0]["risen_mAh_cm2"] == float("inf")
+    for run in found.values():
+        assert run["risen_mAh_cm2"] == float("inf")
 
 
 @pytest.mark.long
