@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,7 @@ SQUARE = {
     "upscale.frames": 1,
 }
 CONTACT = 0.5
+SEEDS = tuple(range(1, 9))
 _LOWEST_MPa, _HIGHEST_MPa = 0.01, 50.0
 
 
@@ -68,17 +69,21 @@ def exponent(branch: Mapping[str, float], seed: int) -> tuple[float, list[float]
     return float(np.polyfit(np.log(CURRENTS_mA_cm2), np.log(pressures), 1)[0]), pressures
 
 
-def main(names: tuple[str, ...] = tuple(BRANCHES), seeds: tuple[int, ...] = (1, 2, 3)) -> None:
+def over_seeds(
+    branch: Mapping[str, float], seeds: Sequence[int] = SEEDS
+) -> tuple[float, float, list[float]]:
+    """Mean of m, half of its interval, and geometric means of the pressures in MPa."""
+    slopes, pressures = zip(*(exponent(branch, seed) for seed in seeds), strict=True)
+    half = stats.t.ppf(0.975, len(seeds) - 1) * stats.sem(slopes)
+    return float(np.mean(slopes)), float(half), stats.gmean(pressures).tolist()
+
+
+def main(names: tuple[str, ...] = tuple(BRANCHES), seeds: Sequence[int] = SEEDS) -> None:
     print(f"contact {CONTACT} after {SQUARE['upscale.capacity_mAh_cm2']} mAh/cm²")
     for name in names:
-        slopes = []
-        for seed in seeds:
-            slope, pressures = exponent(BRANCHES[name], seed)
-            slopes.append(slope)
-            shown = ", ".join(f"{p:.3g}" for p in pressures)
-            print(f"{name:8s} seed {seed}: m = {slope:.2f}, {shown} MPa", flush=True)
-        half = stats.t.ppf(0.975, len(seeds) - 1) * np.std(slopes, ddof=1) / np.sqrt(len(seeds))
-        print(f"{name:8s} m = {np.mean(slopes):.2f} ± {half:.2f}", flush=True)
+        slope, half, pressures = over_seeds(BRANCHES[name], seeds)
+        shown = ", ".join(f"{p:.2g}" for p in pressures)
+        print(f"{name:8s} m = {slope:.2f} ± {half:.2f}; {shown} MPa", flush=True)
 
 
 if __name__ == "__main__":

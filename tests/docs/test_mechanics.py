@@ -50,15 +50,18 @@ def test_pressure_series(pressure, tmp_path):
 
 @pytest.mark.long
 def test_exponents_of_pressure_against_current():
-    """Of the first seed, 5 % in each pressure as the bisection stops: 0.03 in m."""
+    """Pressures of one seed scatter by up to 60 %, so that the last bits of a machine count."""
     for label, name in (
         ("diffusion alone", "linear"),
         ("Norton alone", "Norton"),
         ("both", "both"),
     ):
-        _, pressures = pressure_exponent.exponent(pressure_exponent.BRANCHES[name], 1)
-        printed = [float(p) for p in row_of_page(label)[-1].split(",")]
-        assert pressures == pytest.approx(printed, rel=0.06)
+        slope, half, pressures = pressure_exponent.over_seeds(pressure_exponent.BRANCHES[name])
+        interval, printed = row_of_page(label)
+        mean, error = (float(part) for part in interval.split("±"))
+        assert slope == pytest.approx(mean, abs=max(0.5 * error, 0.02))
+        assert half == pytest.approx(error, rel=0.5)
+        assert pressures == pytest.approx([float(p) for p in printed.split(",")], rel=0.2)
 
 
 if __name__ == "__main__":
