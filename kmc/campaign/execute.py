@@ -5,14 +5,14 @@ import shutil
 import time
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kmc.campaign.dataset import load_sweep
 from kmc.campaign.folder import SweepFolder, make_folder
-from kmc.campaign.local import Workers, local_workers
+from kmc.campaign.local import MakeWorkers, Workers, local_workers
 from kmc.campaign.plan import costs, plan_of, read_plan
 from kmc.campaign.points import Plan, Point, combinations
 from kmc.campaign.run_point import BUSY, DONE, FAILED, LOST, STOPPED
@@ -56,18 +56,12 @@ class Tally:
         return ", ".join(parts)
 
 
-def run_sweep(
-    folder: SweepFolder,
-    make_workers: Callable[[int], Workers],
-    display: Progress,
-    *,
-    keep_workers: bool = False,
-) -> Tally:
+def run_sweep(folder: SweepFolder, make_workers: MakeWorkers, display: Progress) -> Tally:
     """Run every point that is not done; points that failed before are tried again.
 
-    `make_workers` gets the number of points once the folder is locked, unless every point is done.
-    With `keep_workers` whoever made them closes them. The tally is ``interrupted`` after Ctrl-C or
-    SIGTERM. `KmcError` where the folder cannot be written any more, or no worker can be started.
+    `make_workers` is called once the folder is locked, unless every point is done. The tally is
+    ``interrupted`` after Ctrl-C or SIGTERM. `KmcError` where the folder cannot be written any more,
+    or no worker can be started.
     """
     with Interruption() as interruption, folder.owned() as owner:
         with warnings.catch_warnings(record=True) as caught:
@@ -78,7 +72,7 @@ def run_sweep(
         tally = Tally(total=len(folder.plan.points), done=len(done))
         tally.notes += [str(item.message) for item in caught]
         if todo:
-            workers = make_workers(len(todo))
+            workers = make_workers(folder.path, len(todo))
             try:
                 with display:
                     for note in tally.notes:
@@ -86,24 +80,22 @@ def run_sweep(
                     _Loop(folder, owner, workers, display, tally, todo).run(interruption)
             finally:
                 folder.disown()
-                if not keep_workers:
-                    workers.close()
+                workers.close()
         return tally
 
 
 def run_plan(
     plan: Plan,
     folder: str | Path,
-    make_workers: Callable[[int], Workers] | None = None,
+    make_workers: MakeWorkers | None = None,
     *,
     workers: int | None = None,
     progress: bool = True,
-    keep_workers: bool = False,
 ) -> Tally:
     """Run what the folder of a plan lacks, by `workers` local processes unless others are made."""
     made = make_folder(folder, plan)
-    make = make_workers or local_workers(made.path, workers)
-    return run_sweep(made, make, display_for(made.path.name, progress), keep_workers=keep_workers)
+    make = make_workers or local_workers(workers)
+    return run_sweep(made, make, display_for(made.path.name, progress))
 
 
 def sweep(

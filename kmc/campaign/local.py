@@ -154,7 +154,12 @@ def _end(process: subprocess.Popen) -> int:
     return code
 
 
-def local_workers(folder: Path, workers: int | None = None) -> Callable[[int], LocalWorkers]:
-    """Number of points → so many processes or, if fewer, `workers` or all cores."""
-    log = Path(folder) / "workers.log"
-    return lambda points: LocalWorkers(min(points, workers or cores()), log)
+MakeWorkers = Callable[[Path, int], Workers]
+"""Starts workers for the folder of a sweep and a number of points."""
+
+
+def local_workers(workers: int | None = None) -> MakeWorkers:
+    """As many processes as points or, if fewer, `workers` or all cores."""
+    return lambda folder, points: LocalWorkers(
+        min(points, workers or cores()), folder / "workers.log"
+    )

@@ -136,7 +136,7 @@ def sweep(
             again = f"sbatch {ui.quoted(script)}      again: what is missing then"
             ui.print_next(again, _in_python(folder.path))
         return
-    tally = run_sweep(folder, make(folder.path), display_for(path.name, not quiet))
+    tally = run_sweep(folder, make, display_for(path.name, not quiet))
     print_failures(tally, path)
     if not quiet:
         click.echo(f"{tally.done} of {plural(tally.total, 'point')} done in {path}")
@@ -172,11 +172,11 @@ def workers_of(
     tls: Path | None,
     trusted_network: bool,
     options: tuple[str, ...],
-) -> Callable[[Path], Callable[[int], Any]]:
+) -> Callable[[Path, int], Any]:
     """Where the points of a sweep run, from the options of a command.
 
-    Returns a function of the folder of a sweep, which gives one that starts workers for a number of
-    points, called once the folder is locked.
+    Returns what starts workers for the folder of a sweep and a number of points, called once the
+    folder is locked.
 
     Raises `InputError`: options that exclude or need each other.
     """
@@ -191,31 +191,28 @@ def workers_of(
     )
     job_options = _job_options(options)
 
-    def for_folder(folder: Path) -> Callable[[int], Any]:
-        def start(points: int) -> Any:
-            if address is None and queue is None:
-                from kmc.campaign.local import local_workers
+    def start(folder: Path, points: int) -> Any:
+        if address is None and queue is None:
+            from kmc.campaign.local import local_workers
 
-                return local_workers(folder, workers)(points)
-            from kmc.campaign import cluster
+            return local_workers(workers)(folder, points)
+        from kmc.campaign import cluster
 
-            # Dask prints a traceback wherever a connection ends, between the lines of the progress.
-            cluster.silence()
-            if address is not None:
-                client = cluster.connect(address, tls=tls, trusted_network=trusted_network)
-                return cluster.DaskWorkers(client, most=workers)
-            assert queue is not None
-            assert workers is not None  # checked above
-            # A job without a point would wait in the queue for nothing.
-            count = min(points, workers)
-            places: dict[str, Any] = {"shared": folder / "running", "logs": folder / "logs"}
-            asked = (_QUEUES[queue], count, job_options)
-            jobs = cluster.queue_cluster(*asked, **places, trusted_network=trusted_network)
-            return cluster.DaskWorkers(jobs.get_client(), cluster=jobs, jobs=count)
+        # Dask prints a traceback wherever a connection ends, between the lines of the progress.
+        cluster.silence()
+        if address is not None:
+            client = cluster.connect(address, tls=tls, trusted_network=trusted_network)
+            return cluster.DaskWorkers(client, most=workers)
+        assert queue is not None
+        assert workers is not None  # checked above
+        # A job without a point would wait in the queue for nothing.
+        count = min(points, workers)
+        places: dict[str, Any] = {"shared": folder / "running", "logs": folder / "logs"}
+        asked = (_QUEUES[queue], count, job_options)
+        jobs = cluster.queue_cluster(*asked, **places, trusted_network=trusted_network)
+        return cluster.DaskWorkers(jobs.get_client(), cluster=jobs, jobs=count)
 
-        return start
-
-    return for_folder
+    return start
 
 
 def _describe_jobs(queue: str | None, options: dict) -> None:

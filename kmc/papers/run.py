@@ -22,8 +22,9 @@ from typing import Any
 from kmc.campaign.calibration.calibrate import load_calibration
 from kmc.campaign.convergence.findings import ratio_text
 from kmc.campaign.convergence.levels import Levels
-from kmc.campaign.execute import Workers, run_plan
+from kmc.campaign.execute import run_plan
 from kmc.campaign.folder import open_folder
+from kmc.campaign.local import MakeWorkers
 from kmc.campaign.plan import Plan, read_plan
 from kmc.common.json_files import check_contents, json_safe, read_json
 from kmc.common.outputs import claim_folder, write_text
@@ -38,9 +39,6 @@ from kmc.papers.readings import NONE, Reading, Runs, mean, read_samples, read_st
 STUDY_FILE, CLAIMS_FILE = "study.json", "claims.json"
 FORMAT = "kmc study"
 VERSION = 1
-
-MakeWorkers = Callable[[Path], Callable[[int], Workers]]
-"""From the folder of a sweep to a function that starts workers for a number of points."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +57,7 @@ class StudyStep:
     ) -> bool:
         """Do what is missing; whether it was interrupted."""
         own = folder / self.name
-        start = make(own) if make else None
-        tally = run_plan(self.plan(folder), own, start, workers=workers, progress=progress)
+        tally = run_plan(self.plan(folder), own, make, workers=workers, progress=progress)
         return tally.interrupted
 
     def done(self, folder: Path) -> int:

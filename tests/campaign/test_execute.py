@@ -57,8 +57,8 @@ def folder(tmp_path):
     return folder_of(TINY, tmp_path / "out")
 
 
-def local(folder, count=2):
-    return lambda points: LocalWorkers(min(count, points), folder.path / "workers.log")
+def local(count=2):
+    return lambda place, points: LocalWorkers(min(count, points), place / "workers.log")
 
 
 def results(folder) -> dict[str, tuple]:
@@ -124,7 +124,7 @@ def test_what_fails_is_reported_and_the_rest_goes_on(folder):
         lambda job, n: ("failed", "no") if job["name"] == bad else touch(folder, job)
     )
     heard = Recorded()
-    tally = run_sweep(folder, lambda points: workers, heard)
+    tally = run_sweep(folder, lambda place, points: workers, heard)
     assert (tally.done, tally.failed, tally.interrupted) == (3, 1, False)
     assert [point.name for point, _ in tally.failures] == [bad]
     assert heard.messages == [f"failed: {bad}: no"]
@@ -132,7 +132,7 @@ def test_what_fails_is_reported_and_the_rest_goes_on(folder):
     assert [row.state for row in open_folder(folder.path).status()].count("failed") == 1
 
     again = Scripted(lambda job, n: touch(folder, job))
-    tally = run_sweep(folder, lambda points: again, Silent())
+    tally = run_sweep(folder, lambda place, points: again, Silent())
     assert again.submitted == [bad]
     assert (tally.done, tally.failed) == (4, 0)
     tally = run_sweep(folder, None, Silent())  # nothing to do: nobody is asked to work
@@ -141,7 +141,7 @@ def test_what_fails_is_reported_and_the_rest_goes_on(folder):
 
 def test_a_point_whose_worker_dies_is_put_back(folder):
     workers = Scripted(lambda job, n: ("lost", "gone") if n == 1 else touch(folder, job))
-    tally = run_sweep(folder, lambda points: workers, Silent())
+    tally = run_sweep(folder, lambda place, points: workers, Silent())
     assert tally.done == 4
     assert len(workers.submitted) == 8
 
@@ -151,7 +151,7 @@ def test_a_point_that_kills_every_worker_is_given_up(folder):
     workers = Scripted(
         lambda job, n: ("lost", "gone") if job["name"] == bad else touch(folder, job)
     )
-    tally = run_sweep(folder, lambda points: workers, Silent())
+    tally = run_sweep(folder, lambda place, points: workers, Silent())
     assert workers.submitted.count(bad) == MAX_ATTEMPTS
     assert (tally.done, tally.failed) == (3, 1)
     assert "gone, 3 times" in tally.failures[0][1]
@@ -172,7 +172,7 @@ def test_one_point_of_a_kind_starts_first(tmp_path):
             return super().wait(timeout_s)
 
     workers = Watched(lambda job, n: touch(folder, job), slots=6)
-    assert run_sweep(folder, lambda points: workers, Silent()).done == 6
+    assert run_sweep(folder, lambda place, points: workers, Silent()).done == 6
     pure, alloy = folder.plan.points[0].name, folder.plan.points[3].name
     assert seen[0] == [pure, alloy]
     assert len(seen[1]) == 3  # the alloy's first, and what was left of the pure ones
@@ -183,7 +183,7 @@ def test_a_full_disk_stops_the_sweep(folder, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     workers = Scripted(lambda job, n: ("failed", "cannot be written further"))
     with pytest.raises(KmcError, match=r"the disk of .* is full"):
-        run_sweep(folder, lambda points: workers, Silent())
+        run_sweep(folder, lambda place, points: workers, Silent())
     assert len(workers.submitted) == 1
     assert workers.closed
     assert not folder.is_locked()
@@ -250,7 +250,7 @@ def undisturbed(tmp_path_factory):
     found = {}
     for name, text in (("tiny", TINY), ("long", LONG)):
         folder = folder_of(text, tmp_path_factory.mktemp("undisturbed") / name)
-        tally = run_sweep(folder, local(folder), Silent())
+        tally = run_sweep(folder, local(), Silent())
         assert tally.done == 4, tally
         assert os.listdir(folder.path / "running") == []
         assert (folder.path / "workers.log").read_text() == ""
@@ -278,7 +278,7 @@ def test_a_killed_worker_costs_only_its_own_point(tmp_path, undisturbed):
             return super().wait(timeout_s)
 
     heard = Recorded()
-    make = lambda points: Killing(2, folder.path / "workers.log")  # noqa: E731
+    make = lambda place, points: Killing(2, folder.path / "workers.log")  # noqa: E731
     tally = run_sweep(folder, make, heard)
     assert made
     assert [text for text in heard.messages if "signal 9" in text]
@@ -301,14 +301,14 @@ def test_a_killed_sweep_takes_its_workers_along_and_goes_on(tmp_path, undisturbe
         process.wait()
     wait_for(lambda: not any(is_running(pid) for pid in workers))
     assert len(folder.done()) < 4
-    assert run_sweep(folder, local(folder), Silent()).done == 4
+    assert run_sweep(folder, local(), Silent()).done == 4
     assert results(folder) == undisturbed["long"]
 
 
 def test_workers_that_cannot_start_are_reported(folder, monkeypatch):
     monkeypatch.setattr("kmc.campaign.local._START", "raise SystemExit('no numba here')")
     with pytest.raises(KmcError, match="end before they are ready"):
-        run_sweep(folder, local(folder), Silent())
+        run_sweep(folder, local(), Silent())
     assert "no numba here" in (folder.path / "workers.log").read_text()
 
 
@@ -329,7 +329,7 @@ def test_a_file_that_cannot_grow_is_a_clear_failure(folder, tmp_path, undisturbe
     assert "cannot be written" in done.stderr
     assert "Traceback" not in done.stderr
     assert folder.done() == set()
-    assert run_sweep(folder, local(folder), Silent()).done == 4
+    assert run_sweep(folder, local(), Silent()).done == 4
     assert results(folder) == undisturbed["tiny"]
 
 
@@ -341,7 +341,7 @@ def test_a_dask_cluster_gives_the_same(folder, undisturbed):
     from distributed import LocalCluster
 
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        make = lambda points: DaskWorkers(connect(cluster.scheduler_address))  # noqa: E731
+        make = lambda folder, points: DaskWorkers(connect(cluster.scheduler_address))  # noqa: E731
         assert run_sweep(folder, make, Silent()).done == 4
     assert results(folder) == undisturbed["tiny"]
 
@@ -378,7 +378,7 @@ def test_a_scheduler_and_workers_of_their_own_one_of_them_killed(tmp_path, undis
                     os.kill(killed[0], signal.SIGKILL)
                 return super().wait(timeout_s)
 
-        tally = run_sweep(folder, lambda points: Killing(connect(address)), Silent())
+        tally = run_sweep(folder, lambda place, points: Killing(connect(address)), Silent())
         assert killed[0] in workers
         assert tally.done == 4, tally
     assert results(folder) == undisturbed["long"]
@@ -397,7 +397,7 @@ def test_jobs_of_a_queueing_system(folder, undisturbed, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
 
-    def make(points):
+    def make(place, points):
         # On a busy machine a job may need more than Dask's minute to find its scheduler.
         options = {"queue": "short", "interface": "lo", "job_name": "kmc", "death_timeout": 600}
         jobs = queue_cluster("SLURMCluster", 2, options)
@@ -415,7 +415,7 @@ def test_a_scheduler_that_dies_is_told(folder):
         workers = DaskWorkers(connect(cluster.scheduler_address))
         assert workers.slots == 1
     with pytest.raises(KmcError, match="scheduler does not answer"):
-        run_sweep(folder, lambda points: workers, Silent())
+        run_sweep(folder, lambda place, points: workers, Silent())
     assert not folder.is_locked()
 
 
@@ -462,7 +462,7 @@ def children(pid: int) -> list[int]:
 
 @pytest.mark.slow
 def test_done_points_whose_files_are_damaged_are_run_again(folder, undisturbed):
-    assert run_sweep(folder, local(folder), Silent()).done == 4
+    assert run_sweep(folder, local(), Silent()).done == 4
     empty, damaged, cut = (folder.trajectory_path(point) for point in folder.plan.points[:3])
     empty.write_bytes(b"")
     data = bytearray(damaged.read_bytes())
@@ -471,7 +471,7 @@ def test_done_points_whose_files_are_damaged_are_run_again(folder, undisturbed):
     data[place : place + 100] = bytes(100)
     damaged.write_bytes(data)
     cut.write_bytes(cut.read_bytes()[:20_000])
-    tally = run_sweep(folder, local(folder), Silent())
+    tally = run_sweep(folder, local(), Silent())
     assert (tally.done, tally.failed) == (4, 0)
     assert len([note for note in tally.notes if "was set aside as" in note]) == 3
     assert results(folder) == undisturbed["tiny"]

@@ -17,9 +17,9 @@ import scipy
 
 from kmc.campaign.calibration.data import Measurable, observed
 from kmc.campaign.calibration.problem import Experiment, InverseProblem
-from kmc.campaign.execute import Workers, run_sweep
+from kmc.campaign.execute import run_sweep
 from kmc.campaign.folder import make_folder, open_folder
-from kmc.campaign.local import local_workers
+from kmc.campaign.local import MakeWorkers, local_workers
 from kmc.campaign.plan import Plan, plan_of
 from kmc.campaign.points import without_removed
 from kmc.common.catalogue import names
@@ -83,12 +83,12 @@ class Sweeps:
     def __init__(
         self,
         problem: InverseProblem,
-        make_workers: Callable[[Path], Callable[[int], Workers]] | None = None,
+        make_workers: MakeWorkers | None = None,
         workers: int | None = None,
         progress: bool = True,
     ):
         self.problem, self.progress = problem, progress
-        self._make = make_workers or (lambda folder: local_workers(folder, workers))
+        self._make = make_workers or local_workers(workers)
 
     def __call__(
         self,
@@ -116,7 +116,7 @@ class Sweeps:
         plan = self.plan(experiment, list(rows.values()), replicas, folder.name)
         title = f"{folder.parent.name}, {experiment}"
         opened = make_folder(folder, plan)
-        tally = run_sweep(opened, self._make(folder), display_for(title, self.progress))
+        tally = run_sweep(opened, self._make, display_for(title, self.progress))
         if tally.interrupted:
             raise KeyboardInterrupt
         places: dict[str, list[int]] = {}

@@ -19,11 +19,9 @@ from kmc.campaign.critical.threshold import Scale, search
 from kmc.campaign.dataset import load_sweep
 from kmc.campaign.execute import run_plan
 from kmc.campaign.folder import plan_along
-from kmc.campaign.local import LocalWorkers
 from kmc.campaign.plan import plan_of
 from kmc.campaign.points import ZIP, Plan, without_removed
 from kmc.common.late import xarray as xr
-from kmc.common.threads import cores
 from kmc.errors import InputError, KmcError
 
 CONFIDENCE = 0.95
@@ -129,21 +127,17 @@ def find(
     """
     question.check()
     runs, scale = _Runs(question, Path(folder), workers, progress, report), question.scale
-    try:
-        # Runs outside the range of today stay in the folder, and out of the fit.
-        earlier = [value for value in runs.earlier() if scale.low <= value <= scale.high]
-        result = search(
-            runs.at,
-            scale,
-            replicas=question.replicas,
-            tolerance=question.tolerance,
-            max_runs=question.max_runs,
-            confidence=CONFIDENCE,
-            known=dict(zip(earlier, runs.at(earlier), strict=True)),
-        )
-    finally:
-        if runs.made is not None:
-            runs.made.close()
+    # Runs outside the range of today stay in the folder, and out of the fit.
+    earlier = [value for value in runs.earlier() if scale.low <= value <= scale.high]
+    result = search(
+        runs.at,
+        scale,
+        replicas=question.replicas,
+        tolerance=question.tolerance,
+        max_runs=question.max_runs,
+        confidence=CONFIDENCE,
+        known=dict(zip(earlier, runs.at(earlier), strict=True)),
+    )
     return Critical(question, result, runs.early, tuple(runs.ends), runs.failed, runs.path)
 
 
@@ -164,7 +158,6 @@ class _Runs:
     workers: int | None
     progress: bool
     report: Callable[[str], None]
-    made: LocalWorkers | None = None
     early: int = 0
     failed: int = 0
     ends: list[tuple[float, str]] = field(default_factory=list)
@@ -179,15 +172,8 @@ class _Runs:
         """Runs that meet the criterion and runs made at each value; existing runs are reused."""
         if not values:
             return []
-
-        def workers(points: int) -> LocalWorkers:
-            # Shared by all rounds, as starting them takes seconds.
-            log = self.path / "workers.log"
-            self.made = self.made or LocalWorkers(self.workers or cores(), log)
-            return self.made
-
         plan = self.plan(values)
-        tally = run_plan(plan, self.path, workers, progress=self.progress, keep_workers=True)
+        tally = run_plan(plan, self.path, workers=self.workers, progress=self.progress)
         if tally.interrupted:
             raise KeyboardInterrupt
         return self._count(values)
