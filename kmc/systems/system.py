@@ -41,6 +41,7 @@ class Charge(NamedTuple):
         return self.column.removeprefix("capacity_")
 
 
+_ALWAYS = ("Ended", "Not finished", "Conditions", "Samples", "Trust")  # in every short summary
 MONOLAYERS = Charge("capacity_monolayers", "stop.capacity_monolayers")
 
 
@@ -57,7 +58,8 @@ class System:
     prepare: Callable[[RunFile, Progress], Job]
     #: A claim on a run, and a function that yields breaches of it: what `kmc verify` recomputes.
     checks: Sequence[tuple[str, Callable[[Any], Iterable[Any]]]]
-    #: Pairs of label and text of a run, for `kmc info --all`.
+    #: Pairs of label and text of a run, for `kmc info --all`; one without a label continues the one
+    #: before it.
     summary: Callable[[Any], list[tuple[str, str]]]
     pictures: Mapping[str, str]  #: name of a picture → what it shows
     #: Name of a picture → function of runs, their names, and the numbers of frames or None; None of
@@ -84,8 +86,9 @@ class System:
     derived_columns: Table = field(default_factory=dict)
     #: What `kmc export` writes, name → function of a run that gives a pandas table.
     tables: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
-    #: At most eight pairs of the summary, for `kmc info` and after a run.
-    digest: Callable[[Any], list[tuple[str, str]]] | None = None
+    #: Beginnings of the labels of pairs that stand in eight lines, for `kmc info` and after a run,
+    #: beside `_ALWAYS`; without any all do.
+    short: tuple[str, ...] = ()
     #: Rough cost of a run, from its run file, for `kmc sweep --dry-run`.
     seconds: Callable[[RunFile], float] = lambda run: math.nan
     file_bytes: Callable[[RunFile], float] = lambda run: math.nan
@@ -337,14 +340,19 @@ class System:
     def summed_up(self, run: Any, full: bool = False) -> list[tuple[str, str]]:
         """The summary of a run, in full or in at most eight lines."""
         try:
-            if full or self.digest is None:
-                return self.summary(run) + unsourced(run.resolved)
-            return self.digest(run)
+            rows = self.summary(run)
+            if full or not self.short:
+                return rows + unsourced(run.resolved)
         except H5PY_ERRORS as problem:
             raise FileFormatError(
                 f"{run.path} is damaged: its record is not that of {self.noun} "
                 f"({reason_of(problem)})"
             ) from None
+        kept, short = True, []
+        for label, text in rows:
+            kept = label.startswith(_ALWAYS + self.short) if label else kept
+            short += [(label, text)] * kept
+        return short
 
     def plot(self, runs: Any, what: str = "summary", **options: Any) -> Any:
         """A picture of one or several runs, a matplotlib figure; see `kmc.plotting.draw`."""

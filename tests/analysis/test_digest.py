@@ -7,7 +7,6 @@ import pytest
 
 from kmc import load
 from kmc.common.conditions import ending
-from kmc.systems.electrode.summary import digest
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +16,7 @@ def stripped(tmp_path_factory):
 
 
 def test_eight_lines_say_what_a_battery_scientist_asks(stripped):
-    rows = digest(stripped)
+    rows = stripped.summary()
     said = {label: text.replace("\u00a0", " ") for label, text in rows}
     samples = stripped.samples
     assert len(rows) <= 8
@@ -31,7 +30,7 @@ def test_eight_lines_say_what_a_battery_scientist_asks(stripped):
 
 def test_trust_names_slowed_hops_and_too_few_voids(stripped):
     """The number of voids is said wherever contact is: below 20 there is no mean of it."""
-    trust = dict(digest(stripped))["Trust"].replace("\u00a0", " ")
+    trust = dict(stripped.summary())["Trust"].replace("\u00a0", " ")
     assert "hops slowed up to 280 times" in trust
     for number in ("contact", "number and size of voids", "overpotential", " S ", "absorbed share"):
         assert number in trust

@@ -133,11 +133,8 @@ def test_pictures_summary_and_json(small):
     texts = [text.get_text() for axis in small.plot("summary").axes
              for text in (axis.get_legend().get_texts() if axis.get_legend() else ())]  # fmt: skip
     assert {"Xiong et al. (Se)", "Xiong et al., without creep"} <= {*texts}
-    from kmc.systems.cathode.summary import digest, summary
-
-    assert len(digest(small)) <= 8
-
-    labels = dict(summary(small))
+    assert len(small.summary()) <= 8
+    labels = dict(small.summary(full=True))
     assert "active 35.5, frame 39.8, pores 24.6 %" in labels["Volume"]
     assert small.to_json()["system"] == "cathode"
 

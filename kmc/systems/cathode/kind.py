@@ -12,7 +12,7 @@ from kmc.runfile.run_file import RunFile
 from kmc.systems.cathode.contact import describe
 from kmc.systems.cathode.microstructure import ACTIVE, FRAME, counts
 from kmc.systems.cathode.run import CathodeJob
-from kmc.systems.cathode.summary import digest, summary
+from kmc.systems.cathode.summary import summary
 from kmc.systems.checks import frames_give, in_order
 from kmc.systems.system import System
 
@@ -142,7 +142,7 @@ CATHODE = System(
     summary,
     PICTURES,
     ends=("cathode.cycles",),
-    digest=digest,
+    short=("Creep", "Lithiated", "Delithiated"),
     charge=None,  # a site of active material is lithiated, no interface is stripped
     headline="pore_area",
     seconds=_seconds,

@@ -1,7 +1,5 @@
 """The summary of a cathode."""
 
-from collections.abc import Iterator, Sequence
-
 import numpy as np
 
 from kmc.common.conditions import ended
@@ -14,57 +12,46 @@ from kmc.systems.cathode.run import DELITHIATED, LITHIATED
 # and contact between both, over those at n = 8.
 _SECTION = {1: (2.4, 2.0, 0.85), 2: (1.05, 1.08, 0.93), 4: (1.02, 1.03, 0.99)}
 _SHOWN = ("contact_active_active", "contact_active_frame", "pore_area")
+_STRESSES = ("stress_active_GPa", "stress_frame_GPa")
 
 
 def summary(run: TableRun) -> list[tuple[str, str]]:
     """Pairs of label and text, for `kmc info`."""
-    rows = [("Ended" if run.finished else "Not finished", run.stop_reason or "still being written")]
     section, facts, s = run.run["cathode"], run.facts, run.samples
     first, lithiated, frame = facts["materials"]
     active = first if lithiated == first else f"{first} to {lithiated}"
     edge = len(run.constants["material"])
-    text = f"{active} in {frame}, {edge} × {edge} sites, {facts['grains']} grains"
-    rows.append(("Cathode", text))
-    sites = edge**2
-    shares = (facts[f"{name}_sites"] / sites * 100 for name in ("active", "frame", "pore"))
+    text = f"{active} in {frame}, {edge} × {edge} sites, {facts['grains']} grains; "
+    text += f"{percent(facts['swelling_lithiated'])} of area in the plane, "
+    rows = [ended(run), ("Conditions", f"{text}at {section['c_rate_per_h']:g} C")]
+    shares = (facts[f"{name}_sites"] / edge**2 * 100 for name in ("active", "frame", "pore"))
     rows.append(("Volume", "active {:.1f}, frame {:.1f}, pores {:.1f} %".format(*shares)))
-    rows.append(("Grid", _grid(section.get("refinement", 1))))
+    cut = section.get("refinement", 1)
+    rows.append(("Grid", _grid(cut)))
     law = [n for n in dict.fromkeys(facts["norton_exponent"]) if n]
     creep = f"Norton, n = {' to '.join(f'{n:.3g}' for n in law)}" if law else "none: elastic"
     rows.append(("Creep", creep))
-    text = f"{percent(facts['swelling_lithiated'])} of area in the plane"
-    rows.append(("Swelling", f"{text}, at {section['c_rate_per_h']:g} C"))
-    for label, first_row, last_row in _halves(run):
-
-        def change(
-            name: str, scale: float, digits: int, ends: Sequence[int] = (first_row, last_row)
-        ) -> str:
-            return " → ".join(f"{scale * s[name][i]:.{digits}f}" for i in ends)
-
-        text = f"pores {change('pore_area', 100, 1)} % of their first area"
-        if label == "Lithiated":
-            text = (
-                f"contact active-active {change('contact_active_active', 100, 1)} %, "
-                f"active-frame {change('contact_active_frame', 100, 1)} %; "
-                f"stress active {change('stress_active_GPa', 1, 3)}, "
-                f"frame {change('stress_frame_GPa', 1, 3)} GPa; {text}"
-            )
-        rows.append((f"{label}, cycle 1 → {s['cycle'][last_row]:.0f}", text))
+    for phase, label in ((LITHIATED, "Lithiated"), (DELITHIATED, "Delithiated")):
+        at = np.flatnonzero(s["phase"] == phase)
+        if not at.size:
+            continue
+        ends = {name: s[name][at[[0, -1]]] for name in (*_SHOWN, *_STRESSES)}
+        active, frame, pores = ("{:.3g} → {:.3g} %".format(*100 * ends[name]) for name in _SHOWN)
+        text = f"contact active-active {active}, active-frame {frame}; pores {pores}"
+        rows.append((label, f"{text} (cycle 1 → {s['cycle'][at[-1]]:.0f})"))
+        if phase == LITHIATED:  # swollen, it bears most
+            active, frame = ("{:.3f} → {:.3f}".format(*ends[name]) for name in _STRESSES)
+            rows.append(("Stress", f"lithiated, active {active}, frame {frame} GPa"))
     if text := _pores(run):
         rows.append(("Single pores", text))
     if len(s["time_s"]):
         moved = f"{figure(s['moved'][-1])} moved a portion"
         rows.append(("Events", f"{figure(s['events'][-1])} of creep, {moved}"))
         rows.append(("Simulated", duration(float(s["time_s"][-1]))))
-    return rows
-
-
-def _halves(run: TableRun) -> Iterator[tuple[str, int, int]]:
-    """What half-cycles end in, and the rows of the first and the last of these ends."""
-    for phase, label in ((LITHIATED, "Lithiated"), (DELITHIATED, "Delithiated")):
-        at = np.flatnonzero(run.samples["phase"] == phase)
-        if at.size:
-            yield label, int(at[0]), int(at[-1])
+    text = f"one section of {plural(facts['grains'], 'grain')}: compare other random.seed"
+    if cut < max(_SECTION):
+        text += f"; necks {plural(cut, 'site')} wide are not converged: raise cathode.refinement"
+    return [*rows, ("Trust", text)]
 
 
 def _grid(cut: int) -> str:
@@ -98,22 +85,3 @@ def _pores(run: TableRun) -> str:
         texts.append(f"{middle:.2f} ({low:.2f} to {high:.2f}) in cycle {cycle:.0f}")
     number = plural(pores.shape[1], "pore")
     return f"open area of {number}, delithiated, over the first: median {', '.join(texts)}"
-
-
-def digest(run: TableRun) -> list[tuple[str, str]]:
-    """At most eight pairs of label and text: materials, contact, pores, stresses, trust."""
-    everything = dict(summary(run))
-    rows = [ended(run), ("Conditions", f"{everything['Cathode']}; {everything['Swelling']}")]
-    rows.append(("Creep", everything["Creep"]))
-    s = run.samples
-    for label, first, last in _halves(run):
-        ends = [(100 * s[name][first], 100 * s[name][last]) for name in _SHOWN]
-        (active, frame, pores) = (f"{a:.3g} → {b:.3g} %" for a, b in ends)
-        text = f"contact active-active {active}, active-frame {frame}; pores {pores}"
-        rows.append((label, f"{text} (cycle 1 → {s['cycle'][last]:.0f})"))
-    grains = run.facts["grains"]
-    text = f"one section of {plural(grains, 'grain')}: compare other random.seed"
-    if (cut := run.run["cathode"].get("refinement", 1)) < max(_SECTION):
-        text += f"; necks {plural(cut, 'site')} wide are not converged: raise cathode.refinement"
-    rows.append(("Trust", text))
-    return rows

@@ -17,7 +17,7 @@ from kmc.runfile.run_file import RunFile
 from kmc.systems.checks import frames_give, in_order
 from kmc.systems.deposition.run import DepositionJob
 from kmc.systems.deposition.shape import describe
-from kmc.systems.deposition.summary import digest, has_layer, layer_of, summary
+from kmc.systems.deposition.summary import has_layer, layer_of, summary
 from kmc.systems.electrode import cost
 from kmc.systems.system import System
 
@@ -151,7 +151,7 @@ DEPOSITION = System(
     summary,
     PICTURES,
     ends=("stop.capacity_monolayers", "stop.capacity_mAh_cm2"),
-    digest=digest,
+    short=("Capacity", "Deposit", "Dead", "Lost", "Efficiency", "Equilibrium"),
     headline="coverage",
     seconds=_seconds,
     file_bytes=lambda run: 1e6,

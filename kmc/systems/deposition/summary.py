@@ -35,15 +35,20 @@ def lost(run: TableRun) -> str:
 
 def summary(run: TableRun) -> list[tuple[str, str]]:
     """Pairs of label and text, for `kmc info`."""
-    rows = [("Ended" if run.finished else "Not finished", run.stop_reason or "still being written")]
-    facts, s = run.facts, run.samples
+    facts, s, section = run.facts, run.samples, run.run["deposition"]
     nx, ny, nz = run.run["system"]["size"]
     nm = facts["spacing_A"] / 10
     on = facts["surfaces"][0]
     if len(facts["surfaces"]) > 2:
         share = float(run.constants["substrate"].mean())
         on += f", {percent(share)} of it {facts['surfaces'][1]}"
-    rows.append(("Substrate", f"{on}, {nx * nm:.3g} nm × {ny * nm:.3g} nm, {nz} layers"))
+    conditions = run.run["conditions"]
+    current = figure(conditions["current_density_mA_cm2"], "mA/cm²")
+    text = f"{on}, {nx * nm:.3g} nm × {ny * nm:.3g} nm, {nz} layers; "
+    rows = [
+        ended(run),
+        ("Conditions", f"{text}{conditions['temperature_K']:g} K, {current}"),
+    ]
     if "adsorption_energy_eV" in run.params:
         # Work of adhesion a site: adsorption − cohesive energy + 3 ε, the formation energy here.
         keys = ("adsorption_energy_eV", "formation_energy_bulk_eV", "cohesive_energy_eV")
@@ -51,17 +56,14 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
         if (value := on_it - cohesive + bonds) < 0:
             text = f"{facts['surfaces'][0]} {value:.3f} eV a site: below 0, the substrate repels "
             rows.append(("Adhesion", f"{text}{METALS[run.metal]}, which no solid does"))
-    conditions = run.run["conditions"]
-    current = figure(conditions["current_density_mA_cm2"], "mA/cm²")
-    rows.append(("Conditions", f"{conditions['temperature_K']:g} K, {current}"))
-    raised = [
+    raised = ", ".join(
         f"{name} {given:g} → {used:.3f} eV"
         for name, given, used in zip(
             facts["surfaces"], facts["barrier_eV"], facts["barrier_used_eV"], strict=True
         )
         if used > given
-    ]
-    rows.append(("Raised barriers", ", ".join(raised) or "none: rates are true"))
+    )
+    rows.append(("Raised barriers", raised or "none: rates are true"))
     if times := facts.get("equilibrium"):
         slowest = max(*times["diffusion_s"], times["step_s"])
         text = (
@@ -70,11 +72,11 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
             f"{figure(times['leaves_kink'])} times a monolayer"
         )
         rows.append(("Equilibrium", text))
-    if area := run.run["deposition"].get("area_per_electrode_area"):
+    if area := section.get("area_per_electrode_area"):
         rows.append(
             ("Scaffold", f"{figure(area)} of its area in an area of the electrode (stated)")
         )
-    if oxide_nm := run.run["deposition"].get("zinc_oxide_nm"):
+    if oxide_nm := section.get("zinc_oxide_nm"):
         oxide_charge = zinc_oxide_mAh_cm2(oxide_nm) * (area or 1.0)
         text = f"{figure(oxide_charge, 'mAh/cm²')} turned {oxide_nm:g} nm of ZnO into LiZn and Li2O"
         rows.append(("ZnO", f"{text} before lithium was plated, in no efficiency"))
@@ -83,56 +85,28 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
     last = {name: values[-1] for name, values in s.items()}
     charge = figure(last["capacity_mAh_cm2"], "mAh/cm²")
     rows.append(("Capacity", f"{monolayers(last['capacity_monolayers'])}, {charge}"))
-    text = (
-        f"coverage {percent(last['coverage'])}, {plural(int(last['islands']), 'island')} "
-        f"({figure(last['islands_per_um2'], 'per µm²')}), roughness "
-        f"{last['roughness_layers']:.3g} layers, highest {last['max_height_layers']:.0f}"
-    )
-    rows.append(("Deposit", text))
-    dead = f"{last['dead_Li']:.0f} of {last['atoms']:.0f} atoms"
-    rows.append((f"Dead {METALS[run.metal]}", dead))
-    if has_layer(run):
-        rows.append(("Lost", lost(run)))
-    efficiency = aurbach_of(run)
-    if efficiency is not None:
-        formation = "none" if efficiency.formation is None else f"{percent(efficiency.formation)}"
-        text = (
-            f"{100 * efficiency.efficiency:.3f} % (Aurbach), formation {formation}; lost "
-            f"{plural(efficiency.lost, 'atom')}; left at the end {last['dead_Li']:.0f} dead and "
-            f"{last['atoms'] - last['dead_Li']:.0f} that the cutoff holds{_side(run)}"
-        )
-        rows.append(("Efficiency", text))
-    rows.append(("Events", f"{figure(last['hops'])} hops of {figure(last['attempts'])} attempts"))
-    rows.append(("Simulated", duration(float(last["time_s"]))))
-    return rows
-
-
-def _side(run: TableRun) -> str:
-    return "" if has_layer(run) else "; side reactions are not modelled"
-
-
-def digest(run: TableRun) -> list[tuple[str, str]]:
-    """At most eight pairs of label and text: what was plated, the deposit, what was lost."""
-    everything = dict(summary(run))
-    rows = [ended(run), ("Conditions", f"{everything['Substrate']}; {everything['Conditions']}")]
-    if not len(run.samples["time_s"]):
-        return [*rows, ("Samples", "none yet")]
-    last = {name: values[-1] for name, values in run.samples.items()}
-    deposit = f"{percent(last['coverage'])} covered, {plural(int(last['islands']), 'island')}"
-    deposit += f", {monolayers(last['mean_height_layers'])} high on average"
-    rows += [("Capacity", everything["Capacity"]), ("Deposit", deposit)]
-    efficiency = aurbach_of(run)
-    if efficiency is not None:
-        text = f"{100 * efficiency.efficiency:.3f} % (Aurbach){_side(run)}"
-        rows.append(("Efficiency", text))
+    islands = plural(int(last["islands"]), "island")
+    text = f"{percent(last['coverage'])} covered, {islands}, "
+    rows.append(("Deposit", f"{text}{monolayers(last['mean_height_layers'])} high on average"))
+    text = f"{figure(last['islands_per_um2'], 'islands per µm²')}, roughness "
+    text += f"{last['roughness_layers']:.3g} layers, highest {last['max_height_layers']:.0f}"
+    rows.append(("Shape", text))
     dead = f"{last['dead_Li']:.0f} of {last['atoms']:.0f} atoms without a path to the substrate"
     rows.append(("Lost", lost(run)) if has_layer(run) else (f"Dead {METALS[run.metal]}", dead))
-    if "Equilibrium" in everything:
-        rows.append(("Equilibrium", everything["Equilibrium"]))
-    if not everything["Raised barriers"].startswith("none"):
-        text = f"barriers raised: {everything['Raised barriers']}; islands depend on it"
-        rows.append(("Trust", text))
+    if (efficiency := aurbach_of(run)) is not None:
+        side = "" if has_layer(run) else "; side reactions are not modelled"
+        rows.append(("Efficiency", f"{100 * efficiency.efficiency:.3f} % (Aurbach){side}"))
+        formation = "none" if efficiency.formation is None else f"{percent(efficiency.formation)}"
+        text = (
+            f"formation {formation}; lost {plural(efficiency.lost, 'atom')}; left at the end "
+            f"{last['dead_Li']:.0f} dead and {last['atoms'] - last['dead_Li']:.0f} that the cutoff "
+            "holds"
+        )
+        rows.append(("Protocol", text))
+    rows.append(("Events", f"{figure(last['hops'])} hops of {figure(last['attempts'])} attempts"))
+    rows.append(("Simulated", duration(float(last["time_s"]))))
+    if raised:
+        rows.append(("Trust", f"barriers raised: {raised}; islands depend on it"))
     elif 0 < last["islands"] < FEW_ISLANDS:
-        text = f"{plural(int(last['islands']), 'island')}: their density is that of the box"
-        rows.append(("Trust", text))
+        rows.append(("Trust", f"{islands}: their density is that of the box"))
     return rows

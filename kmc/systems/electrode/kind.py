@@ -19,7 +19,7 @@ from kmc.runfile.sections import Rest, Stop
 from kmc.systems.electrode import cost
 from kmc.systems.electrode.phases import REST
 from kmc.systems.electrode.run import ElectrodeJob
-from kmc.systems.electrode.summary import digest, summary
+from kmc.systems.electrode.summary import summary
 from kmc.systems.electrode.verification.trajectory import CHECKS
 from kmc.systems.system import System
 
@@ -189,7 +189,7 @@ ELECTRODE = System(
     checks_itself=True,
     ends=_ENDS,
     extends=extend,
-    digest=digest,
+    short=("Stripped", "Contact", "Voids", "Overpotential", "Supersaturation"),
     facts=facts,
     headline="contact_fraction",
     derived=derived,

@@ -1,4 +1,4 @@
-"""The summary of a box of atoms as pairs of label and text: eight lines, or all of them."""
+"""The summary of a box of atoms as pairs of label and text."""
 
 import math
 from collections.abc import Mapping
@@ -28,11 +28,8 @@ _BY_MORE_THAN = 1.001  # factors closer to 1 come from rounding to whole µeV
 
 
 def summary(trajectory: Trajectory) -> Rows:
-    """All that the numbers of a box come to: `digest`, then its numerics; ``kmc info --all``.
-
-    A pair with an empty label continues the one before it.
-    """
-    rows, samples = digest(trajectory), trajectory.samples
+    """All that the numbers of a box come to, its numerics last; ``kmc info --all``."""
+    rows, samples = _in_short(trajectory), trajectory.samples
     rows += [*_interface(trajectory), *_alloy(trajectory)]
     if not len(samples):
         return rows
@@ -66,7 +63,7 @@ def summary(trajectory: Trajectory) -> Rows:
 # --- in short -------------------------------------------------------------------------------------
 
 
-def digest(run: Trajectory) -> Rows:
+def _in_short(run: Trajectory) -> Rows:
     """At most eight pairs of label and text, each of about a line."""
     rows = [ended(run), ("Conditions", _conditions(run))]
     if not len(run.samples):
@@ -218,7 +215,7 @@ def _interface(trajectory: Trajectory) -> Rows:
     start, section = trajectory.resolved.get("interface", {}), trajectory.run.get("interface", {})
     parts = []
     for entry, name in zip(start.get("chemistry", []), trajectory.chemistries, strict=True):
-        parts.append(f"{_percent(entry['fraction'])} {name}")
+        parts.append(f"{percent(entry['fraction'])} {name}")
     # 1 µm² is 1e8 Å².
     area_um2 = trajectory.box["box_A"][0] * trajectory.box["box_A"][1] / 1e8
     flaws = []
@@ -243,11 +240,11 @@ def _alloy(trajectory: Trajectory) -> Rows:
     # In equilibrium the coverage follows from the energies, and is no input.
     if not (system.get("mg_fraction") and trajectory.has_interface) or coverage == "equilibrium":
         return []
-    start = "as random as the bulk" if coverage is None else f"with {_percent(coverage)} Mg"
+    start = "as random as the bulk" if coverage is None else f"with {percent(coverage)} Mg"
     samples = trajectory.samples
     if trajectory.run.get("acceleration", {}).get("mg_exchange") and len(samples):
         now = float(samples["contact_fraction"][-1] - samples["contact_fraction_Li"][-1])
-        text = f"L1 began {start}; with Mg at its true rate it ends with {_percent(now)}"
+        text = f"L1 began {start}; with Mg at its true rate it ends with {percent(now)}"
     else:
         text = (
             f"L1 began {start}, an input that nobody has measured and that decides how much "
@@ -257,24 +254,14 @@ def _alloy(trajectory: Trajectory) -> Rows:
 
 
 def _cycles(trajectory: Trajectory) -> Rows:
-    """Charge and efficiency of the cycles of a protocol, the first and the last."""
-    cycles = coulombic.cycles(trajectory)
-    if not cycles:
+    """How many cycles of a protocol are complete, and its efficiency by Aurbach's protocol."""
+    if not (cycles := coulombic.cycles(trajectory)):
         return []
-    efficiencies = [
-        (cycle.cycle, cycle.efficiency) for cycle in cycles if cycle.efficiency is not None
-    ]
-    text = f"{plural(len(cycles), 'cycle')} completed"
-    if efficiencies:
-        shown = efficiencies if len(efficiencies) <= 3 else [efficiencies[0], efficiencies[-1]]
-        between = ", " if len(efficiencies) <= 3 else " … "
-        ratios = between.join(f"{_percent(value)} in cycle {number}" for number, value in shown)
-        text += f"; stripped over plated charge: {ratios}"
-    rows = [("Cycles", text)]
+    rows = [("Cycles", f"{plural(len(cycles), 'cycle')} completed")]
     if (aurbach := coulombic.aurbach_of(trajectory)) is not None:
-        text = f"Coulombic efficiency by Aurbach's protocol: {_percent(aurbach.efficiency)}"
+        text = f"Coulombic efficiency by Aurbach's protocol: {percent(aurbach.efficiency)}"
         if aurbach.formation is not None:
-            text += f", formation {_percent(aurbach.formation)}, not counted"
+            text += f", formation {percent(aurbach.formation)}, not counted"
         dead = int(trajectory.samples["dead_Li"][-1]) if "dead_Li" in trajectory.samples else 0
         text += f"; {aurbach.loss(dead)}"
         rows.append(("", text))
@@ -294,8 +281,8 @@ def _rests(trajectory: Trajectory) -> Rows:
         return [("Rest", f"{plural(rests, 'rest')}, {duration(rested_s)} in all")]
     rested_s = samples["time_s"][-1] - samples["time_s"][flows][-1]
     contact, volts = samples["contact_fraction"], samples["overpotential_V"]
-    text = f"{duration(rested_s)} without current; contact {_percent(contact[flows][-1])} "
-    text += f"→ {_percent(contact[-1])}"
+    text = f"{duration(rested_s)} without current; contact {percent(contact[flows][-1])} "
+    text += f"→ {percent(contact[-1])}"
     if volts[-1] != 0.0:  # files of earlier versions have no voltage at rest
         text += f"; overpotential, kT/e ln S, {scaled(volts[~flows][0], 'V')} → "
         text += scaled(volts[-1], "V")
@@ -337,7 +324,7 @@ def _acceleration(trajectory: Trajectory) -> Rows:
         times, share = table.get("lone_slowed_by", 1.0), table.get("box_resistance_share", 0.0)
         how = "not at all"
         if times > _BY_MORE_THAN:
-            how = f"{figure(times)} times; the box is {_percent(share)} of their way to the sink"
+            how = f"{figure(times)} times; the box is {percent(share)} of their way to the sink"
         rows.append(("", f"lone vacancies above L2: slowed {how}"))
     for entry in trajectory.resolved.get("temperatures", []):
         floor = figure(entry["saddle_floor_eV"], "eV")
@@ -359,9 +346,9 @@ def _net_flux(exchanges: list[balance.Exchange], trajectory: Trajectory) -> Rows
     for name in dict.fromkeys(exchange.hop_class for exchange in exchanges):
         shares = []
         for exchange in (e for e in exchanges if e.hop_class == name):
-            percent = figure(100 * exchange.at_most, "%", 2 if exchange.at_most < 0.1 else 3)
+            most = figure(100 * exchange.at_most, "%", 2 if exchange.at_most < 0.1 else 3)
             # Where noise could hide a net flux, the most that it could hide: ``< 0.9 % at L1``.
-            share = percent if exchange.resolved else f"<\u00a0{percent}"
+            share = most if exchange.resolved else f"<\u00a0{most}"
             a_layer = " a layer" if exchange.steps > 1 else ""
             shares.append(f"{share}{a_layer} {_STAGE_NAMES[exchange.stage]}")
         texts.append(f"of the hops of {_class_name(name, trajectory)} {', '.join(shares)}")
@@ -374,12 +361,3 @@ def _net_flux(exchanges: list[balance.Exchange], trajectory: Trajectory) -> Rows
             listed = (f"{_class_name(n, trajectory)} ({', '.join(at)})" for n, at in named.items())
             texts.append(f"{sentence}: {'; '.join(listed)}")
     return [("" if row else "Net flux", text) for row, text in enumerate(texts)]
-
-
-def _percent(fraction: float) -> str:
-    """A share in percent, with more digits near its ends."""
-    if math.isnan(fraction):
-        return "unknown"
-    percent = 100 * fraction
-    digits = 1 if 0.05 <= percent < 10 or 99 < percent < 99.95 else 0
-    return f"{percent:.{digits}f}\u00a0%"

@@ -71,7 +71,7 @@ POPULATION = System(
     CHECKS,
     PopulationRun.everything,
     PICTURES,
-    digest=PopulationRun.digest,
+    short=("Stripped", "Contact", "Voids", "Overpotential"),
     run_class=PopulationRun,
     complete=complete,
     more_columns={"capacity_monolayers": ("1", "Charge in layers of atoms")},

@@ -105,7 +105,7 @@ class PopulationRun(TableRun):
         columns = {name: np.concatenate([part[name] for part in parts]) for name in names}
         return Columns({"frame": frame, **columns} if parts else {})
 
-    def digest(self) -> list[tuple[str, str]]:
+    def _in_short(self) -> list[tuple[str, str]]:
         """How it ended, contact, voids, overpotential, trust: at most eight lines."""
         kelvin = f"{self.run['conditions']['temperature_K']:g} K"
         name, edge = self.resolved["parameter_set"], f"{self.edge_um:.3g} µm"
@@ -151,8 +151,8 @@ class PopulationRun(TableRun):
         return rows
 
     def everything(self) -> list[tuple[str, str]]:
-        """The lines of `digest`, then its numerics, for ``summary(full=True)``."""
-        rows, s = self.digest(), self.samples
+        """The lines of ``summary(full=True)``: those of the short one, then its numerics."""
+        rows, s = self._in_short(), self.samples
         square = [self.run["system"]["lattice"]]
         if "cell_um" in self.facts:
             square.append(f"cells of {figure(self.facts['cell_um'], 'µm')}")
