@@ -137,7 +137,7 @@ class Simulation(LiveBox):
     overrides : mapping, optional
         ``{"section.key": value}`` as for `kmc.run`.
     state : optional
-        Earlier state of the run, as ``job.state()`` returned it.
+        Earlier state of the run, as ``state()`` returned it.
     check_every : int, optional
         Of a box: interval in events at which the state is compared with one rebuilt from scratch.
 
@@ -236,6 +236,10 @@ class Simulation(LiveBox):
         column = column if column in rows[-1] else "capacity_mAh_cm2"
         # Charge that has passed: the capacity of a column falls again where the current turns.
         return float(np.abs(np.diff([row[column] for row in rows], prepend=0.0)).sum()) / unit
+
+    def state(self) -> dict[str, Any]:
+        """All that another `Simulation` needs to go on from here."""
+        return self.job.state()
 
     @property
     def samples(self) -> Columns:

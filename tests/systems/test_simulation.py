@@ -9,6 +9,7 @@ import pytest
 
 import kmc
 from kmc.errors import InputError
+from kmc.files.checkpoint import pack, unpack
 
 PLATED = {
     "system.size": [10, 10, 8],
@@ -36,6 +37,16 @@ def test_steps_make_the_rows_that_a_file_would_have(tmp_path):
     assert np.array_equal(sim.frame["occupied"], t.frames.occupied[-1])
     assert sim.samples.units == t.samples.units
     assert "capacity_monolayers reached 0.6" in repr(sim)
+
+
+@pytest.mark.parametrize("name", ["strip_li_hops", "plate_zno_002"])
+def test_another_simulation_goes_on_from_a_state(name):
+    first = kmc.Simulation(name, PLATED)
+    first.step(monolayers=0.25)
+    second = kmc.Simulation(name, PLATED, state=unpack(pack(first.state())))
+    for sim in (first, second):
+        assert sim.step(time_s=100.0) == "capacity_monolayers reached 0.6"
+    assert first.samples[-1] == second.samples[-1]
 
 
 def test_charge_counts_in_the_direction_of_the_current():
