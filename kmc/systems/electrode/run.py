@@ -11,12 +11,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel
 
 from kmc.common.provenance import collect, numerical_versions
 from kmc.common.version import __version__
 from kmc.errors import InputError, KmcError, KmcWarning
-from kmc.files.integrity import Whole, check_layout
 from kmc.files.schema import FRAME_COLUMNS
 from kmc.kernels import loop, tables
 from kmc.kernels.jit import reported_compilation
@@ -34,27 +32,6 @@ from kmc.systems.job import INTERRUPTED, Ended, Frame, Item, Job, Row
 
 _CHUNK_S = 0.1  # interval at which the loop returns for Ctrl-C, progress and flushes
 _FIRST_CHUNK = 20_000  # attempts
-
-
-class _Phase(BaseModel, strict=True, extra="forbid"):
-    """A `Beginning` as a state has it."""
-
-    phase: Whole
-    time_s: float
-    events: Whole
-    before: str
-    step: Whole = 0
-    strips: Whole = 0
-    early: Whole = 0
-
-
-class _State(BaseModel, strict=True):
-    """What a state holds beside that of the engine."""
-
-    phase: _Phase
-    recorded: list[Whole]
-    start_vacant_L1: Whole
-    ended: list[Any] | None
 
 
 class ElectrodeJob(Job):
@@ -119,7 +96,6 @@ class ElectrodeJob(Job):
     def restore(self, state: Mapping[str, Any]) -> None:
         # Rebuilt from the run file and compared with the state, so that an edited file or
         # another parameter set is refused instead of continued.
-        check_layout(state, _State, "state")
         self._restored = state
         self.phase = Phase(self.run_file, self.model, Beginning(**state["phase"]))
         self.engine = snapshot.restore(self.setup.models[self.phase.temperature_K], dict(state))
@@ -128,7 +104,7 @@ class ElectrodeJob(Job):
         if len(passed) not in (2, len(recorders)):  # earlier versions know of no observations
             raise KmcError("state.recorded is of another run")
         for recorder, number in zip(recorders, passed, strict=False):
-            recorder.passed = number
+            recorder.passed = int(number)
         self._start_vacant_L1 = state["start_vacant_L1"]
 
     def state(self) -> dict[str, Any]:

@@ -102,20 +102,11 @@ def restore(model: Model, saved: dict) -> Engine:
 
 def _restore_order(engine: Engine, saved: dict, counters: np.ndarray) -> None:
     """Replace the order of the members, counters and clock of a new engine by the saved ones."""
-    state, lattice = engine.state, engine.model.lattice
-    numbering = engine.model.kernel_lattice
+    state, numbering = engine.state, engine.model.kernel_lattice
     if counters.ndim != 1 or not tables.HOPS_END <= counters.size <= state.counters.size:
         raise ValueError(f"{counters.size} counters instead of {state.counters.size}")
     hop_bins, strip_bins, dirty = saved["hop_bins"], saved["strip_bins"], saved["dirty"]
     plate_bins = saved["plate_bins"]
-    for sites, end in (
-        (hop_bins[:, 1], lattice.n_sites),
-        (strip_bins[:, 1], 2 * lattice.sites_per_layer),
-        (plate_bins[:, 1], 2 * lattice.sites_per_layer),
-        (dirty, 2 * lattice.sites_per_layer),
-    ):
-        if sites.size and not 0 <= sites.min() <= sites.max() < end:
-            raise ValueError("a site outside the box")
     if state.hops:
         _fill(state.hops, hop_bins[:, 0], numbering.kernel_sites(hop_bins[:, 1]))
     for bins, rows in ((state.strips, strip_bins), (state.plates, plate_bins)):

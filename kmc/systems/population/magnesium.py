@@ -57,11 +57,6 @@ class MagnesiumProfile:
         """Share of Mg in the metal at contact; 1 where more has come than there is room for."""
         return float(min(1.0, self.fraction[0]))
 
-    @property
-    def excess_um(self) -> float:
-        """∫ (c − c of the alloy) dz."""
-        return float(((self.fraction - self._alloy) * self._width).sum())
-
     def advance(self, dt_s: float, velocity_um_s: float, supersaturation: float) -> None:
         """Go on under a velocity of settling and an S at contact; implicit in time.
 

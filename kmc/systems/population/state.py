@@ -206,15 +206,6 @@ class GapState:
         return float(self.surface.max())
 
     @property
-    def imbalance(self) -> float:
-        """What the ledger misses, relative to all vacancies that were made."""
-        ledger = self.ledger
-        gone = self.in_voids_per_um2 + ledger.settled + ledger.sink + self.mean.stored_per_um2
-        gone += ledger.filled + ledger.dead
-        made = ledger.stripped + ledger.initial
-        return (made - gone) / made if made else 0.0
-
-    @property
     def strips(self) -> bool:
         return self.flux_per_um2_s > 0
 
