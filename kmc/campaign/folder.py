@@ -77,18 +77,13 @@ class SweepFolder:
     # --- state ------------------------------------------------------------------------------------
 
     def done(self, *, look_inside: bool = False) -> set[str]:
-        """Names of the points whose trajectory is finished.
-
-        Only those without a line in the log are read, which a kill between the end of a point and
-        its line leaves, or all of them to `look_inside`; the others must not be empty or truncated.
-        """
+        """Names of the points whose trajectory is finished, all of them read to `look_inside`."""
         there = point_files.stems(self.path / "points", ".h5")
-        logged = set() if look_inside else self.times_s().keys()
         return {
             point.name
             for point in self.plan.points
             if point.name in there
-            and point_files.is_finished(self.trajectory_path(point), logged=point.name in logged)
+            and point_files.is_finished(self.trajectory_path(point), look_inside=look_inside)
         }
 
     def clean_up(self) -> set[str]:
@@ -108,13 +103,6 @@ class SweepFolder:
                 point_files.set_aside(
                     self.trajectory_path(point), "it is empty, damaged or unfinished"
                 )
-        if damaged := point_files.read_log(self._log).count(None):
-            warnings.warn(
-                f"{self._log} has {damaged} lines that cannot be read; they are left out, and "
-                "every trajectory was checked instead",
-                KmcWarning,
-                stacklevel=2,
-            )
         return done
 
     def status(self) -> list[PointStatus]:
@@ -148,8 +136,8 @@ class SweepFolder:
             return None
 
     def log(self) -> list[point_files.EndedPoint]:
-        """Points that ended, in that order; a truncated line is left out."""
-        return [line for line in point_files.read_log(self._log) if line is not None]
+        """Points that ended, in that order; a damaged line is left out."""
+        return point_files.read_log(self._log)
 
     def times_s(self) -> dict[str, float]:
         """Wall time of each point that is done."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from filelock import BaseFileLock, FileLock, SoftFileLock
 
-from kmc.common.json_files import json_lines, read_text
+from kmc.common.json_files import json_lines
 from kmc.errors import KmcError, KmcWarning
 
 
@@ -23,18 +23,12 @@ class EndedPoint(NamedTuple):
     wall_s: float
 
 
-def read_log(path: Path) -> list[EndedPoint | None]:
-    """Points that ended, in the order in which they did; None for each line that is damaged."""
-    try:
-        text = read_text(path, "replace")
-    except OSError:
-        return []
-    points: list[EndedPoint | None] = []
-    for row in json_lines(text):
-        try:
+def read_log(path: Path) -> list[EndedPoint]:
+    """Points that ended, in the order in which they did; a damaged line is left out."""
+    points: list[EndedPoint] = []
+    for row in json_lines(path):
+        with contextlib.suppress(ValueError, KeyError, TypeError):
             points.append(EndedPoint(str(row["name"]), str(row["state"]), float(row["wall_s"])))
-        except (ValueError, KeyError, TypeError):
-            points.append(None)
     return points
 
 
@@ -51,16 +45,17 @@ def stems(folder: Path, ending: str) -> set[str]:
     }
 
 
-def is_finished(path: Path, *, logged: bool = False) -> bool:
+def is_finished(path: Path, *, look_inside: bool = True) -> bool:
     """Whether the file of a point exists, can be read, and is that of a finished run.
 
-    Of a point that is `logged` as done the file only must not be empty or truncated.
+    Without a look inside the file only must not be empty or truncated: it has its name since it is
+    finished.
     """
     from kmc.files.integrity import check_readable
     from kmc.systems.run import load
 
     with contextlib.suppress(KmcError):
-        if not logged:
+        if look_inside:
             return load(path).finished
         # Quicker than to read it all, which counts where a sweep has thousands of points.
         check_readable(path)

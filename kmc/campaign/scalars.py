@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from kmc.common.formatting import figure, monolayers
-from kmc.common.json_files import json_lines, read_text
+from kmc.common.json_files import json_lines
 from kmc.common.version import __version__
 from kmc.errors import InputError
 from kmc.systems import SYSTEMS
@@ -199,13 +199,12 @@ class Numbers:
     def __init__(self, folder: Path):
         self._path = Path(folder) / _FILE
         self._entries: dict[str, dict[str, Any]] = {}
-        with suppress(OSError):
-            for row in json_lines(read_text(self._path, "replace")):
-                # A truncated or damaged line is left out, as is one of another version.
-                with suppress(ValueError, TypeError, LookupError):
-                    if row["version"] == _VERSION and row["kmc"] == __version__:
-                        _Entry.model_validate(row["entry"])
-                        self._entries[row["name"]] = row["entry"]
+        for row in json_lines(self._path):
+            # A truncated or damaged line is left out, as is one of another version.
+            with suppress(ValueError, TypeError, LookupError):
+                if row["version"] == _VERSION and row["kmc"] == __version__:
+                    _Entry.model_validate(row["entry"])
+                    self._entries[row["name"]] = row["entry"]
 
     def of(
         self, name: str, file: Path, wanted: Sequence[At], contact: float
