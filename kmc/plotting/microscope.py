@@ -206,7 +206,7 @@ def _page(
     above = (0.1 + 0.16 * rows if rows else 0.05) + (0.2 if two else 0.0)
     above += 0.0 if two else 0.16 * -(-len(keys) // 2)
     body, foot = len(shown) * _ROW_IN + 0.6, 0.05 + 0.12 * len(lines)
-    name_in = style.HEAD_IN if head else 0.01
+    name_in = style.head_in(head[0], width) if head else 0.01
     page = style.new_figure(width, name_in + above + body + foot)
     first, top, middle, bottom = style.stack(page, [name_in, above, body, foot])
     if head:

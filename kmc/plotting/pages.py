@@ -42,7 +42,7 @@ def overview(trajectory: Trajectory) -> Figure:
     the vacancies along z.
     """
     frames = trajectory.frames
-    heights = [style.HEAD_IN, 2.75]
+    heights = [style.head_in(trajectory, style.COLUMN_IN), 2.75]
     view = cut = None
     if len(frames):
         shown, s = frames[-1], trajectory.samples

@@ -29,8 +29,8 @@ from kmc.files.samples import Frame
 COLUMN_IN = 3.4  # one column of most journals, 86 mm
 PAGE_IN = 7.0  # two columns, 178 mm
 DPI = 300
-HEAD_IN = 0.53  # of a heading
-_LETTERS_PER_IN = 23  # of its last line
+_HEAD_IN, _LINE_IN = 0.34, 0.106  # of a heading: name and conditions, each further line
+_LETTERS_PER_IN = 23  # of these
 
 # Colours of Okabe and Ito, distinguishable by every kind of colour vision.
 BLUE, SKY, VERMILLION, BLACK = "#0072B2", "#56B4E9", "#D55E00", "#222222"
@@ -111,19 +111,31 @@ ABOVE: dict[str, Any] = {
 # --- what stands above the panels -----------------------------------------------------------------
 
 
+def _basis(run: Any, width_in: float) -> list[str]:
+    """What a run rests on, in lines for a page of this width."""
+    letters = int(width_in * _LETTERS_PER_IN)
+    return wrap(run.rests_on, letters, max_lines=6, placeholder=" …", break_on_hyphens=False)
+
+
+def head_in(run: Any, width_in: float) -> float:
+    """Height of the heading of a run on a page of this width."""
+    return _HEAD_IN + _LINE_IN * max(2, len(_basis(run, width_in)))
+
+
 def heading(part: SubFigure, run: Any, more: Sequence[str] = ()) -> None:
-    """Name and conditions of a run of any kind, and what it rests on, on a part of `HEAD_IN`.
+    """Name and conditions of a run of any kind, and what it rests on, on a part of `head_in`.
 
     Of `more` the first stands beside the parameter set, the others, such as the size of the box, at
     the right of the name.
     """
-    part.text(0.02, 0.85, plain(run.path.stem), weight="bold", size=8.5, va="center")
+    width_in = part.get_figure(root=True).get_figwidth()
+    first, second, third = (1.0 - d / head_in(run, width_in) for d in (0.08, 0.25, _HEAD_IN))
+    part.text(0.02, first, plain(run.path.stem), weight="bold", size=8.5, va="center")
     size = plain(", ".join(more[1:]))
-    part.text(0.98, 0.85, size, ha="right", va="center", color=GREY)
-    part.text(0.02, 0.53, plain("   ".join(conditions_of(run, *more[:1]))), va="center")
-    letters = int(part.get_figure(root=True).get_figwidth() * _LETTERS_PER_IN)
-    lines = wrap(run.rests_on, letters, max_lines=2, placeholder=" …", break_on_hyphens=False)
-    part.text(0.02, 0.36, plain("\n".join(lines)), va="top", color=GREY, fontsize=5.5)
+    part.text(0.98, first, size, ha="right", va="center", color=GREY)
+    part.text(0.02, second, plain("   ".join(conditions_of(run, *more[:1]))), va="center")
+    text = plain("\n".join(_basis(run, width_in)))
+    part.text(0.02, third, text, va="top", color=GREY, fontsize=5.5)
 
 
 def conditions_of(run: Any, *more: str) -> list[str]:
@@ -160,10 +172,10 @@ def sheet(
     names = run_names(runs) if names is None else names
     foot_in = 0.25 if keys else foot_in
     # A row of the key is 0.16 inches; without one there is a margin alone.
-    head_in = 0.1 + 0.16 * -(-len(names) // columns) if any(names) else 0.08
-    head_in = HEAD_IN if len(runs) == 1 else head_in
-    page = new_figure(size_in[0], head_in + size_in[1] + foot_in)
-    head, body, *foot = stack(page, [head_in, size_in[1], *([foot_in] if foot_in else [])])
+    top_in = 0.1 + 0.16 * -(-len(names) // columns) if any(names) else 0.08
+    top_in = head_in(runs[0], size_in[0]) if len(runs) == 1 else top_in
+    page = new_figure(size_in[0], top_in + size_in[1] + foot_in)
+    head, body, *foot = stack(page, [top_in, size_in[1], *([foot_in] if foot_in else [])])
     if len(runs) == 1:
         heading(head, runs[0], about)
     else:

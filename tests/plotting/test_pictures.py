@@ -269,6 +269,19 @@ def test_what_a_run_rests_on_stands_under_its_title(pair, monkeypatch):
         assert "hops slowed, and this is assumed" in heads, what
 
 
+def test_a_heading_grows_with_what_a_run_rests_on(pair, monkeypatch):
+    """On a page of one column it ended in "…" after two lines."""
+    basis = "; ".join(f"the assumption number {i} of this run" for i in range(9))
+    monkeypatch.setattr(type(pair[0]), "rests_on", basis)
+    for what in ("summary", "map", "microscope"):
+        page = plotting.draw(what, pair[0])
+        page.canvas.draw()
+        head = page.subfigs[0]
+        (text,) = (one for one in head.texts if one.get_text().startswith("the assumption"))
+        assert text.get_text().replace("\n", " ") == basis, what
+        assert text.get_window_extent().y0 >= head.bbox.y0 - 1, what
+
+
 def test_a_box_counts_voids_on_its_own_line(pair):
     """One void in a box of 8 nm is no 12 000 voids per 100 µm."""
     page = plotting.draw("microscope", pair[0])
