@@ -277,8 +277,6 @@ def _curves(
     """Curves of all runs, in their panels."""
     width = 0.75 * (last if last > 0 else 1.0) / _MAX_BOXES / len(seen)
     for i, run in enumerate(seen):
-        if not len(run.x):  # an empty line would spoil the layout of the page
-            continue
         look = style.run_style(i)
         style.line(panels["contact_loss"], run.x, run.contact_loss, **look)
         style.line(panels["voids"], run.x, run.voids, **look)

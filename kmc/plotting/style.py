@@ -339,7 +339,8 @@ def line(
 ) -> None:
     """A curve, with dots where it has few points."""
     marker = "o" if len(x) < 4 else None
-    axes.plot(x, y, color=color, marker=marker, markersize=3, clip_on=False, **look)
+    # Clipped where it is empty: without a place of its own it would spoil the layout of the page.
+    axes.plot(x, y, color=color, marker=marker, markersize=3, clip_on=not len(x), **look)
 
 
 def note(page: Figure, text: str) -> None:

@@ -1,10 +1,13 @@
 """Composite cathodes: lattice, elasticity, contact, runs, files (kmc.systems.cathode)."""
 
+import warnings
+
 import numpy as np
 import pytest
 from table_files import rewrite
 
 import kmc
+from kmc import plotting
 from kmc.errors import InputError
 from kmc.plotting.cathode_panels import PUBLISHED
 from kmc.runfile.load import load_run
@@ -13,6 +16,7 @@ from kmc.systems.cathode.cathode_body import PORTIONS, CathodeBody, Solid
 from kmc.systems.cathode.contact import contact_ratio
 from kmc.systems.cathode.materials import materials_of
 from kmc.systems.cathode.microstructure import ACTIVE, FRAME, PORE, Microstructure, build, counts
+from kmc.systems.cathode.run import CathodeJob
 from kmc.systems.cathode.summary import summary
 
 SMALL = {
@@ -137,6 +141,40 @@ def test_pictures_summary_and_json(small):
     labels = dict(small.summary(full=True))
     assert "active 35.5, frame 39.8, pores 24.6 %" in labels["Volume"]
     assert small.to_json()["system"] == "cathode"
+
+
+# Seconds of a core that runs of other sizes took (a few cycles; the machine was busy otherwise).
+TOOK_s = [
+    ("cathode_se", {"cycles": 1}, 10.7),
+    ("cathode_se", {"cycles": 4}, 36.7),
+    ("cathode_se", {"cycles": 1, "edge_sites": 96}, 49.5),
+    ("cathode_se", {"cycles": 1, "steps": 10, "refinement": 2}, 27.7),
+    ("cathode_fes", {"cycles": 2}, 38.2),
+    ("cathode_licoo2", {"cycles": 2}, 3.1),
+]
+
+
+@pytest.mark.parametrize(("name", "keys", "took_s"), TOOK_s)
+def test_the_time_of_a_run_is_estimated_from_its_inputs(name, keys, took_s):
+    """Twenty cycles of selenium were said to take 30 s, as one of LiCoO2."""
+    run = load_run(name, {f"cathode.{key}": value for key, value in keys.items()})
+    assert took_s / 1.6 < SYSTEMS["cathode"].seconds(run) < 1.6 * took_s
+
+
+def test_progress_counts_cycles(tmp_path):
+    job = CathodeJob(load_run("cathode_se", SMALL))
+    list(job.advance())
+    assert job.progress() == (0.0, "cycle 1 of 2, lithiation 0.00, 0.000 GPa")
+
+
+def test_a_picture_of_the_first_row_keeps_its_layout(tmp_path):
+    """Curves without a point spoilt it: panels lay over each other, with a warning."""
+    halted = kmc.run("cathode_se", {**SMALL, "stop.wall_time_s": 1e-9},
+                     output=tmp_path / "halted.h5", progress=False)  # fmt: skip
+    assert len(halted.samples["time_s"]) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plotting.save(halted.plot(), tmp_path / "halted.png")
 
 
 def test_published_values_are_those_of_the_paper():

@@ -163,8 +163,8 @@ class CathodeJob(Job):
     def progress(self) -> tuple[float, str]:
         of = self.section.cycles * sum(steps for *_, steps in self.halves)
         stress = self.body.equivalent_GPa[self.body.is_grain].mean()
-        text = f"cycle {self.cycle}, lithiation {self.lithiation:.2f}, {self.events} events, "
-        return self.done / of, f"{text}{stress:.3f} GPa"
+        text = f"cycle {self.cycle} of {self.section.cycles}, lithiation {self.lithiation:.2f}"
+        return self.done / of, f"{text}, {stress:.3f} GPa"
 
     def state(self) -> dict[str, Any]:
         """Every array of the body, and where in which cycle it is."""
