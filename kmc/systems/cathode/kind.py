@@ -7,9 +7,11 @@ import numpy as np
 from kmc.files.check_result import Breach, differences
 from kmc.files.table_file import Tables
 from kmc.files.table_run import TableRun
+from kmc.model.parameters import load_parameters
 from kmc.runfile.kinds import KINDS
 from kmc.runfile.run_file import RunFile
 from kmc.systems.cathode.contact import describe
+from kmc.systems.cathode.materials import solid_of
 from kmc.systems.cathode.microstructure import ACTIVE, FRAME, counts
 from kmc.systems.cathode.run import CathodeJob
 from kmc.systems.cathode.summary import summary
@@ -127,11 +129,28 @@ CHECKS = (
 )
 
 
-def _seconds(run: RunFile) -> float:
-    """Rough time of a run; a cycle of the shipped ones takes 3 (LiCoO2) to 20 s (FeS)."""
+# Of the shipped cathodes with 24 to 96 sites along an edge: seconds of a core to start, and of a
+# factorization for each site where the edge has 48; factorizations of a step, which grow with the
+# exponent of creep; bytes of a file, and of a site in each frame.
+_RUN_S, _SITE_S, _FACTORIZATIONS = 1.0, 7e-6, 7.0
+_FILE_BYTES, _SITE_BYTES = 50_000, 12.0
+
+
+def seconds(run: RunFile) -> float:
+    """Rough time of a run: by its cycles and steps, the sites of its section, and its creep."""
     section = run.cathode
-    sites = (section.edge_sites * section.refinement) ** 2
-    return 4.0 + 10.0 * section.cycles * sites / 48**2
+    edge = section.edge_sites * section.refinement
+    exponent = solid_of(load_parameters(run.system.params, run.parameters)).exponent
+    steps = section.cycles * section.steps * (2.0 - section.residual_lithiation)
+    each_s = _SITE_S * edge**2 * (edge / 48) ** 0.4
+    return _RUN_S + steps * each_s * max(1.0, _FACTORIZATIONS * exponent**0.4)
+
+
+def file_bytes(run: RunFile) -> float:
+    """Rough size of its file."""
+    section = run.cathode
+    frames = 1 + 2 * min(section.cycles, 4 + section.cycles / 20)
+    return _FILE_BYTES + _SITE_BYTES * frames * (section.edge_sites * section.refinement) ** 2
 
 
 CATHODE = System(
@@ -145,6 +164,6 @@ CATHODE = System(
     short=("Creep", "Lithiated", "Delithiated"),
     charge=None,  # a site of active material is lithiated, no interface is stripped
     headline="pore_area",
-    seconds=_seconds,
-    file_bytes=lambda run: 1e6,
+    seconds=seconds,
+    file_bytes=file_bytes,
 )

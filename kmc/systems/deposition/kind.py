@@ -15,15 +15,19 @@ from kmc.runfile.kinds import KINDS
 from kmc.runfile.protocol import PLATE, STRIP, plan_of, stored_blocks
 from kmc.runfile.run_file import RunFile
 from kmc.systems.checks import frames_give, in_order
-from kmc.systems.deposition.run import DepositionJob
+from kmc.systems.deposition.run import FRAME_EVERY, DepositionJob
 from kmc.systems.deposition.shape import describe
 from kmc.systems.deposition.summary import has_layer, layer_of, summary
 from kmc.systems.electrode import cost
 from kmc.systems.system import System
 
 _SIGMAS = 6.0  # of the shot noise of a step's charge
-_STRIPS = 48**2 * 6  # atoms plated in plate_carbon
 _EXACT_RATIO = 5e8  # hops for each atom plated on a site at 1 mA/cm², no barrier raised: on carbon
+# Of the shipped depositions at ratios of 1e5 to 1e8, and in equilibrium, within a factor of 2:
+# seconds of a core to start, and for an atom at 1e6, and the power of the ratio; bytes of a file
+# and of a site in each frame.
+_RUN_S, _ATOM_S, _POWER = 0.5, 3e-4, 0.6
+_FILE_BYTES, _SITE_BYTES = 20_000, 0.02
 
 
 SAMPLES: dict[str, tuple[str, str]] = {
@@ -132,15 +136,19 @@ CHECKS = (
 )
 
 
-def _seconds(run: RunFile) -> float:
-    """Rough time of a run, within a factor of 4 of the shipped ones, as their files are."""
-    share = cost.strips(run) / _STRIPS
+def seconds(run: RunFile) -> float:
+    """Rough time of a run: by its atoms and by how far hops are slowed."""
     current = abs(run.drive.current_density_mA_cm2 or 1.0)
     exact = 1e6 if run.acceleration.saddle_floor_eV else _EXACT_RATIO / current
-    ratio = run.acceleration.max_hops_per_strip_per_site
-    if ratio == math.inf:
-        return 2.0 + 60.0 * share
-    return 2.0 + 15.0 * share * max(1.0, (ratio or exact) / 1e6)
+    ratio = run.acceleration.max_hops_per_strip_per_site or exact
+    each_s = _ATOM_S * (4.0 if ratio == math.inf else (ratio / 1e6) ** _POWER)
+    return _RUN_S + each_s * cost.strips(run)
+
+
+def file_bytes(run: RunFile) -> float:
+    """Rough size of its file."""
+    every = run.output.frame_every_monolayers or FRAME_EVERY
+    return _FILE_BYTES + _SITE_BYTES * cost.strips(run) * run.system.size[2] / every
 
 
 DEPOSITION = System(
@@ -153,6 +161,6 @@ DEPOSITION = System(
     ends=("stop.capacity_monolayers", "stop.capacity_mAh_cm2"),
     short=("Capacity", "Deposit", "Dead", "Lost", "Efficiency", "Equilibrium"),
     headline="coverage",
-    seconds=_seconds,
-    file_bytes=lambda run: 1e6,
+    seconds=seconds,
+    file_bytes=file_bytes,
 )

@@ -24,7 +24,7 @@ _CHUNK = 200_000  # attempts between two looks at the clock
 # 25 °C. Facets on which no layer begins stay for longer: coverage of droplets scatters by 0.05.
 _EXCHANGES = 20_000.0
 _REST_SAMPLES = 10
-_FRAME_EVERY = 0.2  # monolayers
+FRAME_EVERY = 0.2  # monolayers
 _WHAT = {PLATE: kernel.PLATE, STRIP: kernel.STRIP, REST: kernel.REST}
 FULL = "the deposit reached the top of the box: a larger system.size has room"
 BLOCKED = "no column is connected to the substrate any more"
@@ -101,7 +101,7 @@ class DepositionJob(Job):
 
     def _check_frames(self) -> None:
         """Refuse a run of more frames than a file should hold, before it begins."""
-        every = self.run.output.frame_every_monolayers or _FRAME_EVERY
+        every = self.run.output.frame_every_monolayers or FRAME_EVERY
         charge = sum(self.atoms_of(step.until) or 0 for step in self.steps)
         n_frames = charge / max(1, round(every * self.columns))
         most = min(MAX_FRAMES, MAX_SITES_IN_FRAMES // self.atoms.occupied.size)
@@ -170,7 +170,7 @@ class DepositionJob(Job):
         output = self.run.output
         cadences = (
             output.sample_every_monolayers or 0.02,
-            output.frame_every_monolayers or _FRAME_EVERY,
+            output.frame_every_monolayers or FRAME_EVERY,
         )
         # In atoms; of a small box an interval may hold less than one.
         every, every_frame = (max(1, round(interval * self.columns)) for interval in cadences)
