@@ -35,6 +35,12 @@ _OF_SUPERBASINS = {
     VOLTAGE: None,
     "conditions.exchange": False,
 }
+_IN_EQUILIBRIUM = {  # the values beside the ratio inf
+    "system.boundary": "interface",
+    "acceleration.superbasins": False,
+    "acceleration.lateral_supersaturation": None,
+    "conditions.exchange": False,
+}
 WITH_STEPS = {  # the values beside [[protocol]], whose steps have their own
     VOLTAGE: None,
     "conditions.exchange": False,
@@ -158,30 +164,26 @@ def _drive(run: RunFile, origin: Origin) -> Iterator[Problem]:
             )
 
 
-def _equilibrium(run: RunFile, origin: Origin) -> Iterator[Problem]:
-    """What the ratio inf, equilibrium between strips, excludes."""
+def _excluded(
+    run: RunFile, origin: Origin, what: str, places: Sequence[str], advice: str, more: str = ""
+) -> list[Problem]:
+    """What cannot stand beside a setting: the keys of some places, and what is stated as `more`."""
+    stated = [*(origin.of(run, place) for place in places), *([more] if more else [])]
+    text = f"{what} cannot be combined with {', '.join(stated)}"
+    return [Problem(text, advice)] if stated else []
+
+
+def _equilibrium(run: RunFile, origin: Origin) -> list[Problem]:
     if run.acceleration.max_hops_per_strip_per_site != math.inf:
-        return
-    of, ratio = partial(origin.of, run), origin.of(run, RATIO)
-    if run.system.boundary == "periodic":
-        yield Problem(
-            f"{ratio} needs an interface: without one there is nothing but equilibrium",
-            'Set boundary = "interface", or give a ratio.',
-        )
-    if run.acceleration.superbasins:
-        stated = of("acceleration.superbasins")
-        text = f"{ratio} follows no hops, and {stated} draws those of a vacancy"
-        yield Problem(text, "Remove one of them.")
-    if run.conditions.exchange:
-        yield Problem(
-            f"{ratio} holds all that {of('conditions.exchange')} would exchange between two strips",
-            "Remove conditions.exchange (--set conditions.exchange=false).",
-        )
-    if run.acceleration.lateral_supersaturation is not None:
-        yield Problem(
-            f"{ratio} slows nothing, and {of('acceleration.lateral_supersaturation')} says how far",
-            "Remove acceleration.lateral_supersaturation.",
-        )
+        return []
+    return _excluded(
+        run,
+        origin,
+        origin.of(run, RATIO),
+        differing(run, _IN_EQUILIBRIUM),
+        "Remove these keys: between strips at an interface all is in equilibrium then, what sites "
+        "exchange too, and no hops are followed that could be slowed or drawn in one step.",
+    )
 
 
 def _without_current(run: RunFile, origin: Origin) -> Iterator[Problem]:
@@ -230,21 +232,19 @@ def _stops(run: RunFile, origin: Origin) -> Iterator[Problem]:
         )
 
 
-def _superbasins(run: RunFile, origin: Origin) -> Iterator[Problem]:
+def _superbasins(run: RunFile, origin: Origin) -> list[Problem]:
     # They are implemented for a lone vacancy in pure Li under a given current only.
     if not run.acceleration.superbasins:
-        return
-    others = differing(run, _OF_SUPERBASINS) + [CURRENT] * (not run.has_current)
-    stated = [origin.of(run, place) for place in others]
-    if run.interface.chemistry:
-        stated.append(origin.shown("interface", "chemistry", "several"))
-    if stated:
-        yield Problem(
-            f"{origin.of(run, 'acceleration.superbasins')} cannot be combined with "
-            f"{', '.join(stated)}",
-            "Superbasins need pure Li on bcc_100 at an interface, a given current, and neither "
-            "pressure nor exchange. Remove it (--set acceleration.superbasins=false).",
-        )
+        return []
+    return _excluded(
+        run,
+        origin,
+        origin.of(run, "acceleration.superbasins"),
+        differing(run, _OF_SUPERBASINS) + [CURRENT] * (not run.has_current),
+        "Superbasins need pure Li on bcc_100 at an interface, a given current, and neither "
+        "pressure nor exchange. Remove it (--set acceleration.superbasins=false).",
+        origin.shown("interface", "chemistry", "several") if run.interface.chemistry else "",
+    )
 
 
 def steps_instead(
@@ -257,15 +257,8 @@ def steps_instead(
     if "capacity_mAh_cm2" in run.upscale.model_fields_set:
         places.append("upscale.capacity_mAh_cm2")
     places += differing(run, wanted)
-    if not places:
-        return []
-    text = ", ".join(origin.of(run, place) for place in places)
-    return [
-        Problem(
-            f"{text} cannot be combined with [[protocol]]",
-            "Remove these keys: steps have their own current or voltage and their own end.",
-        )
-    ]
+    advice = "Remove these keys: steps have their own current or voltage and their own end."
+    return _excluded(run, origin, f"[[protocol]] of {origin.source}", places, advice)
 
 
 def _exclusive(run: RunFile, origin: Origin) -> Iterator[Problem]:

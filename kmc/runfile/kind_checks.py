@@ -232,12 +232,6 @@ def _rounding(run: RunFile, origin: Origin) -> Iterator[Problem]:
             f"{upscale.domain_um:g} µm",
             "Use a smaller resolution, or a larger domain_um.",
         )
-    if upscale.relaxation == "none":
-        yield Problem(
-            f"{of('upscale.relaxation')}: without rounding the rim of a spreading void has no "
-            "thickness, and the grid alone would say how far it spreads",
-            "Give upscale.rounding_length_um, 0.3 or more; or leave relaxation out.",
-        )
     if upscale.rounding_length_um is None:
         return
     twice = "and rounding_length_um say the same twice"
@@ -324,12 +318,7 @@ def _flaws(run: RunFile, origin: Origin) -> Iterator[Problem]:
     upscale, of = run.upscale, partial(origin.of, run)
     density_per_um2, radius_nm = upscale.flaw_density_per_um2, upscale.flaw_radius_nm
     sizes = {"flaw_density_per_um2": density_per_um2, "flaw_radius_nm": radius_nm}
-    if upscale.sharing == "equal":
-        yield Problem(
-            f"{of('upscale.sharing')}: gaps take up what diffusion brings them",
-            "Remove it; kmc 0.1 compared with equal shares.",
-        )
-    elif upscale.nucleation == "homogeneous":
+    if upscale.nucleation == "homogeneous":
         sizes["flaw_radius_sigma"] = upscale.flaw_radius_sigma or None
         sizes["flaws_reopen"] = None if upscale.flaws_reopen else 0.0
         for key in [key for key, value in sizes.items() if value is not None]:

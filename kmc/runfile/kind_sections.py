@@ -56,9 +56,7 @@ class Upscale(SystemSection):
     )
     """R* of R*(t) = (B t)^¼ after 1e4 s: capillarity rounds off what is smaller. B is uncertain by
     orders; without it that of relaxation"""
-    relaxation: Literal["kinetic", "none", "instant"] = _key(
-        "kinetic", allowed='"kinetic" or "instant"'
-    )
+    relaxation: Literal["kinetic", "instant"] = "kinetic"
     """without rounding_length_um: R* of diffusion through metal and interface, or voids that are
     discs at once"""
     relaxation_constant: Annotated[Number, Field(gt=0, le=1e6)] = 10.0
@@ -105,7 +103,7 @@ class Upscale(SystemSection):
     flaws_reopen: bool = True
     """whether flaws that plating has closed open again with the next strip step of a protocol;
     assumed: a place without bond stays one"""
-    sharing: Literal["field", "equal"] = _key("field", allowed='"field"')
+    sharing: Literal["field"] = "field"
     """who gets the vacancies: those to whom diffusion leads them"""
     grid_um: Annotated[Number, Field(ge=1e-3, le=100)] | None = _optional(0.25)
     """cells of the grid, at most; without it as narrow as the voids to come and the rim of a

@@ -641,9 +641,9 @@ def test_tables_are_exported(small, tmp_path):
         ({"upscale.flaw_radius_nm": 5}, "no meaning with"),
         ({"upscale.shape": "aspect"}, "needs aspect_ratio"),
         ({"conditions.electrode_thickness_um": math.inf}, "no vacancy could end anywhere"),
-        ({"upscale.sharing": "equal"}, "diffusion brings"),
+        ({"upscale.sharing": "equal"}, "not a valid choice\nAllowed: 'field'"),
         ({"upscale.grid_um": 1e-3}, "more than memory should hold"),
-        ({"upscale.relaxation": "none"}, "rounding_length_um, 0.3 or more"),
+        ({"upscale.relaxation": "none"}, "not a valid choice\nAllowed: 'kinetic', 'instant'"),
         ({"upscale.rounding_length_um": 0}, "rounding_length_um'] = 0 is out of range"),
         (
             {"upscale.rounding_length_um": 1, "upscale.relaxation": "instant"},
