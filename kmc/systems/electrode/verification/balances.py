@@ -8,23 +8,23 @@ import numpy as np
 from kmc.common.metals import VALENCES
 from kmc.common.units import A_per_nm
 from kmc.files.check_result import Breach, differences, first_breach
+from kmc.files.reader import Trajectory
 from kmc.files.samples import Columns
 from kmc.files.schema import HOP_CLASSES, HOP_WAYS, HOPS_BY_WAY
 from kmc.model import electrochemistry
 from kmc.model.creep import local_stress_MPa
 from kmc.model.electrochemistry import Drive
-from kmc.model.lattice import Lattice
 from kmc.runfile.protocol import Planned, plan_of, stored_blocks
 
 _ROUNDING = 1e-9
 
 
-def wrong_rows(rows: Columns, resolved: Mapping[str, Any], has_interface: bool) -> Iterator[Breach]:
+def wrong_rows(run: Trajectory) -> Iterator[Breach]:
     """The first row of each column that does not follow from the others and the settings.
 
-    - `rows`: `/samples`; a column that an older schema lacks is left out.
-    - `resolved`: `resolved` of the file.
+    A column that an older schema lacks is left out.
     """
+    rows, resolved, has_interface = run.samples, run.resolved, run.has_interface
     conditions = resolved.get("run", {}).get("conditions", {})
     plan = plan_of(stored_blocks(resolved.get("run", {})))
     if plan and not {"step", "cycle", "phase"} <= set(rows):
@@ -173,12 +173,12 @@ def _terms(
     yield "overpotential_charge_transfer_V", np.where(holds, stored, np.where(flows, volts, 0.0))
 
 
-def wrong_ways(rows: Columns, lattice: Lattice, resolved: Mapping[str, Any]) -> Iterator[Breach]:
+def wrong_ways(run: Trajectory) -> Iterator[Breach]:
     """The first row of each count of hops by way that does not follow from the others.
 
-    - `rows`: `/samples`; nothing is checked where a file has no hops by way.
-    - `resolved`: `resolved` of the file.
+    Nothing is checked where a file has no hops by way.
     """
+    rows, lattice, resolved = run.samples, run.lattice, run.resolved
     if not len(rows) or not {*HOPS_BY_WAY} <= set(rows):
         return
     # Hops that change the layer are part of all; they are all where no neighbours share one. On bcc

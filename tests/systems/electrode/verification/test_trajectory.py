@@ -424,7 +424,7 @@ def test_as_a_process(original):
 def test_synthetic_file_without_hamiltonian_is_told(tmp_path):
     path = fake.write(tmp_path / "fake.h5", n_frames=2)
     breach = kmc.verify(path).breach
-    assert (breach.check, breach.dataset) == ("record", "/record")
+    assert (breach.check, breach.dataset) == ("record: its Hamiltonian", "/record")
 
 
 def test_a_lattice_file_that_has_gone(tmp_path):
