@@ -23,7 +23,7 @@ from kmc.plotting import style
 CONFIDENCE = 0.95
 DEFAULT = "contact_fraction"
 _LOG_FROM = 20.0  # values whose ends differ by this factor have a logarithmic axis
-_SHARES = ("fraction", "coverage", "share", "efficiency")  # ends of names of what is at most 1
+_SHARES = ("fraction", "coverage", "share", "efficiency", "_per_plated")  # ends of names
 _MAX_LINES = 12
 _LABEL = 30  # letters along the y axis
 _MAX_TEXTS = 30  # cells of a heat map with their numbers
@@ -218,8 +218,10 @@ def _lines(
     page = style.new_figure(style.COLUMN_IN, 2.5)
     axes = page.subplots()
     x_name = names[-1]
-    # Student's t knows no bounds.
-    ends = (0.0 if table["mean"].min() >= 0 else None, 1.0 if what.endswith(_SHARES) else None)
+    # Student's t knows no bounds: those of numbers that are not negative, and of shares.
+    share = what.startswith("contact_") or what.endswith(_SHARES)
+    low, high = table["mean"].min(), table["mean"].max()  # what is regained may add up to more
+    ends = (0.0 if low >= 0 else None, 1.0 if share and high <= 1 else None)
     table = table.assign(low=table["low"].clip(*ends), high=table["high"].clip(*ends))
     groups = [("", table)] if len(names) == 1 else list(table.groupby(names[0], sort=False))
     # Colours and dashes repeat beyond: two lines would look alike.
@@ -248,14 +250,8 @@ def _lines(
             axes.plot(at[bound], rows["mean"][bound], clip_on=False, **mark)
         band = rows["low"].notna().to_numpy()
         if band.sum() > 1 and band[has_mean].all() and numeric and not zipped:
-            axes.fill_between(
-                at[band],
-                rows["low"][band],
-                rows["high"][band],
-                color=look["color"],
-                alpha=0.18,
-                lw=0,
-            )
+            shade: dict[str, Any] = {"color": look["color"], "alpha": 0.18, "lw": 0}
+            axes.fill_between(at[band], rows["low"][band], rows["high"][band], **shade)
         elif band.any():
             half = [abs(rows[end] - rows["mean"])[band] for end in ("low", "high")]
             bar: dict[str, Any] = {"ecolor": look["color"], "elinewidth": 0.8, "capsize": 2}

@@ -142,7 +142,11 @@ def test_lines_and_bands():
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["280", "300", "320"]
 
 
-@pytest.mark.parametrize("what", ["contact_fraction", "coverage", "efficiency", "voids"])
+SHARES = ["contact_fraction", "contact_fraction_Li", "contact_active_frame", "coverage"]
+SHARES += ["efficiency", "dead_per_plated"]
+
+
+@pytest.mark.parametrize("what", [*SHARES, "voids"])
 def test_a_band_stays_within_what_is_possible(what):
     """Of shares 0 to 1, of other numbers that are not negative 0."""
     ds = dataset((4, 3, 2)).rename({"contact_fraction": what})
@@ -155,6 +159,14 @@ def test_a_band_stays_within_what_is_possible(what):
     heights = np.concatenate([path.vertices[:, 1] for band in bands for path in band.get_paths()])
     assert heights.min() == 0
     assert heights.max() == (table["high"].max() if what == "voids" else 1)
+
+
+def test_a_band_around_an_area_that_was_regained_more_than_once_contains_its_mean():
+    ds = dataset((4, 3, 2)).rename({"contact_fraction": "regained_fraction"})
+    ds["regained_fraction"] = 2.0 + ds["regained_fraction"]
+    bands = sweep_picture(ds, "regained_fraction").axes[0].collections
+    heights = np.concatenate([path.vertices[:, 1] for band in bands for path in band.get_paths()])
+    assert heights.min() > 2
 
 
 def test_names_as_values_stand_side_by_side():
