@@ -256,7 +256,8 @@ class SweepFolder:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as problem:
-            raise _unwritable(self.path, problem) from None
+            message = f"{self.path} cannot be written: {problem.strerror or problem}"
+            raise KmcError(message, advice=_REPEAT) from None
 
 
 def open_folder(path: str | Path) -> SweepFolder:
@@ -412,11 +413,4 @@ def _not_begun(path: Path, why: object) -> OutputError:
     return OutputError(
         f"{path} cannot be written: {why}",
         advice="Nothing was computed. Choose a folder that you may write to with -o.",
-    )
-
-
-def _unwritable(path: Path, problem: OSError) -> KmcError:
-    return KmcError(
-        f"{path} cannot be written: {problem.strerror or problem}",
-        advice=_REPEAT,
     )

@@ -1,6 +1,7 @@
 """`kmc params`: parameter sets, their numbers, sources and checks, and sets of one's own."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,10 +62,8 @@ def init_set(file: Path, base: str, force: bool) -> None:
     """
     from kmc.model.parameter_file import template
 
-    def named(name: str = "my_set.toml") -> str:
-        return template(name, base)
-
-    ui.write_template(file, named, force, "parameter file", "kmc params check")
+    made = partial(template, base=base)
+    ui.write_template(file, made, force, "parameter file", "kmc params check")
 
 
 @params.command("show")

@@ -361,12 +361,6 @@ def picture_of(path: Path) -> Path:
     return path.with_suffix(".png") if of_a_run else path.with_name(f"{path.name}.png")
 
 
-def _suggested(run: Any) -> list[str]:
-    """Options of ``kmc plot`` to go on with; measured curves beside a run are of lithium cells."""
-    of_lithium = run.metal == "Li"
-    return [text if of_lithium else text.removesuffix(" --paper") for text in run.system.next]
-
-
 def finish(run: Any, *, quiet: bool, checked: int | None = None) -> None:
     """Draw the picture beside a run, print its summary, and suggest commands.
 
@@ -387,10 +381,12 @@ def finish(run: Any, *, quiet: bool, checked: int | None = None) -> None:
         # A picture that failed is reported above: its name here would look like success.
         if picture:
             click.echo(f"Picture     {picture}")
+        # The measured curves of --paper are of lithium cells.
+        other = " --paper" if run.metal != "Li" else ""
         print_next(
             *[f"kmc resume {quoted(path)}"] * interrupted,
             f"kmc info {quoted(path)} --all",
-            *(f"kmc plot {quoted(path)} {options}" for options in _suggested(run)),
+            *(f"kmc plot {quoted(path)} {text.removesuffix(other)}" for text in run.system.next),
             f'python: import kmc; t = kmc.load("{path.as_posix()}"); t',
         )
     if interrupted:

@@ -11,7 +11,7 @@ import mmap
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -109,11 +109,11 @@ def _box(file: h5py.File) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return record, arrays
 
 
-class _Table:
+class _Table(NamedTuple):
     """Columns of a group as rows, cut to the length that all have, and the checksum of each."""
 
-    def __init__(self, numbers: np.ndarray, checksums: np.ndarray):
-        self.numbers, self.checksums = numbers, checksums
+    numbers: np.ndarray
+    checksums: np.ndarray
 
 
 def _table(file: h5py.File, group: str, names: list[str] | tuple[str, ...]) -> _Table:

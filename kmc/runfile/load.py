@@ -60,7 +60,7 @@ def load_run(
         path = catalogue.locate("runs", name_or_path)
         text = catalogue.read_text(path)
         run = checked_run(run_tables(path, overrides, origins), str(path), origins)
-        run._name, run._text, run._origin = path.stem, text, path
+        run._name, run._text = path.stem, text
         return run
     source = "the dict of the run"
     sections: dict[str, Any] = {}
@@ -80,7 +80,7 @@ def load_run(
     text = toml_document(tables)  # a run file of the same meaning, which the trajectory stores
     _override(tables, overrides, origins)
     run = checked_run(tables, source, origins)
-    run._name, run._text, run._origin = "run", text, None
+    run._name, run._text = "run", text
     return run
 
 
@@ -123,7 +123,7 @@ def restored_run(
     origins = _all_origins(overrides, origins)
     _override(given, overrides, origins)
     run = checked_run(given, str(path), origins)
-    run._name, run._text, run._origin = path.stem, text, None
+    run._name, run._text = path.stem, text
     return run
 
 

@@ -65,7 +65,10 @@ def warn_of_values(run: RunFile, origin: Origin) -> None:
 
     That is molten metal, voids that are films or needles, and a foil that is used up.
     """
-    _warn_of_unused(run)
+    for name in run.parameters if run.kind in READ else ():
+        if text := _unused(run, stored_key(name, run.parameter_set().metal)):
+            # Without the value, so that a sweep of it warns once.
+            _warn(f"parameters.{name} has no effect in {text}")
     if run.kind not in ("electrode", "population"):
         return
     parameters = run.parameter_set()
@@ -97,17 +100,6 @@ def warn_of_values(run: RunFile, origin: Origin) -> None:
             f"{shown}: that is {cells * edge_A * _um_per_A:.3g} µm of {parameters.metal}, and "
             f"{origin.of(run, 'conditions.electrode_thickness_um')} is used up before"
         )
-
-
-def _warn_of_unused(run: RunFile) -> None:
-    """Warn of each value of [parameters] that has no effect in this run."""
-    if run.kind not in READ or not run.parameters:
-        return
-    metal = run.parameter_set().metal
-    for name in run.parameters:
-        if text := _unused(run, stored_key(name, metal)):
-            # Without the value, so that a sweep of it warns once.
-            _warn(f"parameters.{name} has no effect in {text}")
 
 
 def _unused(run: RunFile, key: str) -> str:

@@ -1,9 +1,8 @@
 """A run file as checked data: its sections, and the origin of each value."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pydantic import Field, PrivateAttr
@@ -79,7 +78,6 @@ class RunFile(Checked):
     parameters: dict[str, Number] = Field(default_factory=dict)
     _name: str = PrivateAttr("run")
     _text: str = PrivateAttr("")
-    _origin: Path | None = PrivateAttr(None)
 
     @property
     def name(self) -> str:
@@ -90,11 +88,6 @@ class RunFile(Checked):
     def text(self) -> str:
         """Text of the run file, without overrides."""
         return self._text
-
-    @property
-    def origin(self) -> Path | None:
-        """Path of the run file; None where the run was made in Python."""
-        return self._origin
 
     def cadence(self, what: Literal["sample", "frame"]) -> sections.Cadence:
         """Interval of samples or of frames."""
@@ -126,12 +119,10 @@ class RunFile(Checked):
         """Name of the kind of run, such as "electrode" or "deposition" (`kmc.runfile.kinds`)."""
         return kind_of(self.model_fields_set).name
 
-    def chemistry_sets(
-        self, shown: Callable[[str, Any], str] | None = None
-    ) -> tuple[ParameterSet, ...]:
+    def chemistry_sets(self) -> tuple[ParameterSet, ...]:
         """Parameter sets of the interface chemistries; see `chemistry_map.chemistry_sets`."""
         entries = self.interface.chemistry or ()
-        return chemistry_sets(self.parameter_set(), entries, self.parameters, shown)
+        return chemistry_sets(self.parameter_set(), entries, self.parameters)
 
     def chemistry_names(self) -> list[str]:
         """Parameter sets of the chemistries as the file names them, that of [system] first."""

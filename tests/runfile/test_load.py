@@ -69,7 +69,7 @@ def test_defaults(write):
 def test_what_a_run_remembers_of_its_file(write):
     path = write(MINIMAL)
     run = load_run(path, {"random.seed": 5})
-    assert (run.name, run.text, run.origin) == ("mine", MINIMAL, path)
+    assert (run.name, run.text) == ("mine", MINIMAL)
 
 
 def test_a_run_cannot_be_changed(write):

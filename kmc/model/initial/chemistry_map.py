@@ -7,7 +7,7 @@ one half the two-point function of the map is then (2/π) arcsin exp(−r²/ξ²
 Middleton, Proc. IEEE 54, 2 (1966), doi:10.1109/PROC.1966.4567).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -101,7 +101,6 @@ def chemistry_sets(
     base: ParameterSet,
     entries: Sequence[Any],
     overrides: Mapping[str, float],
-    shown: Callable[[str, Any], str] | None = None,
 ) -> tuple[ParameterSet, ...]:
     """Parameter sets of the chemistries, that of [system] first.
 
@@ -112,14 +111,12 @@ def chemistry_sets(
     - `entries`: the other chemistries: entries of ``chemistry`` in the section [interface] of a run
       file.
     - `overrides`: [parameters] of the run.
-    - `shown`: key and value of an override → its form in messages.
 
     Raises `InputError`: no such set, or an override of a quantity that it does not have.
     """
     shared = {key: v for key, v in overrides.items() if key not in INTERFACE_KEYS}
     return base, *(
-        load_parameters(entry.params, shared | dict(entry.parameters), shown=shown)
-        for entry in entries
+        load_parameters(entry.params, shared | dict(entry.parameters)) for entry in entries
     )
 
 
