@@ -31,18 +31,31 @@ def in_order(*names: str) -> Callable[[TableRun], Iterator[Breach]]:
 
 
 def frames_give(
-    described: Callable[[TableRun, int], Mapping[str, float]],
-) -> Callable[[TableRun], Iterator[Breach]]:
-    """A check that the row of each frame has what ``described(run, frame)`` finds in its maps."""
+    described: Callable[[Any, int], Mapping[str, float]], close: float = 1e-12
+) -> Callable[[Any], Iterator[Breach]]:
+    """A check that each frame has the moment of its row, of its own replica.
+
+    - `described`: ``described(run, frame)``, numbers of the row by its maps.
+    - `close`: relative; another order of a sum may change the last digits. NaN is equal to NaN.
+    """
 
     def agree(run: TableRun) -> Iterator[Breach]:
-        for i in recomputed(len(run.frames["sample"])):
-            row = run.frames["sample"][i]
+        frames = run.frames
+        moments = [name for name in frames if name in run.samples and frames[name].ndim == 1]
+        for i in recomputed(len(frames["sample"])):
+            samples = (
+                run.replicas[int(frames["replica"][i])] if "replica" in frames else run.samples
+            )
+            row = int(frames["sample"][i])
+            for name in moments:
+                if (there := frames[name][i]) != samples[name][row]:
+                    yield Breach("frame", f"/frames/{name}", i, there, samples[name][row])
             for name, value in described(run, i).items():
-                stored = run.samples[name][row]
-                # Another order of a sum may change the last digits; NaN is equal to NaN here.
+                stored = samples[name][row]
                 both_nan = stored != stored and value != value
-                if not (math.isclose(stored, value, rel_tol=1e-12) or both_nan):
+                if not (
+                    math.isclose(stored, value, rel_tol=close, abs_tol=1e-12 * close) or both_nan
+                ):
                     yield Breach(f"{name} of a frame", f"/samples/{name}", row, stored, value)
 
     return agree

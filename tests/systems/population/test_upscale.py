@@ -521,9 +521,9 @@ def test_a_sound_file_passes(small):
         ("samples/capacity_mAh_cm2", "charge"),
         ("samples/charge_transfer_V", "overpotential"),
         ("samples/sink_um", "balance"),
-        ("points/volume_um3", "volume"),
-        ("points/radius_um", "contact"),
-        ("frames/h_um", "volume"),
+        ("points/volume_um3", "voids_um of a frame"),
+        ("points/radius_um", "contact_fraction of a frame"),
+        ("frames/h_um", "voids_um of a frame"),
         ("events/kind", "of replica 0"),
     ],
 )
