@@ -13,12 +13,12 @@ from kmc.runfile.protocol import PLATE, STRIP, Block, plan_of, stored_blocks
 
 @dataclass(frozen=True)
 class CycleCharge:
-    """Charge of one cycle, in atoms of the box."""
+    """Charge of one cycle, in atoms of the box; of a population as a height in µm."""
 
     cycle: int  # pass of a block of the protocol, from 1
     # stripped, plated: net charge of the steps that stripped, and of those that plated
-    stripped: int
-    plated: int
+    stripped: float
+    plated: float
     # atoms not connected to the current collector at its end; -1 in a file without the column
     dead_Li: int
 
@@ -28,7 +28,7 @@ class CycleCharge:
         return self.stripped / self.plated if self.stripped and self.plated else None
 
 
-def cycles(t: Trajectory) -> list[CycleCharge]:
+def cycles(t: Any) -> list[CycleCharge]:
     """Charge of every cycle of a protocol that has been completed; empty without a protocol."""
     plan = plan_of(stored_blocks(t.run))
     if not plan or "step" not in t.samples or not len(t.samples):
@@ -50,16 +50,18 @@ def cycles(t: Trajectory) -> list[CycleCharge]:
     return passes
 
 
-def net_by_step(t: Any) -> tuple[dict[int, int], dict[int, int]]:
+# Columns of what was stripped and plated, of a box, a deposition and a population.
+_CHARGES = (("strips", "plates"), ("stripped", "plated"), ("stripped_um", "plated_um"))
+
+
+def net_by_step(t: Any) -> tuple[dict[int, Any], dict[int, int]]:
     """Strips less plates of each step, and its last row: a row at a change belongs to the end."""
     s = t.samples
-    steps, of_box = s["step"], "strips" in s
-    net = s["strips"] - s["plates"] if of_box else s["stripped"] - s["plated"]
+    stripped, plated = next(pair for pair in _CHARGES if pair[0] in s)
+    steps, net = s["step"], s[stripped] - s[plated]
     rows = np.flatnonzero(np.diff(steps, append=steps[-1] + 1))
-    before, charge = 0, {}
-    for row in rows:
-        charge[int(steps[row])] = int(net[row]) - before
-        before = int(net[row])
+    charges = np.diff(net[rows], prepend=0).tolist()
+    charge = dict(zip(steps[rows].astype(int).tolist(), charges, strict=True))
     return charge, {int(steps[row]): int(row) for row in rows}
 
 

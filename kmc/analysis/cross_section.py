@@ -289,7 +289,7 @@ class CrossSection:
 
     def plot(self, **options: Any) -> Any:
         """Contact loss, number, widths and heights against capacity; a matplotlib figure."""
-        return drawn("plot_cross_section", self, **options)
+        return drawn("sections_picture", [self], **options)
 
     def __len__(self) -> int:
         return len(self.table)

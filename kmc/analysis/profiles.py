@@ -220,7 +220,7 @@ class Profiles:
 
     def plot(self, **options: Any) -> Any:
         """Profiles at several times, coverage and roughness; a matplotlib figure."""
-        return drawn("plot_profiles", self, **options)
+        return drawn("profiles_picture", [self], **options)
 
     def __len__(self) -> int:
         return len(self.counts)

@@ -10,8 +10,8 @@ from kmc.plotting.campaign_pages import calibration_picture as calibration_pictu
 from kmc.plotting.campaign_pages import convergence_picture as convergence_picture
 from kmc.plotting.campaign_pages import threshold_picture as threshold_picture
 from kmc.plotting.draw import draw as draw
-from kmc.plotting.draw import plot_cross_section as plot_cross_section
-from kmc.plotting.draw import plot_profiles as plot_profiles
+from kmc.plotting.draw import profiles_picture as profiles_picture
+from kmc.plotting.draw import sections_picture as sections_picture
 from kmc.plotting.draw import slider as slider
 from kmc.plotting.draw import watch as watch
 from kmc.plotting.measured_panels import impedance_picture as impedance_picture

@@ -170,20 +170,9 @@ def _of_boxes(
     return _OF_ANALYSES[what](analyses, names, runs)
 
 
-# --- pictures of results of the analysis ---------------------------------------------
-
-
-@style.styled()
-def plot_cross_section(section: Any) -> Figure:
-    """Contact loss, number, widths and heights on cross-section lines; `CrossSection.plot`."""
-    return microscope.sections_picture([section])
-
-
-@style.styled()
-def plot_profiles(found: Any) -> Figure:
-    """Mg and vacancies by layer, and Mg at the interface; `Profiles.plot`."""
-    return profile_panels.profiles_picture([found])
-
+# `plot` of the results of the analysis.
+sections_picture = style.styled()(microscope.sections_picture)
+profiles_picture = style.styled()(profile_panels.profiles_picture)
 
 # --- pictures that change in a notebook -----------------------------------------------------------
 

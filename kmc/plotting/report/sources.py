@@ -6,7 +6,7 @@ the JSON of `kmc nucleation` have functions of their own.
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -139,8 +139,6 @@ def _file_page(found: Any) -> html.Page:
     page.add("Summary", html.Table(rows[:end]), *drawn[:1], beside=bool(drawn))
     page.add("More numbers", html.Table(rows[end:]) if rows[end:] else None)
     page.add("Figures", *drawn[1:])
-    if hasattr(found, "acceleration"):
-        page.add("Convergence", *_slowing(found.acceleration))
     facts = getattr(found, "facts", {})
     table = html.Table([(label(key), html.number(value, 4)) for key, value in facts.items()])
     page.add("What follows from the input", table if facts else None)
@@ -155,25 +153,6 @@ def _file_page(found: Any) -> html.Page:
     versions |= {key: value for key, value in of_run.items() if isinstance(value, str)}
     html.add_versions(page, versions | {"schema": found.schema_version})
     return page
-
-
-def _slowing(acceleration: Mapping[str, Any]) -> list[Any]:
-    """How far hops were slowed, and what that leaves open."""
-    classes = [c for c in acceleration.get("classes", []) if c.get("slowed_by", 1.0) > 1.001]
-    if acceleration.get("equilibrium"):
-        return [html.Text(["Vacancies are in equilibrium between strips, the limit of fast hops."])]
-    if not classes:
-        return [html.Text(["No barrier was raised: the kinetics are exact for the parameter set."])]
-    columns = {"barrier_eV": "eV", "floored_barrier_eV": "eV", "slowed_by": ""}
-    rows = [
-        (str(c["name"]).replace("_", " "), *(figure(c[k], unit) for k, unit in columns.items()))
-        for c in classes
-    ]
-    text = (
-        "Equilibrium is untouched by raised barriers, kinetics are not. One run cannot show what "
-        "that changes: kmc converge repeats it at several ratios of hops to stripped atoms."
-    )
-    return [html.Text([text]), html.Table(rows, ("hops", "barrier", "raised to", "slowed by"))]
 
 
 # --- many runs ------------------------------------------------------------------------------------
@@ -238,8 +217,10 @@ def _sweep_page(folder: Path) -> html.Page:
     failures = status.loc[status["state"] == "failed", ["error", "seed"]].to_numpy().tolist()
     if failures:
         page.add("Failures", html.Table(failures[:_MAX_ROWS], ("error", "seed")))
-    if first is not None and not study and hasattr(first, "acceleration"):
-        page.add("Convergence", *_slowing(first.acceleration))
+    # Of a box how far its hops were slowed; a study says so itself.
+    summary = [] if first is None or study else first.summary(full=True)
+    begin = next((i for i, (name, _) in enumerate(summary) if name == "Kinetics"), len(summary))
+    page.add("Kinetics", html.Table(summary[begin:]) if summary[begin:] else None)
     parameters = {} if first is None else first.resolved.get("parameters", {})
     html.add_inputs(page, plan.tables, parameters, html.Listing("The sweep file", plan.text))
     made = "unknown" if first is None else f"kmc {first.kmc_version}"

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from kmc.analysis import coulombic
 from kmc.common.conditions import driven_by_run, ended
 from kmc.common.formatting import duration, figure, percent, plural, scaled
 from kmc.errors import InputError
@@ -292,18 +293,7 @@ class PopulationRun(TableRun):
 
         Empty without a protocol.
         """
-        s = self.samples
-        if "cycle" not in s or not len(s["cycle"]) or not s["cycle"][-1]:
-            return []
-        ends = np.flatnonzero(np.diff(s["cycle"], append=np.inf))
-        stripped, plated = (
-            np.diff(s[name][ends], prepend=0.0) for name in ("stripped_um", "plated_um")
-        )
-        of_cycles = [
-            a / b if a > 0 and b > 0 else None for a, b in zip(stripped, plated, strict=True)
-        ]
-        # A cycle that is going on has not plated all of its charge yet.
-        return of_cycles if self.finished else of_cycles[:-1]
+        return [cycle.efficiency for cycle in coulombic.cycles(self)]
 
     def magnesium(self, diffusivity_cm2_s: float | None = None) -> MagnesiumProfile:
         """Profile of Mg above contact at the end: `fraction` against `z_um`, `line_scan`.
