@@ -214,39 +214,25 @@ def _read(
 ) -> list[dict[str, Any]]:
     """State and numbers of every point, in the order of the plan."""
     kept, status = scalars.Numbers(folder.path), folder.status()
-    # What is there but damaged is missing to `kmc sweep`, which runs it again.
-    there = stems(folder.path / "points", ".h5")
-    files = {
-        row.name: file
-        for row in status
-        if row.state == "done" or (row.state == "missing" and row.name in there)
-        if (file := folder.trajectory_path(row.point)) and (row.state == "done" or file.is_file())
-    }
-    found_of = {name: kept.of(name, file, wanted, contact) for name, file in files.items()}
-    entries = {name: entry for name, (entry, whole) in found_of.items() if whole}
-    todo = [name for name in files if name not in entries]
-    errors: dict[str, str] = {}
-    new: dict[str, dict] = {}
+    there, table = stems(folder.path / "points", ".h5"), []
     try:
-        for i, name in enumerate(todo, 1):
-            file, old = files[name], found_of[name][0]
-            try:
-                new[name] = scalars.entry_of(file, scalars.opened(file), wanted, contact, old)
-            except (KmcError, OSError) as problem:
-                errors[name] = str(problem)
-            progress.update(i / len(todo), f"run {i} of {len(todo)}")
+        for i, point in enumerate(status, 1):
+            file = folder.trajectory_path(point.point)
+            row = {"final": {}, "at": {}, "onset": {}, "stop_reason": "", "path": ""}
+            row |= {"state": point.state, "error": point.error}
+            # What is there but damaged is missing to `kmc sweep`, which runs it again.
+            damaged = point.state == "missing" and point.name in there and file.is_file()
+            if point.state == "done" or damaged:
+                row["path"] = str(file)
+                try:
+                    found = kept.of(point.name, file, wanted, contact)
+                    row |= found if point.state == "done" else {}
+                except (KmcError, OSError) as problem:
+                    row |= {"state": "unreadable", "error": str(problem)}
+            table.append(row)
+            progress.update(i / len(status), f"run {i} of {len(status)}")
     finally:
-        kept.add(new)  # also after Ctrl-C: the first reading of a large sweep takes minutes
-    entries |= new
-    table = []
-    for point in status:
-        row = {"final": {}, "at": {}, "onset": {}, "stop_reason": ""}
-        row |= {"state": point.state, "error": point.error, "path": str(files.get(point.name, ""))}
-        if point.name in errors:
-            row |= {"state": "unreadable", "error": errors[point.name]}
-        elif point.state == "done" and (old := entries.get(point.name)):
-            row |= {key: old[key] for key in ("final", "at", "onset", "stop_reason")}
-        table.append(row)
+        kept.save()  # also after Ctrl-C: the first reading of a large sweep takes minutes
     return table
 
 

@@ -199,6 +199,7 @@ class Numbers:
     def __init__(self, folder: Path):
         self._path = Path(folder) / _FILE
         self._entries: dict[str, dict[str, Any]] = {}
+        self._new: dict[str, dict[str, Any]] = {}
         for row in json_lines(self._path):
             # A truncated or damaged line is left out, as is one of another version.
             with suppress(ValueError, TypeError, LookupError):
@@ -206,25 +207,28 @@ class Numbers:
                     _Entry.model_validate(row["entry"])
                     self._entries[row["name"]] = row["entry"]
 
-    def of(
-        self, name: str, file: Path, wanted: Sequence[At], contact: float
-    ) -> tuple[dict[str, Any] | None, bool]:
-        """What is known of a run and holds for its file of today, and whether that is all of it."""
+    def of(self, name: str, file: Path, wanted: Sequence[At], contact: float) -> dict[str, Any]:
+        """Numbers of a run: those kept of its file of today, and what they lack from the file."""
         entry = self._entries.get(name)
-        if entry is None or entry["file"] != _mark(file):
-            return None, False
-        asked = (repr(float(contact)), repr(HALF_CONTACT))
-        there = all(key.key in entry["at"] for key in wanted)
-        return entry, there and all(key in entry["onset"] for key in asked)
+        known = entry if entry and entry["file"] == _mark(file) else None
+        fractions = {repr(float(contact)), repr(HALF_CONTACT)}
+        if (
+            known
+            and fractions <= known["onset"].keys()
+            and all(charge.key in known["at"] for charge in wanted)
+        ):
+            return known
+        self._new[name] = entry_of(file, opened(file), wanted, contact, known)
+        return self._new[name]
 
-    def add(self, entries: Mapping[str, Mapping[str, Any]]) -> None:
-        """Keep entries; a file that may still change within its time stamp is read again instead.
+    def save(self) -> None:
+        """Keep what was read, unless its file may still change within its time stamp.
 
         Nothing happens where the disk is full or read-only.
         """
         settled = time.time_ns() - _SETTLED_NS
         # A file that changes twice within its time stamp would keep the numbers of the first.
-        some = {name: e for name, e in entries.items() if e["file"][1] < settled}
+        some = {name: e for name, e in self._new.items() if e["file"][1] < settled}
         append_entries(self._path.parent, some)
 
 

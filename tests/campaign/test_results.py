@@ -198,45 +198,62 @@ def settled(path):
     os.utime(path, ns=(past, past))
 
 
-def entry(path, *wanted):
-    return scalars.entry_of(path, kmc.load(path), wanted)
+@pytest.fixture
+def reads(monkeypatch):
+    """Files that were opened for their numbers."""
+    files, opened = [], scalars.opened
+    monkeypatch.setattr(scalars, "opened", lambda file: files.append(file) or opened(file))
+    return files
 
 
-def test_numbers_are_kept_by_file(tmp_path):
+def numbers(folder, *wanted, contact=0.9, name="run"):
+    """Numbers of run.h5, as a first call that reads the folder gets and keeps them."""
+    kept = scalars.Numbers(folder)
+    found = kept.of(name, folder / "run.h5", wanted, contact)
+    kept.save()
+    return found
+
+
+def test_numbers_are_kept_by_file(tmp_path, reads):
     path = fake.write(tmp_path / "run.h5", monolayers=2.0)
     settled(path)
     at = scalars.At(0.5)
-    first = entry(path, at)
-    scalars.Numbers(tmp_path).add({"run": first})
-    kept = scalars.Numbers(tmp_path)
-    again, whole = kept.of("run", path, [at], 0.9)
-    assert whole
+    first = numbers(tmp_path, at)
+    assert first["final"] == pytest.approx(scalars.final(kmc.load(path)), nan_ok=True)
+    again = numbers(tmp_path, at)
+    assert len(reads) == 1
     assert again["final"] == pytest.approx(first["final"], nan_ok=True)
     assert again["at"][at.key] == pytest.approx(first["at"][at.key], nan_ok=True)
-    assert kept.of("run", path, [scalars.At(0.7)], 0.9) == (again, False)
-    assert kept.of("run", path, [at], 0.8) == (again, False)
-    assert kept.of("other", path, [], 0.9) == (None, False)
+    later = numbers(tmp_path, scalars.At(0.7))
+    assert len(reads) == 2
+    assert later["at"].keys() == {at.key, scalars.At(0.7).key}
+    assert numbers(tmp_path, at, contact=0.8)["onset"].keys() == {"0.5", "0.8", "0.9"}
+    assert len(reads) == 3
+    numbers(tmp_path, name="other")
+    assert len(reads) == 4
     fake.write(tmp_path / "other.h5", monolayers=1.0)
     os.replace(tmp_path / "other.h5", path)
     settled(path)
-    assert kept.of("run", path, [], 0.9) == (None, False)
+    assert numbers(tmp_path)["final"]["capacity_monolayers"] == pytest.approx(1.0)
+    assert len(reads) == 5
 
 
-def test_a_file_of_this_moment_is_not_trusted(tmp_path):
-    path = fake.write(tmp_path / "run.h5")
-    scalars.Numbers(tmp_path).add({"run": entry(path)})
-    assert scalars.Numbers(tmp_path).of("run", path, [], 0.9) == (None, False)
+def test_a_file_of_this_moment_is_not_trusted(tmp_path, reads):
+    fake.write(tmp_path / "run.h5")
+    numbers(tmp_path)
+    numbers(tmp_path)
+    assert len(reads) == 2
 
 
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"version": 3, "na', '{"version": 1, "kmc": "0", "name": "run"}']
 )
-def test_lines_that_cannot_be_used_are_left_out(tmp_path, text):
+def test_lines_that_cannot_be_used_are_left_out(tmp_path, reads, text):
     (tmp_path / "scalars.jsonl").write_text(f"{text}\n")
-    path = fake.write(tmp_path / "run.h5")
-    settled(path)
-    scalars.Numbers(tmp_path).add({"run": entry(path)})
-    assert scalars.Numbers(tmp_path).of("run", path, [], 0.9)[1]
+    settled(fake.write(tmp_path / "run.h5"))
+    numbers(tmp_path)
+    numbers(tmp_path)
+    assert len(reads) == 1
 
 
 # --- the dataset ----------------------------------------------------------------------------------
