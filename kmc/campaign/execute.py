@@ -151,11 +151,9 @@ class _Loop:
     todo: list[Point]
 
     def __post_init__(self) -> None:
-        self.waiting: dict[str, deque[Point]] = {}  # by kind, each in the order of the plan
-        for point in self.todo:
-            self.waiting.setdefault(_kind(self.folder.plan, point), deque()).append(point)
-        self.running: dict[str, tuple[Point, str]] = {}  # with the kind of each
-        self.compiled: set[str] = set()
+        self.waiting = deque(self.todo)
+        self.running: dict[str, Point] = {}
+        self.compiled = False
         self.attempts: Counter[str] = Counter()
         # Shares are those of the work, as points of a grid may differ a thousandfold.
         work = [amount for amount, _ in costs(self.folder.plan, self.todo)]
@@ -166,42 +164,37 @@ class _Loop:
 
     def run(self, interruption: Interruption) -> None:
         """Run points until all are done, or the user interrupts."""
-        while self.running or any(self.waiting.values()):
+        while self.running or self.waiting:
             if interruption.requested:
                 self._stop()
                 return
-            while len(self.running) < self.workers.slots:
-                # The event loop is compiled once for each kind of run and then cached on disk: the
-                # first point of a kind starts alone, the others wait until it has compiled.
-                compiling = {kind for _, kind in self.running.values()} - self.compiled
-                queues = self.waiting.items()
-                ready = [queue[0] for kind, queue in queues if queue and kind not in compiling]
-                if not ready:
+            while self.waiting and len(self.running) < self.workers.slots:
+                # The event loop is compiled once and then cached on disk: the first point starts
+                # alone, the others wait until it has compiled.
+                if self.running and not self.compiled:
                     break
-                self._start(min(ready, key=lambda point: point.index))
+                self._start(self.waiting.popleft())
             for outcome in self.workers.wait(_WAIT_S):
                 self._ended(outcome)
             self._look()
 
     def _start(self, point: Point) -> None:
-        kind = _kind(self.folder.plan, point)
-        self.waiting[kind].popleft()
         self.folder.prepare(point)
         self.attempts[point.name] += 1
-        self.running[point.name] = point, kind
+        self.running[point.name] = point
         # Workers elsewhere have another working directory.
         place = str(self.folder.path.resolve())
         self.workers.submit({"folder": place, "name": point.name, "owner": self.owner})
 
     def _ended(self, outcome: Mapping[str, Any], *, stopping: bool = False) -> None:
-        point, kind = self.running.pop(outcome["name"])
+        point = self.running.pop(outcome["name"])
         self.folder.forget_progress(point)
         for note in outcome.get("notes", ()):
             self.tally.notes.append(note)
             self.display.message(note)
         state, error = outcome["state"], outcome["error"]
         if state == DONE:
-            self.compiled.add(kind)
+            self.compiled = True
             self.folder.record_done(point, outcome["wall_s"], outcome.get("numbers"))
             self.tally.done += 1
         # What was stopped with the sweep has not failed: the next call goes on with it.
@@ -210,7 +203,7 @@ class _Loop:
         # No fault of the point: its worker died, or a worker of an earlier sweep still has it.
         if state in (LOST, BUSY, STOPPED) and self.attempts[point.name] < MAX_ATTEMPTS:
             self.display.message(f"{point.name}: {error or _STOPPED}; it is run again")
-            self.waiting[kind].appendleft(point)
+            self.waiting.appendleft(point)
             return
         if state != FAILED:
             error = f"{error or _STOPPED}, {MAX_ATTEMPTS} times in a row"
@@ -230,12 +223,11 @@ class _Loop:
         """Update the state of the running points, and the display."""
         tally = self.tally
         tally.running, tally.slots = [], self.workers.slots
-        for point, kind in self.running.values():
+        for point in self.running.values():
             fraction, text = self.folder.progress(point) or (0.0, "preparing")
-            if fraction > _COMPILED:
-                self.compiled.add(kind)
+            self.compiled = self.compiled or fraction > _COMPILED
             tally.running.append(Part(point.name, fraction, text))
-        waiting = sum(self.work[point.name] for queue in self.waiting.values() for point in queue)
+        waiting = sum(self.work[point.name] for point in self.waiting)
         waiting += sum(self.work[row.name] * (1 - row.fraction) for row in tally.running)
         rest = waiting / self.all_work if self.all_work else 0.0
         # By work: the first of many points, a thousandth of the time, must not count as one of ten.
@@ -251,10 +243,3 @@ class _Loop:
             for outcome in self.workers.wait(_WAIT_S):
                 self._ended(outcome, stopping=True)
         self.tally.interrupted = self.tally.done < self.tally.total
-
-
-def _kind(plan: Plan, point: Point) -> str:
-    # Runs of one kind use the same compiled loop: with or without Mg.
-    system = plan.run_tables(point).get("system", {})
-    mg = system.get("mg_fraction") or system.get("mg_coverage_L1")
-    return "alloy" if mg else "pure"
