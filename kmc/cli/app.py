@@ -113,8 +113,7 @@ def main() -> None:
 
 @main.command(
     short_help="Write a commented run file to start from.",
-    epilog="\b\nExamples:\n  kmc init\n  kmc init my_cell.toml --scale cell\n"
-    "  kmc init na.toml --scale cell --set system.params=na_nasicon\n  kmc init - | less",
+    epilog=ui.help_text("init"),
 )
 @click.argument("file", default="run.toml", type=click.Path(path_type=Path))
 @ui.option(
@@ -151,8 +150,7 @@ def init(file: Path, scale: str, settings: tuple[str, ...], force: bool) -> None
 
 @main.command(
     short_help="Print the summary of a trajectory.",
-    epilog="\b\nExamples:\n  kmc info strip_li.h5\n  kmc info strip_li.h5 --all\n"
-    "  kmc info strip_li.h5 --json",
+    epilog=ui.help_text("info"),
 )
 @ui.file_argument
 @ui.flag("--all full", "Everything, numerics and their limits too.")
@@ -196,7 +194,7 @@ def _course(found: Any) -> list[tuple[str, ...]]:
     return rows
 
 
-@main.command(epilog="\b\nExamples:\n  kmc bench\n  kmc bench --case strip_li --json here.json")
+@main.command(epilog=ui.help_text("bench"))
 @ui.option("--case cases", "Only this one; repeatable.", "NAME", multiple=True)
 @ui.file_option("--json json_file", "Also write JSON.")
 def bench(cases: tuple[str, ...], json_file: Path | None) -> None:

@@ -26,10 +26,7 @@ _LOOK: dict[str, Any] = {
 }
 
 
-@click.group(
-    epilog="\b\nExamples:\n  kmc params list\n  kmc params show li_li2s\n"
-    "  kmc params check limg_li2s --lattice bcc_110\n  kmc params cite li_li2s --bibtex"
-)
+@click.group(epilog=ui.help_text("params"))
 def params() -> None:
     """Parameter sets: their numbers, sources and checks against DFT."""
 
@@ -50,7 +47,7 @@ def list_sets() -> None:
 @params.command(
     "init",
     short_help="Write a commented parameter file to start from.",
-    epilog="\b\nExamples:\n  kmc params init my_set.toml\n  kmc params init - --base limg_li2s",
+    epilog=ui.help_text("params-init"),
 )
 @click.argument("file", default="my_set.toml", type=click.Path(path_type=Path))
 @ui.option("--base", "Shipped set to start from.", default="li_li2s")

@@ -181,7 +181,7 @@ def verify(files: tuple[Path, ...], quiet: bool) -> None:
 
 @click.command(
     short_help="Deprecated: kmc verify checks a file.",
-    epilog="\b\nExample:\n  kmc verify strip_li.h5",
+    epilog=ui.help_text("repair"),
 )
 @ui.file_argument
 @ui.output_option("Not used any more.", "NEW")

@@ -12,45 +12,10 @@ from kmc.common.formatting import duration, plural
 from kmc.common.threads import cores
 
 _STUDIES = {
-    "operando": (
-        "Li and Li-Mg beside the operando paper.",
-        "Zhao et al., 10.1038/s41467-025-59567-8. Voids of Li and of Li0.97Mg0.03 as in the "
-        "operando cell and at its stack pressures, with one input or a pair of them changed, boxes "
-        "of atoms, nucleation at the true rates, and convergence.",
-    ),
-    "interlayer": (
-        "Lithium on carbon and ZnO beside the interlayer paper.",
-        "Shen et al., 10.1038/s41467-025-60609-4. Aurbach's protocol on ZnO, LiZn and carbon, a "
-        "map over adsorption energy and barrier, islands of ZnO on carbon, dead lithium with and "
-        "without a scaffold, and one input changed at a time.",
-    ),
-    "cathode": (
-        "Creeping selenium beside the cathode paper.",
-        "Xiong et al., 10.1038/s41467-024-48174-8. Selenium, LiCoO2 and FeS in a frame of Mo6Se8, "
-        "and selenium with one input changed at a time.",
-    ),
+    "operando": "Li and Li-Mg beside the operando paper.",
+    "interlayer": "Lithium on carbon and ZnO beside the interlayer paper.",
+    "cathode": "Creeping selenium beside the cathode paper.",
 }
-_STUDY = """\
-\b
-Examples:
-  kmc study {name} --dry-run            what will run, how long and where
-  kmc study {name}                      again: goes on
-  kmc study {name} --judge-only         the claims from what the folder has
-  kmc report study_{name}               the page of the study
-{more}
-The folder holds the sweep file of each step; what a step needs is skipped where it is done. The
-table of claims is printed and written to claims.json: each claim of the paper with what the runs
-say, the verdict by a stated rule, and which input changes it.
-
-Exit codes: 0 done (a claim that is not reproduced is a result, not a failure), 2 the input cannot
-be used, 130 interrupted; repeat the command to continue.
-"""
-_PLANS = """
-\b
-  kmc study operando --full -o study_full --dask tls://10.0.0.1:8786 --dask-tls keys
-  kmc study operando --plan reduced -o small
-  kmc study operando --calibration calibrate_operando       a second column
-"""
 
 
 @click.command(
@@ -127,15 +92,16 @@ def study() -> None:
     """Many runs beside the claims of a paper."""
 
 
-def _add(name: str, short: str, text: str) -> None:
+def _add(name: str, short: str) -> None:
     """Add the command of a paper."""
 
     def run(full: bool, plan: str | None, **options: Any) -> None:
         _run(name, "full" if full else plan, **options)
 
+    text = ui.help_text(f"study-{name}")
     run.__doc__ = f"Run a study, and print the claims of the {name} paper.\n\n{text}"
-    more = _PLANS if name == "operando" else ""
-    command = study.command(name, short_help=short, epilog=_STUDY.format(name=name, more=more))
+    epilog = ui.help_text("study").replace("STUDY", name)
+    command = study.command(name, short_help=short, epilog=epilog)
     options = ui.with_options(
         ui.folder_option("-o --output", "Folder of the study.", default=Path(f"study_{name}")),
         ui.dry_run_option,
@@ -150,8 +116,8 @@ def _add(name: str, short: str, text: str) -> None:
     command(options(run))
 
 
-for _name, (_short, _text) in _STUDIES.items():
-    _add(_name, _short, _text)
+for _name, _short in _STUDIES.items():
+    _add(_name, _short)
 
 
 def _run(
