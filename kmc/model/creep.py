@@ -53,11 +53,20 @@ class CreepLaw:
 
 
 def law_of(parameters: ParameterSet, temperature_K: float) -> CreepLaw:
-    """The law of a parameter set, which has the quantities of `NORTON`.
+    """The law of a parameter set.
 
     A = ε̇0 σ0^(−n) exp[Q/R (1/298.15 K − 1/T)]: a change of n turns the law about (σ0, ε̇0). The
     linear rate is that of 25 °C, with an activation energy of its own.
+
+    Raises `InputError`: the set lacks one of `NORTON`.
     """
+    if missing := [key for key in NORTON if not parameters.has(key)]:
+        raise InputError(
+            f"parameter set {parameters.name!r} has no {missing[0]}: how this metal creeps under a "
+            "stack pressure is unknown",
+            advice="Leave out the pressure (or upscale.body), or use a set with a creep law, such "
+            "as li_li2s.",
+        )
 
     def value(key: str) -> float:
         return parameters.value(key) if parameters.has(key) else UNSTATED[key]
@@ -119,14 +128,7 @@ def closure_rate_Hz(
     """
     if pressure_MPa == 0.0:
         return 0.0
-    missing = [key for key in KEYS if not parameters.has(key)]
-    if missing:
-        raise InputError(
-            f"parameter set {parameters.name!r} has no {missing[0]}: how this metal creeps under "
-            "stack_pressure_MPa is unknown",
-            advice="Set stack_pressure_MPa = 0, or use a set with a creep law, such as li_li2s.",
-        )
-    limit, law = parameters.value("creep_stress_limit_MPa"), law_of(parameters, temperature_K)
+    law, limit = law_of(parameters, temperature_K), parameters.value("creep_stress_limit_MPa")
     norton = void_stress_MPa(pressure_MPa, contact_fraction, law.exponent, limit)
     linear = void_stress_MPa(pressure_MPa, contact_fraction, 1.0, limit)
     beyond = max(0.0, norton - law.threshold_MPa(void_radius_um))

@@ -24,9 +24,9 @@ _REMOVED = (None, "none")  # a value that removes a key
 RATIO, FLOOR, FACTOR = "max_hops_per_strip_per_site", "saddle_floor_eV", "slow_down_by"
 _DRIVES = ("conditions.current_density_mA_cm2", "conditions.overpotential_V")
 _TEMPERATURE = "conditions.temperature_K"
+_OF_DRIVE = "hops are slowed less the larger the strip rate, which hides most of what it changes"
 _WHY = {
-    (RATIO, "drive"): "hops are slowed less the larger the strip rate, which hides most of what "
-    "it changes",
+    **{(RATIO, drive): _OF_DRIVE for drive in _DRIVES},
     (RATIO, _TEMPERATURE): "the fastest hops have the same rate at every temperature",
     (FLOOR, _TEMPERATURE): "the fastest hops are as activated as this barrier, not as their own",
 }
@@ -81,30 +81,22 @@ def hidden_effects(
     changed along with the current hides nothing. `tables` are the sections of the base run; points
     map ``"section.key"`` to the value of each.
     """
-    seen: dict[tuple[str, str, str], dict[str, Mapping[str, Any]]] = {}
-    for point in points:
-        # A constant factor hides nothing: it slows every hop alike at each point. Nor does the
-        # ratio inf: vacancies are in equilibrium between strips, and no hop is slowed.
-        for setting in (RATIO, FLOOR):
+    effects, points = [], list(points)
+    # A constant factor hides nothing: it slows every hop alike at each point. Nor does the ratio
+    # inf: vacancies are in equilibrium between strips, and no hop is slowed.
+    for (setting, key), why in _WHY.items():
+        groups: dict[str, dict[str, Mapping[str, Any]]] = {}
+        for point in points:
             value = _value(tables, point, f"acceleration.{setting}")
-            if value in (None, math.inf):
-                continue
-            for key in (*_DRIVES, _TEMPERATURE):
-                what = _TEMPERATURE if key == _TEMPERATURE else "drive"
-                if key in point and (setting, what) in _WHY:
-                    group = seen.setdefault((setting, key, toml_value(value)), {})
-                    group.setdefault(repr(point[key]), point)
-    effects: dict[tuple[str, str], str] = {}
-    for (setting, key, held), group in seen.items():
-        if len(group) > 1 and (setting, key) not in effects:
-            what = _TEMPERATURE if key == _TEMPERATURE else "drive"
-            instead = _factor(tables, next(iter(group.values())))
-            effects[setting, key] = (
-                f"{key} varies under acceleration.{setting} = {held}: {_WHY[setting, what]}. "
-                f"Slow hops by a constant factor instead: acceleration.{setting} = none, "
-                f"acceleration.{FACTOR} = {instead}"
+            if key in point and value not in (None, math.inf):
+                groups.setdefault(toml_value(value), {}).setdefault(repr(point[key]), point)
+        for held, group in [item for item in groups.items() if len(item[1]) > 1][:1]:
+            effects.append(
+                f"{key} varies under acceleration.{setting} = {held}: {why}. Slow hops by a "
+                f"constant factor instead: acceleration.{setting} = none, acceleration.{FACTOR} = "
+                f"{_factor(tables, next(iter(group.values())))}"
             )
-    return list(effects.values())
+    return effects
 
 
 def _value(

@@ -61,12 +61,6 @@ class GapSetting:
     cut_off_share: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.rounding_length_um > 0:
-            raise InputError(
-                f"rounding_length_um = {self.rounding_length_um:g}: without surface diffusion the "
-                "lip of an advancing contact line has no thickness, and the model no limit",
-                advice="Give a length above 0, such as 0.3 to 3 µm in 1e4 s.",
-            )
         if min(self.slope, self.closing_slope) <= 0:
             raise InputError(
                 f"contact_angle_hysteresis_deg = {self.contact_angle_hysteresis_deg:g}: half of it "

@@ -17,6 +17,7 @@ from kmc.nuclei.burst import nucleation_burst
 from kmc.nuclei.field import Medium
 from kmc.nuclei.nucleation_conditions import coverage_of
 from kmc.nuclei.vapour import ClusterVapour, medium_of, vapour_of
+from kmc.runfile.kind_checks import under_pressure
 from kmc.runfile.kind_sections import MAX_CELLS, cells_along_edge
 from kmc.runfile.load import RunFile
 from kmc.systems.population.body import Viscous
@@ -92,12 +93,6 @@ class Prepared:
         return {key: value for key, value in out.items() if math.isfinite(value)}
 
 
-def pressures_of(run: RunFile) -> set[float]:
-    """Stack pressures of the run and of its steps, MPa."""
-    own = (planned.step.stack_pressure_MPa for planned in run.protocol.plan)
-    return {run.conditions.stack_pressure_MPa, *(p for p in own if p is not None)}
-
-
 def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
     """Compute what a run of a population needs; the free energies of clusters take seconds.
 
@@ -112,11 +107,6 @@ def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
                 f"parameter set {parameters.name!r} has no {key}: it describes no interface",
                 advice="Use a set with an interface, such as li_li2s.",
             )
-    if parameters.has("pair_bond_eV"):
-        raise InputError(
-            f"parameter set {parameters.name!r} is a plain lattice gas without an interface",
-            advice="Use a set with interface energies, such as li_li2s.",
-        )
     system = run.system
     if (system.mg_fraction or system.mg_coverage_L1) and "Mg" not in parameters.species:
         raise InputError(
@@ -185,17 +175,9 @@ def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
 def _body(run: RunFile, parameters: ParameterSet) -> Viscous | None:
     """The metal's creep, where a pressure asks for it or the run says so."""
     # One step under pressure is enough: the metal then creeps in all of them.
-    pressure = max(pressures_of(run)) + run.upscale.fixture_stiffness_MPa_per_um
-    pressure *= run.upscale.pressure_share
-    if run.upscale.body == "rigid" or (run.upscale.body is None and not pressure):
+    pressed = under_pressure(run) and run.upscale.pressure_share > 0
+    if run.upscale.body == "rigid" or (run.upscale.body is None and not pressed):
         return None
-    missing = [key for key in creep.NORTON if not parameters.has(key)]
-    if missing:
-        raise InputError(
-            f"parameter set {parameters.name!r} has no {missing[0]}: how this metal creeps is "
-            "unknown",
-            advice='Set upscale.body = "rigid", or use a set with a creep law, such as li_li2s.',
-        )
     law = creep.law_of(parameters, run.conditions.temperature_K)
     return Viscous(**vars(law), adhesion_MPa=run.upscale.adhesion_MPa)
 
@@ -281,7 +263,8 @@ def _sink_depth_um(run: RunFile, vapour: ClusterVapour) -> float:
     modulus, depth_um = run.upscale.dislocation_modulus_GPa, run.conditions.sink_depth_um
     if modulus is None:
         return depth_um
-    pressures = pressures_of(run)
+    own = (planned.step.stack_pressure_MPa for planned in run.protocol.plan)
+    pressures = {run.conditions.stack_pressure_MPa, *(p for p in own if p is not None)}
     if len(pressures) > 1:
         raise InputError(
             f"upscale.dislocation_modulus_GPa = {modulus:g} of the run {run.name}: its steps have "

@@ -11,7 +11,6 @@ from scipy import integrate
 from squares import SITE_um3, STRIP_per_um2_s, Vapour, imbalance, medium, run, setting
 
 from kmc.common import threads
-from kmc.errors import InputError
 from kmc.systems.population.body import Viscous
 from kmc.systems.population.gaps import Gaps
 from kmc.systems.population.setting import FlawPatches
@@ -70,11 +69,6 @@ def test_plating_fills_the_gaps_and_then_lifts_the_body():
     assert gaps.contact_fraction > 0.99
     assert gaps.ledger.grown > 0
     assert gaps.ledger.plated == pytest.approx(gaps.ledger.filled + gaps.ledger.grown)
-
-
-def test_no_surface_diffusion_is_refused():
-    with pytest.raises(InputError, match="rounding_length_um"):
-        setting(rounding_length_um=0.0)
 
 
 @pytest.mark.validation
