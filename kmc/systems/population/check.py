@@ -84,7 +84,7 @@ def _voltage(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
     rows = zip(*(s[name] for name in columns), strict=True)
     terms = [kinetics.terms(S, contact, 0.0, current) for S, contact, current in rows]
     parts = ("concentration_V", "charge_transfer_V", "series_V")
-    expected = {name: np.array([getattr(term, name) for term in terms]) for name in parts}
+    expected = {name: np.array([term[name] for term in terms]) for name in parts}
     # The constriction follows from the map, which frames alone have: its column is taken as it is.
     expected["overpotential_V"] = s["constriction_V"] + sum(s[name] for name in parts)
     for name, wanted in expected.items():

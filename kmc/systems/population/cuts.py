@@ -9,53 +9,10 @@ Voids that are smaller than two cells are points of the model; lines meet a disc
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 CHORD, RISE = math.pi / 4, 2 / 3  # mean chord over diameter, mean height over the largest
-
-
-@dataclass(frozen=True)
-class Cuts:
-    """What the lines across a field of gaps meet."""
-
-    #: As height_um of shape (n_cuts,).
-    width_um: np.ndarray
-    height_um: np.ndarray
-    line: np.ndarray  #: of each cut, those along x first, then along y; shape (n_cuts,)
-    length_um: float  #: of all lines together
-    #: Expected cuts of points in that length, and then their means.
-    point_number: float
-    point_width_um: float
-    point_height_um: float
-
-    @property
-    def per_100um(self) -> float:
-        """Cuts per 100 µm of line."""
-        return 100.0 * (len(self.width_um) + self.point_number) / self.length_um
-
-    @property
-    def mean_width_um(self) -> float:
-        """Mean width; NaN without any."""
-        return self._mean(self.width_um, self.point_width_um)
-
-    @property
-    def mean_height_um(self) -> float:
-        """Mean of the largest heights of the cuts; NaN without any."""
-        return self._mean(self.height_um, self.point_height_um)
-
-    def _mean(self, drawn: np.ndarray, of_points: float) -> float:
-        n = len(drawn) + self.point_number
-        return (float(drawn.sum()) + self.point_number * of_points) / n if n else math.nan
-
-    @property
-    def max_width_um(self) -> float:
-        return float(self.width_um.max()) if len(self.width_um) else math.nan
-
-    @property
-    def max_height_um(self) -> float:
-        return float(self.height_um.max()) if len(self.height_um) else math.nan
 
 
 def cut(
@@ -66,36 +23,50 @@ def cut(
     cover: np.ndarray | None = None,
     point_radius_um: np.ndarray | None = None,
     point_height_um: np.ndarray | None = None,
-) -> Cuts:
-    """Cut a periodic field of gaps h ≥ 0, shape (n, n), along every row and column.
+) -> dict[str, float]:
+    """The columns of `/samples` that follow from lines; means are NaN without any void.
 
-    - `resolution_um`: of the microscope.
-    - `cover`: share of each cell that is not in contact, above 0 where h is; 1 there by default.
     - `point_radius_um`, `point_height_um`: footprint and largest height of the voids that are
       points.
+    - Others as of `voids_on_lines`.
     """
-    n = len(h_um)
-    share = (h_um > 0).astype(float) if cover is None else cover
-    planes = ((h_um, share), (h_um.T, share.T))
-    parts = [_runs(*plane, edge_um / n, resolution_um) for plane in planes]
-    width, height = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
-    line = np.concatenate([parts[0][2], parts[1][2] + n])
-    length = 2 * n * edge_um
+    width, height, _ = voids_on_lines(h_um, edge_um, resolution_um, cover)
+    length = 2 * len(h_um) * edge_um
     radius = np.zeros(0) if point_radius_um is None else point_radius_um
     high = np.zeros(0) if point_height_um is None else point_height_um
     seen = (2 * CHORD * radius >= resolution_um) & (RISE * high >= resolution_um)
     across = 2 * radius[seen]
     # A line meets discs in proportion to their width, so that wide ones count more in the means.
     total = float(across.sum())
-    return Cuts(
-        width,
-        height,
-        line,
-        length,
-        total * length / edge_um**2,
-        CHORD * float((across**2).sum()) / total if total else 0.0,
-        RISE * float((across * high[seen]).sum()) / total if total else 0.0,
-    )
+    of_points = total * length / edge_um**2
+    n = len(width) + of_points
+    columns = {"voids_per_100um": 100.0 * n / length}
+    for name, drawn, of_point in (
+        ("width", width, CHORD * float((across**2).sum())),
+        ("height", height, RISE * float((across * high[seen]).sum())),
+    ):
+        each = of_point / total if total else 0.0
+        mean = (float(drawn.sum()) + of_points * each) / n if n else math.nan
+        largest = float(drawn.max()) if len(drawn) else math.nan
+        columns |= {f"mean_{name}_um": mean, f"max_{name}_um": largest}
+    return columns
+
+
+def voids_on_lines(
+    h_um: np.ndarray, edge_um: float, resolution_um: float = 0.0, cover: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Width and height in µm of each void on the lines, and its line: along x first, then along y.
+
+    - `h_um`: periodic field of gaps h ≥ 0, shape (n, n).
+    - `resolution_um`: of the microscope.
+    - `cover`: share of each cell that is not in contact, above 0 where h is; 1 there by default.
+    """
+    n = len(h_um)
+    share = (h_um > 0).astype(float) if cover is None else cover
+    planes = ((h_um, share), (h_um.T, share.T))
+    along_x, along_y = (_runs(*plane, edge_um / n, resolution_um) for plane in planes)
+    width, height = (np.concatenate([along_x[k], along_y[k]]) for k in (0, 1))
+    return width, height, np.concatenate([along_x[2], along_y[2] + n])
 
 
 def _runs(h_um: np.ndarray, share: np.ndarray, cell_um: float, resolution_um: float) -> tuple:

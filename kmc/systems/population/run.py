@@ -29,9 +29,7 @@ _MIN_CELLS = 4  # area of a part that counts as a void of its own, in cells, at 
 _WALKS = 0.05  # share of the progress bar for the free energies of clusters
 _EVENT = ("replica", "time_s", "capacity_mAh_cm2", "kind", "void", "other")
 _SIZES = ("area_um2", "volume_um3", "height_um")
-# Columns that have the names of what they are taken from.
-_SEEN = ("mean_width_um", "max_width_um", "mean_height_um", "max_height_um")
-_TERMS = ("concentration_V", "charge_transfer_V", "constriction_V", "series_V")
+# Columns with the names of entries of the ledger.
 _BOOKED = ("stripped", "initial", "settled", "sink", "plated", "filled", "dead")
 
 
@@ -244,8 +242,8 @@ class PopulationJob(Job):
         terms = self.prepared.kinetics.terms(S, contact, length, current)
         events = dict(zip(KINDS, map(float, self.life.counts), strict=True))
         row = {
-            **{name: getattr(seen, name) for name in _SEEN},
-            **{name: getattr(terms, name) for name in _TERMS},
+            **seen,
+            **terms,
             **{f"{name}_um": getattr(ledger, name) * height for name in _BOOKED},
             "time_s": gaps.time_s,
             "capacity_mAh_cm2": self._capacity(),
@@ -255,10 +253,8 @@ class PopulationJob(Job):
             "current_density_mA_cm2": current,
             "contact_fraction": contact,
             "voids_per_um2": self._number_of_voids() / area,
-            "voids_per_100um": seen.per_100um,
             "supersaturation": S,
             "max_supersaturation": gaps.max_supersaturation,
-            "overpotential_V": terms.total_V,
             "stack_pressure_MPa": gaps.stack_pressure_MPa,
             "stress_MPa": setting.pressure_share
             * gaps.stack_pressure_MPa

@@ -28,21 +28,6 @@ _TOLERANCE = 5e-3  # of the potential
 
 
 @dataclass(frozen=True)
-class Overpotential:
-    """Terms in V; `total_V` is their sum."""
-
-    concentration_V: float
-    charge_transfer_V: float
-    constriction_V: float
-    series_V: float
-
-    @property
-    def total_V(self) -> float:
-        terms = (self.concentration_V, self.charge_transfer_V, self.constriction_V, self.series_V)
-        return float(sum(terms))
-
-
-@dataclass(frozen=True)
 class Kinetics:
     """What the overpotential of a contact follows from, at a temperature."""
 
@@ -68,29 +53,32 @@ class Kinetics:
         contact_fraction: float,
         constriction_um: float,
         current_density_mA_cm2: float,
-    ) -> Overpotential:
-        """The terms at a moment; without current only the first is left.
+    ) -> dict[str, float]:
+        """The columns of `/samples`: terms and their sum; without current only the first is left.
 
         `constriction_um` is κ R_c, a length; plating has a current below 0, whose sign all terms
         but the first have.
         """
         S, j = max(supersaturation, 1e-300), current_density_mA_cm2
-        concentration = self.thermal_V * math.log(S)
-        if j == 0:
-            return Overpotential(concentration, 0.0, 0.0, 0.0)
-        # The current is given, and no voltage passes it through nothing.
-        if contact_fraction <= 0:
-            endless = math.copysign(math.inf, j)
-            return Overpotential(concentration, endless, endless, 0.0)
-        # x of the site law over √S, which is the contact at rest, as a hyperbolic sine.
-        ratio = j / (2 * self.exchange_current_density_mA_cm2 * contact_fraction * math.sqrt(S))
-        resistance = constriction_um * 1e-4 / (self.conductivity_mS_cm * 1e-3)
-        return Overpotential(
-            concentration,
-            2 * self.thermal_V * math.asinh(ratio),
-            j * 1e-3 * resistance,
-            j * 1e-3 * self.series_resistance_ohm_cm2,
-        )
+        charge_transfer = constriction = series = 0.0
+        if j != 0 and contact_fraction <= 0:
+            # The current is given, and no voltage passes it through nothing.
+            charge_transfer = constriction = math.copysign(math.inf, j)
+        elif j != 0:
+            # x of the site law over √S, which is the contact at rest, as a hyperbolic sine.
+            exchange = self.exchange_current_density_mA_cm2
+            ratio = j / (2 * exchange * contact_fraction * math.sqrt(S))
+            charge_transfer = 2 * self.thermal_V * math.asinh(ratio)
+            resistance = constriction_um * 1e-4 / (self.conductivity_mS_cm * 1e-3)
+            constriction = j * 1e-3 * resistance
+            series = j * 1e-3 * self.series_resistance_ohm_cm2
+        terms = {
+            "concentration_V": self.thermal_V * math.log(S),
+            "charge_transfer_V": charge_transfer,
+            "constriction_V": constriction,
+            "series_V": series,
+        }
+        return {**terms, "overpotential_V": float(sum(terms.values()))}
 
 
 def kinetics_at(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kmc.systems.population.cuts import cut
+from kmc.systems.population.cuts import cut, voids_on_lines
 
 EDGE, N = 20.0, 200
 
@@ -30,19 +30,19 @@ def test_chords_of_a_disc():
     """
     for centre in ((3.0, 7.0), (0.1, 19.9)):
         found = cut(caps([centre], 3.0, 1.5), EDGE)
-        assert found.per_100um == pytest.approx(100 * 6 / EDGE**2, rel=0.02)
-        assert found.mean_width_um == pytest.approx(np.pi * 3 / 2, rel=0.01)
-        assert found.mean_height_um == pytest.approx(1.0, rel=0.01)
-        assert found.max_width_um == pytest.approx(6.0, abs=0.1)
-        assert found.max_height_um == pytest.approx(1.5, abs=0.01)
+        assert found["voids_per_100um"] == pytest.approx(100 * 6 / EDGE**2, rel=0.02)
+        assert found["mean_width_um"] == pytest.approx(np.pi * 3 / 2, rel=0.01)
+        assert found["mean_height_um"] == pytest.approx(1.0, rel=0.01)
+        assert found["max_width_um"] == pytest.approx(6.0, abs=0.1)
+        assert found["max_height_um"] == pytest.approx(1.5, abs=0.01)
 
 
 def test_points_are_cut_as_discs_are():
     point = {"point_radius_um": np.array([2.0]), "point_height_um": np.array([0.8])}
     drawn, expected = cut(caps([(10, 10)], 2.0, 0.8), EDGE), cut(np.zeros((N, N)), EDGE, **point)
-    for name in ("per_100um", "mean_width_um", "mean_height_um"):
-        assert getattr(expected, name) == pytest.approx(getattr(drawn, name), rel=0.02)
-    assert cut(np.zeros((N, N)), EDGE, 3.2, **point).point_number == 0
+    for name in ("voids_per_100um", "mean_width_um", "mean_height_um"):
+        assert expected[name] == pytest.approx(drawn[name], rel=0.02)
+    assert cut(np.zeros((N, N)), EDGE, 3.2, **point)["voids_per_100um"] == 0
 
 
 def test_the_microscope_joins_what_it_cannot_part_and_misses_what_is_small():
@@ -52,18 +52,18 @@ def test_the_microscope_joins_what_it_cannot_part_and_misses_what_is_small():
     h[:, 23:30] = 1.0  # 0.3 µm of contact between
     h[:, 60:62] = 1.0  # 0.2 µm wide
     h[:, 100:120] = 0.1  # low
-    along_x = [cut(h, EDGE, r) for r in (0.0, 0.25, 0.4)]
-    widths = [np.sort(c.width_um[c.line == 0]) for c in along_x]
+    seen = [voids_on_lines(h, EDGE, r) for r in (0.0, 0.25, 0.4)]
+    widths = [np.sort(width[line == 0]) for width, _, line in seen]
     np.testing.assert_allclose(widths[0], [0.2, 0.7, 2.0, 3.0])
     np.testing.assert_allclose(widths[1], [0.7, 3.0])
     np.testing.assert_allclose(widths[2], [4.0])
 
 
 def test_a_line_without_contact_is_one_void_as_long_as_the_square():
-    found = cut(np.full((8, 8), 0.3), EDGE)
-    assert found.width_um.tolist() == [EDGE] * 16
-    assert np.isnan(cut(np.zeros((8, 8)), EDGE).mean_width_um)
-    assert np.isnan(cut(np.zeros((8, 8)), EDGE).max_width_um)
+    assert voids_on_lines(np.full((8, 8), 0.3), EDGE)[0].tolist() == [EDGE] * 16
+    found = cut(np.zeros((8, 8)), EDGE)
+    assert np.isnan(found["mean_width_um"])
+    assert np.isnan(found["max_width_um"])
 
 
 def test_widths_are_those_of_the_part_without_contact():
@@ -72,9 +72,7 @@ def test_widths_are_those_of_the_part_without_contact():
     h[:, 2:19] = 1.0
     cover[:, 2:19] = 1.0
     cover[:, 2], cover[:, 18] = 0.25, 0.25
-    found = cut(h, 2.0, cover=cover)
-    np.testing.assert_allclose(found.width_um[found.line < 20], 1.55)
-    found = cut(h, 2.0, 0.4, cover=cover)
-    np.testing.assert_allclose(found.width_um[found.line < 20], 1.55)
-    found = cut(h, 2.0, 0.5, cover=cover)  # it does not see the 0.45 µm of contact
-    np.testing.assert_allclose(found.width_um[found.line < 20], 2.0)
+    # It does not see 0.45 µm of contact at a resolution of 0.5 µm.
+    for resolution_um, expected in ((0.0, 1.55), (0.4, 1.55), (0.5, 2.0)):
+        width, _, line = voids_on_lines(h, 2.0, resolution_um, cover)
+        np.testing.assert_allclose(width[line < 20], expected)
