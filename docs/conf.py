@@ -158,9 +158,9 @@ RESULTS = (
 def public_names() -> list[str]:
     """Names of `kmc.__all__`, without importing it."""
     for node in ast.parse((ROOT / "kmc" / "__init__.py").read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
-            return [name for name in ast.literal_eval(node.value) if not name.startswith("__")]
-    raise ValueError("kmc/__init__.py has no __all__")
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_MODULES":
+            return sorted(ast.literal_eval(node.value))
+    raise ValueError("kmc/__init__.py has no _MODULES")
 
 
 def _front_page(packages: list[str]) -> str:

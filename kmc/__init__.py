@@ -9,48 +9,29 @@
 from typing import TYPE_CHECKING, Any
 
 from kmc.common.figures import draw_by
-from kmc.common.version import __version__
+from kmc.common.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from kmc.analysis.cross_section import cross_section
-    from kmc.analysis.history import voids
-    from kmc.analysis.profiles import profiles
-    from kmc.analysis.transport import transport
-    from kmc.campaign.calibration.calibrate import calibrate
-    from kmc.campaign.compare import compare
-    from kmc.campaign.convergence.levels import converge
-    from kmc.campaign.critical.search import critical
-    from kmc.campaign.dataset import load_sweep
-    from kmc.campaign.execute import sweep
-    from kmc.model.dft_energies import parameters_from_dft
-    from kmc.model.parameter_file import write_parameters
-    from kmc.nuclei.study import nucleation
-    from kmc.systems.run import extend, load, resume, run, upscale, verify
-    from kmc.systems.simulation import Simulation
-
-__all__ = [
-    "Simulation",
-    "__version__",
-    "calibrate",
-    "compare",
-    "converge",
-    "critical",
-    "cross_section",
-    "extend",
-    "load",
-    "load_sweep",
-    "nucleation",
-    "parameters_from_dft",
-    "profiles",
-    "resume",
-    "run",
-    "sweep",
-    "transport",
-    "upscale",
-    "verify",
-    "voids",
-    "write_parameters",
-]
+    from kmc.analysis.cross_section import cross_section as cross_section
+    from kmc.analysis.history import voids as voids
+    from kmc.analysis.profiles import profiles as profiles
+    from kmc.analysis.transport import transport as transport
+    from kmc.campaign.calibration.calibrate import calibrate as calibrate
+    from kmc.campaign.compare import compare as compare
+    from kmc.campaign.convergence.levels import converge as converge
+    from kmc.campaign.critical.search import critical as critical
+    from kmc.campaign.dataset import load_sweep as load_sweep
+    from kmc.campaign.execute import sweep as sweep
+    from kmc.model.dft_energies import parameters_from_dft as parameters_from_dft
+    from kmc.model.parameter_file import write_parameters as write_parameters
+    from kmc.nuclei.study import nucleation as nucleation
+    from kmc.systems.run import extend as extend
+    from kmc.systems.run import load as load
+    from kmc.systems.run import resume as resume
+    from kmc.systems.run import run as run
+    from kmc.systems.run import upscale as upscale
+    from kmc.systems.run import verify as verify
+    from kmc.systems.simulation import Simulation as Simulation
 
 # numba, numpy and h5py are imported with the first use, not with the package: `kmc --help` is fast.
 _MODULES = {
@@ -75,6 +56,7 @@ _MODULES = {
     "nucleation": "kmc.nuclei.study",
     "upscale": "kmc.systems.run",
 }
+__all__ = ["__version__", *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
