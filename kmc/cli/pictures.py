@@ -110,17 +110,12 @@ def movie(
     """
     path = check_output(output or _beside([file], "", ".gif"), force, MOVIE_ENDINGS)
     from kmc.files.frame_selection import choose_frames
+    from kmc.plotting import save_movie
 
     run = kmc.load(file)
-    # Asked of the registry, so that a new kind of run needs no change here.
-    if run.system.movie is None:
-        raise InputError(
-            f"{file} is {run.system.noun}, of which there are no movies",
-            advice=f"kmc plot {file} --what map shows its frames.",
-        )
     chosen = None if frames is None else choose_frames(frames, len(run.frames))
     with frame_progress(path.name, not quiet) as progress:
-        n = run.system.movie(run, path, frames=chosen, per_second=fps, progress=progress)
+        n = save_movie(run, path, frames=chosen, per_second=fps, progress=progress)
     ui.say_written(path, more=f": {_frames(n)}", quiet=quiet)
     if not quiet:
         _hint_at_frames(run)

@@ -56,6 +56,11 @@ def save_movie(
     InputError
         There is no frame, ffmpeg is missing, or the file cannot be written.
     """
+    if run.kind not in SCENES:
+        raise InputError(
+            f"{run.path} is {run.system.noun}, of which there are no movies",
+            advice=f"kmc plot {run.path} --what map shows its frames.",
+        )
     path = check_output(path, True, MOVIE_ENDINGS)
     if not 0.1 <= per_second <= 60:
         raise InputError(f"{per_second:g} frames per second", advice="Allowed: 0.1 to 60.")

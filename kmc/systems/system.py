@@ -358,14 +358,6 @@ class System:
         """A picture of one or several runs, a matplotlib figure; see `kmc.plotting.draw`."""
         return drawn("draw", what, runs, **options)
 
-    @property
-    def movie(self) -> Callable[..., int] | None:
-        """``movie(run, path, frames=…, per_second=…, progress=…)`` saves one, returns its frames.
-
-        None for kinds with drawings of their own.
-        """
-        return None if self.drawings else partial(drawn, "save_movie")
-
 
 def _misfit(found: TableRun, problem: Exception) -> InputError:
     return InputError(

@@ -82,11 +82,10 @@ def _portions(run: TableRun) -> Iterator[Breach]:
     yield from differences("portions", "/samples/portions", run.samples["portions"], total)
     for i, portions in enumerate(run.frames["portions"]):
         if portions.sum() != total:
-            where = f"/frames/portions, frame {i}"
-            yield Breach("portions", where, None, portions.sum(), total)
+            yield Breach("portions", "/frames/portions", i, portions.sum(), total)
         if (portions < 0).any() or portions[material == FRAME].any():
-            where = f"/frames/portions, frame {i}"
-            yield Breach("portions", where, None, "below 0, or on the frame", "neither")
+            text = "below 0, or on the frame"
+            yield Breach("portions", "/frames/portions", i, text, "neither")
 
 
 def _area(run: TableRun) -> Iterator[Breach]:
@@ -96,9 +95,8 @@ def _area(run: TableRun) -> Iterator[Breach]:
         # Fixed walls hold the area; one under pressure moves, and all sites together with it.
         moves = run.run["cathode"].get("wall_pressure_MPa") is not None
         if not abs(strain.mean() - imposed) <= _CLOSED or (imposed and not moves):
-            where = f"/frames/area_strain, frame {i}"
             found, wanted = f"{strain.mean():.3g}", f"{imposed if moves else 0.0:.3g}"
-            yield Breach("area between the walls", where, None, found, wanted)
+            yield Breach("area between the walls", "/frames/area_strain", i, found, wanted)
         # What active material leaves of a site is open, but for sites that it presses on.
         fill = run.frames["portions"][i] * (1.0 + run.samples["swelling"][row])
         fill /= run.facts["portions_per_site"]
@@ -106,9 +104,8 @@ def _area(run: TableRun) -> Iterator[Breach]:
         room = np.where(loaded, 0.0, np.maximum(1.0 + strain - fill, 0.0))
         wrong = ~(np.abs(room - run.frames["open_area"][i]) <= 1e-9)
         for x, y in np.argwhere(wrong)[:1]:
-            where = f"/frames/open_area, frame {i}, site {x}, {y}"
             stored = run.frames["open_area"][i][x, y]
-            yield Breach("open area", where, None, stored, room[x, y])
+            yield Breach(f"open area of site {x}, {y}", "/frames/open_area", i, stored, room[x, y])
 
 
 def _described(run: TableRun, frame: int) -> dict[str, float]:

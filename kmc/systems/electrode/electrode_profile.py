@@ -10,8 +10,6 @@ stands, S at z = 0 is that of the void, and what flows into the metal is taken f
 time; all numbers are for one site of the interface.
 """
 
-import math
-
 import numpy as np
 from scipy.linalg.lapack import dgtsv
 
@@ -91,12 +89,3 @@ class ElectrodeProfile:
         gained = float(self.held[1:] @ self.activity[1:]) - before
         taken = float(lost @ (self.activity - 1.0)) + g[-1] * (float(self.activity[-1]) - 1.0)
         return gained + taken
-
-    def take_over(self, other: "ElectrodeProfile") -> None:
-        """Hold the vacancies of a profile at another temperature."""
-        self.activity = other.activity * other.held / self.held
-
-
-def is_open(model: Model) -> bool:
-    """Whether the metal has a sink, so that a profile exists."""
-    return model.has_interface and math.isfinite(model.sink_distance_um)

@@ -164,10 +164,6 @@ class Engine(Configuration):
         if self.channels.forgetting == 0.0:
             self.state.activity[:] = 0.0
 
-    def rest(self) -> None:
-        """Switch the current off; everything else goes on as before."""
-        self.set_drive(Drive(stack_pressure_MPa=self.drive.stack_pressure_MPa))
-
     def set_model(self, model: Model) -> None:
         """Go on at the rates of another model of the same box, such as at another temperature.
 

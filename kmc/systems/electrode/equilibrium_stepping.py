@@ -15,6 +15,7 @@ S is that of equilibrium at this number, and what flows into the metal at this S
 import math
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from kmc.model.equilibrium import HOTTEST, VacancyEquilibrium
 from kmc.model.model import Model
 from kmc.model.parameters import ParameterSet
 from kmc.nuclei.vapour import ClusterVapour, vapour_of
-from kmc.systems.electrode.electrode_profile import ElectrodeProfile, is_open
+from kmc.systems.electrode.electrode_profile import ElectrodeProfile
 from kmc.systems.electrode.engine import UNLIMITED, Engine
 
 _FINE = 50.0  # steps at rest change ln S of an open interface by half of its inverse at most
@@ -65,7 +66,6 @@ class EquilibriumEngine(Engine):
     ):
         super().__init__(model, occupancy, rng, **options)
         self._chain: VacancyEquilibrium | None = None
-        self._nuclei: list[tuple[float, ClusterVapour]] | None = None
         self._metal: tuple[np.ndarray, np.ndarray] | None = None
         self._last, self._raw = self.occupancy(), self._species()
         self._passed = 0  # strips less plates at the last relaxation
@@ -226,15 +226,11 @@ class EquilibriumEngine(Engine):
 
     def nucleation_rate_Hz(self, S: float) -> float:
         """I(S) times the area of the box, of each chemistry its own share."""
-        return float(sum(share * vapour.rate_per_um2_s(S) for share, vapour in self._vapours()))
+        return float(sum(share * vapour.rate_per_um2_s(S) for share, vapour in self._vapours))
 
+    @cached_property
     def _vapours(self) -> list[tuple[float, ClusterVapour]]:
         """Area in µm² and nucleation of each chemistry of the interface; seconds the first time."""
-        if self._nuclei is None:
-            self._nuclei = self._sampled_vapours()
-        return self._nuclei
-
-    def _sampled_vapours(self) -> list[tuple[float, ClusterVapour]]:
         model, area_um2 = self.model, self.model.lattice.area_A2 * 1e-8
         if self._coverage > _ALL_Mg:
             return []
@@ -269,10 +265,10 @@ class EquilibriumEngine(Engine):
     def _nucleate(self, chain: VacancyEquilibrium, S: float) -> None:
         """The first void: a compact cluster of the size of a nucleus, at a place of L1."""
         n_L1 = self.model.lattice.sites_per_layer
-        rates = [share * float(v.rate_per_um2_s(S)) for share, v in self._vapours()]
+        rates = [share * float(v.rate_per_um2_s(S)) for share, v in self._vapours]
         kind = int(np.searchsorted(np.cumsum(rates), self.rng.random() * sum(rates)))
         kind = min(kind, len(rates) - 1)
-        size = max(_FEWEST + 1, round(float(self._vapours()[kind][1].nucleus(S))))
+        size = max(_FEWEST + 1, round(float(self._vapours[kind][1].nucleus(S))))
         weights = np.exp(-chain.formation_ueV[:n_L1] / self.model.kT_ueV)
         weights *= chain.occupancy[:n_L1] == tables.LI
         if self.model.interphase is not None:
@@ -326,9 +322,9 @@ class EquilibriumEngine(Engine):
         a share in so small a number that the void could dissolve into them.
         """
         n = chain.vacancies
-        if self.profile is None or n > _MANY * _LARGEST_S * self._lone_per_S or not self._vapours():
+        if self.profile is None or n > _MANY * _LARGEST_S * self._lone_per_S or not self._vapours:
             return 0.0
-        S = float(self._vapours()[0][1].S_eq(n))
+        S = float(self._vapours[0][1].S_eq(n))
         return S if n < _MANY * S * self._lone_per_S else 0.0
 
     def _gather(self, chain: VacancyEquilibrium) -> None:
@@ -401,8 +397,8 @@ class EquilibriumEngine(Engine):
             float(np.exp(-first / (hotter * model.kT_ueV)).sum()) * model.lattice.sites_per_layer
             for hotter in (1.0, HOTTEST)
         )
-        if not is_open(model):
-            return None
+        if not (model.has_interface and math.isfinite(model.sink_distance_um)):
+            return None  # no sink behind the box
         return ElectrodeProfile(model, self._lone_per_S / model.lattice.sites_per_layer)
 
     def _begin_drive(self) -> None:
@@ -422,10 +418,12 @@ class EquilibriumEngine(Engine):
         if model is self.model:
             return
         super().set_model(model)
-        self._chain, self._nuclei, before = None, None, self.profile
+        self._chain, before = None, self.profile
+        vars(self).pop("_vapours", None)  # of the temperature before
         self.profile = self._profile_of(model)
         if self.profile is not None and before is not None:
-            self.profile.take_over(before)
+            # The vacancies are those of before, at another temperature.
+            self.profile.activity = before.activity * before.held / self.profile.held
         self.state.activity[:] = self._sums
 
     def begin_row(self) -> None:

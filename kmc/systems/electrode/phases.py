@@ -7,6 +7,7 @@ protocol, each of its steps is a phase.
 from dataclasses import dataclass
 
 from kmc.model.connectivity import conductive_columns
+from kmc.model.electrochemistry import Drive
 from kmc.model.model import Model
 from kmc.runfile.load import RunFile
 from kmc.runfile.protocol import HOLD, Step
@@ -105,7 +106,7 @@ class Phase:
         if self.step is not None:
             engine.set_drive(self.step.step.drive)
         elif self.beginning.phase == REST:
-            engine.rest()
+            engine.set_drive(Drive(stack_pressure_MPa=engine.drive.stack_pressure_MPa))
         self.label(engine)
 
     def label(self, engine: Engine) -> None:

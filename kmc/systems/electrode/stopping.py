@@ -104,14 +104,7 @@ def stop_of(step: Step, run: Stop) -> Stop:
     falling = until.contact_fraction if strips(step) else None
     if falling == 1.0:
         falling = math.nextafter(1.0, 0.0)  # one vacant site is below
-    return Stop(
-        capacity_monolayers=until.capacity_monolayers,
-        capacity_mAh_cm2=until.capacity_mAh_cm2,
-        contact_fraction=falling,
-        overpotential_V=until.overpotential_V,
-        time_s=until.time_s,
-        events=run.events,
-    )
+    return Stop(**{**dict(until), "contact_fraction": falling, "events": run.events})
 
 
 def _stops(

@@ -158,7 +158,7 @@ def test_beyond_forty_kT_no_void_comes():
     assert job.engine.open
     assert rows[-1]["vacancy_activity"] < 22
     assert max(row["vacancies"] for row in rows) < 10
-    assert [v.model.barrier_kT(22) > 40 for _, v in job.engine._vapours()] == [True]
+    assert [v.model.barrier_kT(22) > 40 for _, v in job.engine._vapours] == [True]
 
 
 @pytest.mark.parametrize(
