@@ -80,7 +80,8 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             # click would turn it into "Aborted!" and exit code 1.
-            click.echo("\nInterrupted.", err=True)
+            text = "\nInterrupted. Of many runs those that are done are kept: repeat the command."
+            click.echo(text, err=True)
             ctx.exit(ui.INTERRUPTED)
 
 

@@ -253,12 +253,6 @@ def reporter(quiet: bool) -> Callable[[str], None]:
     return (lambda text: None) if quiet else (lambda text: click.echo(text, err=True))
 
 
-def interrupted() -> None:
-    """Say how to go on with many runs after Ctrl-C, and exit."""
-    click.echo("Interrupted; repeat the command to continue.", err=True)
-    sys.exit(INTERRUPTED)
-
-
 def paragraph(text: str) -> str:
     """A text in lines of the width of the terminal."""
     return textwrap.fill(text, min(console().width, _TEXT_WIDTH), break_on_hyphens=False)

@@ -57,10 +57,7 @@ def calibrate(
     if dry_run:
         return
     options: dict[str, Any] = {"make_workers": workers_of(workers, **cluster), "waves": waves}
-    try:
-        result = run(file, folder, **options, progress=not quiet, report=ui.reporter(quiet))
-    except KeyboardInterrupt:
-        ui.interrupted()
+    result = run(file, folder, **options, progress=not quiet, report=ui.reporter(quiet))
     # Where no input is left there is no posterior to draw; that is a result.
     if result.plausible:
         ui.draw(lambda: result.plot("corner"), folder / "corner.png")
@@ -144,10 +141,7 @@ def _run(
         claims = judge(output, **options)
     else:
         options |= {"make_workers": workers_of(workers, **cluster), "report": ui.reporter(quiet)}
-        try:
-            claims = run_study(output, plan, study=name, **options)
-        except KeyboardInterrupt:
-            ui.interrupted()
+        claims = run_study(output, plan, study=name, **options)
     if not quiet:
         print_claims(claims)
         click.echo(f"\nClaims  {output / 'claims.json'}")
