@@ -69,6 +69,9 @@ def test_the_exit_codes():
         INTERRUPTED,
     ]
     assert errors.KmcError.exit_code == FAILED
+    # As shells count the ends of processes that do not handle a signal.
+    (signals,) = re.findall(r"^\| (\d+), (\d+) \|", section("Command line"), flags=re.MULTILINE)
+    assert [int(code) - 128 for code in signals] == [1, 15]
 
 
 def test_every_dataset_is_documented_with_type_unit_and_meaning():
