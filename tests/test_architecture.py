@@ -45,7 +45,7 @@ AT_HOME = {
     "dask_jobqueue": "campaign.cluster",
     "xarray": "nuclei campaign plotting files.reader files.table_run common.late",
     "ase": "files.samples model.cluster_expansion model.ase_energies model.ase_configurations "
-    "model.dft_energies model.ase_calculator model.ase_files model.ase_clusters",
+    "model.dft_energies model.ase_calculator model.ase_files",
     "sklearn": "campaign.calibration.emulator",
     "threadpoolctl": "campaign.calibration.emulator",
     "emcee": "campaign.calibration.posterior",

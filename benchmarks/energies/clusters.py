@@ -6,10 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 from ase.build import bulk as cell_of
 
-from kmc.model.ase_clusters import surface
+from kmc.model.ase_configurations import FACES
 
+# Face of a surface: vectors of its cell in units of a, the last one normal to it.
+_FACES = {
+    "100": np.array([(1, 0, 0), (0, 1, 0), (0, 0, 1)], float),
+    "110": np.array([(0.5, -0.5, 0.5), (0.5, -0.5, -0.5), (1, 1, 0)], float),
+    "111": np.array([(1, -1, 0), (0, 1, -1), (0.5, 0.5, 0.5)], float),
+}
+_VACUUM_A = 16.0
 _CUBE = ((0, 0, 0), (2, 0, 0), (0, 2, 0), (2, 2, 0), (0, 0, 2), (2, 0, 2), (0, 2, 2), (2, 2, 2))
 _STAR = tuple((x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1))
 _AXES = ((2, 0, 0), (-2, 0, 0), (0, 2, 0), (0, -2, 0), (0, 0, 2), (0, 0, -2))
@@ -59,6 +67,23 @@ class Structure:
 def bulk(metal: str, lattice_A: float, edge: int = 4) -> Any:
     """A perfect supercell with edges of so many cubic cells."""
     return cell_of(metal, "bcc", a=lattice_A, cubic=True).repeat(edge)
+
+
+def surface(metal: str, lattice_A: float, face: str, layers: int) -> Any:
+    """A slab of one atom a layer, its normal along z, with vacuum above."""
+    edges = _FACES[face] * lattice_A
+    spacing = FACES[f"bcc_{face}"][0] * lattice_A
+    first, normal = (edges[k] / np.linalg.norm(edges[k]) for k in (0, 2))
+    frame = np.array([first, np.cross(normal, first), normal])
+    # From layer to layer by the bond that leads to the next one, turned into the frame of the slab.
+    step = frame @ np.array((0.5, 0.5, -0.5 if face == "111" else 0.5)) * lattice_A
+    cell = np.zeros((3, 3))
+    cell[:2] = edges[:2] @ frame.T
+    cell[2, 2] = layers * spacing + _VACUUM_A
+    slab = Atoms(f"{metal}{layers}", np.arange(layers)[:, None] * step, cell=cell, pbc=True)
+    slab.wrap()
+    slab.center(axis=2)
+    return slab
 
 
 def bulk_structures(metal: str, lattice_A: float) -> list[Structure]:

@@ -1,45 +1,16 @@
-"""Slabs of bcc metal, and energies of vacancies beside each other by interatomic potentials.
+"""Energies of vacancies beside each other by interatomic potentials.
 
 `benchmarks/energies/cluster_energies.py` made the tables that stand in the folder `energies/`
-beside this module; `energies` reads them.
+beside this module.
 """
 
 import csv
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from kmc.errors import InputError
-from kmc.model.ase_configurations import FACES
 
 FOLDER = Path(__file__).parent / "energies"  # of the shipped tables
-# Face of a surface: vectors of its cell in units of a, the last one normal to it.
-_FACES = {
-    "100": np.array([(1, 0, 0), (0, 1, 0), (0, 0, 1)], float),
-    "110": np.array([(0.5, -0.5, 0.5), (0.5, -0.5, -0.5), (1, 1, 0)], float),
-    "111": np.array([(1, -1, 0), (0, 1, -1), (0.5, 0.5, 0.5)], float),
-}
-_VACUUM_A = 16.0
-
-
-def surface(metal: str, lattice_A: float, face: str, layers: int) -> Any:
-    """A slab of one atom a layer, its normal along z, with vacuum above."""
-    from ase import Atoms
-
-    edges = _FACES[face] * lattice_A
-    spacing = FACES[f"bcc_{face}"][0] * lattice_A
-    first, normal = (edges[k] / np.linalg.norm(edges[k]) for k in (0, 2))
-    frame = np.array([first, np.cross(normal, first), normal])
-    # From layer to layer by the bond that leads to the next one, turned into the frame of the slab.
-    step = frame @ np.array((0.5, 0.5, -0.5 if face == "111" else 0.5)) * lattice_A
-    cell = np.zeros((3, 3))
-    cell[:2] = edges[:2] @ frame.T
-    cell[2, 2] = layers * spacing + _VACUUM_A
-    slab = Atoms(f"{metal}{layers}", np.arange(layers)[:, None] * step, cell=cell, pbc=True)
-    slab.wrap()
-    slab.center(axis=2)
-    return slab
 
 
 def energies(name: str) -> list[dict[str, Any]]:

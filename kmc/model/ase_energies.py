@@ -28,7 +28,6 @@ from kmc.common.json_files import check_contents, read_json
 from kmc.common.outputs import replacing
 from kmc.errors import InputError, KmcError
 from kmc.model.ase_calculator import reference_energies, same_energies
-from kmc.model.ase_clusters import surface
 from kmc.model.ase_configurations import (
     CHANGES,
     CLUSTERS,
@@ -53,6 +52,7 @@ from kmc.model.dft_energies import QUANTITIES_OF, quantities_of
 
 _ROUGH_eV_A = 0.1  # forces left on a band before its highest image climbs
 _STIFFNESS_eV_A2 = 20.0  # of LBFGS before it has learnt one; ASE's 70 takes twice the steps in Li
+_VACUUM_A = 16.0  # from the last layer of (100) to where the next one of its image would be
 _PROBE_A = 0.02  # shift along the band by which a saddle is distinguished from a minimum
 _SAVE_s = 5.0  # between two copies of an unfinished configuration
 _UNFINISHED = ".unfinished.extxyz"  # end of their names
@@ -355,7 +355,9 @@ class Configurations:
             one = self.slab if size == 1 or 1 not in s.repeats else self.get("interface-1")
             return self._relaxed(name, one.repeat((size, size, 1)))
         if stem == SURFACE:
-            return self._relaxed(name, surface(s.metal, self.lattice_A, "100", 12))
+            slab = bulk(s.metal, "bcc", a=self.lattice_A, cubic=True).repeat((1, 1, 6))
+            slab.center(_VACUUM_A / 2 + self.lattice_A / 4, axis=2)
+            return self._relaxed(name, slab)
         perfect, sites = self._base(stem, size)
         if missing := set(CHANGES[stem]) - set(sites):
             raise InputError(
