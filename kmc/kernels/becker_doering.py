@@ -57,7 +57,7 @@ class Depths(NamedTuple):
 
 
 @inner
-def _try(sizes, m, S, dt):
+def step_sizes(sizes, m, S, dt):
     """Step the sizes at an activity S; vacancies per cm² bound into clusters of two and more."""
     ln_S = math.log(S)
     # Lone vacancies are in equilibrium with the interface at once: they hop 1e10 times a second.
@@ -137,7 +137,7 @@ def _activity(sizes, m, depths, source, S, guess, dt):
     fixed, free = fixed - depths.lost_at_interface, free + depths.lost_at_interface
     low, f_low, x = S, 0.0, S
     for iteration in range(_ITERATIONS):
-        bound = _try(sizes, m, x, dt)
+        bound = step_sizes(sizes, m, x, dt)
         f = source - (sizes.lone * (x - S) + bound) / dt
         f -= fixed + free * x
         if iteration == 0:
@@ -214,9 +214,3 @@ def follow(sizes, depths, source, first_dt, step_ln_S, step_time, longest, rows)
         wanted = step_ln_S / max(abs(change), 1e-12)
         dt = min(dt * min(max(wanted, 0.5), 1.0 + step_time), longest - time + 1e-9)
     return n_rows
-
-
-@entry
-def try_step(sizes, S, dt):
-    """One step of the sizes alone at given S; vacancies per cm² bound into clusters."""
-    return _try(sizes, sizes.size.size, S, dt)

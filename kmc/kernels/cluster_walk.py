@@ -116,8 +116,8 @@ def walk(
     - `visits` (int64[places]): steps that ended at each place.
     - `chances` (float64[places, 4]): summed acceptance probabilities of growth and their number,
       the same of shrinking.
-    - `shapes` (float64[places, 4]): sums over the steps of vacancies in L1, its square, layers
-      above L1 summed over the vacancies, and sites beside the cluster.
+    - `shapes` (float64[places, 2]): sums over the steps of vacancies in L1, and of layers above L1
+      summed over the vacancies.
     """
     for step in range(steps):
         place = cluster.number[0] + stride * cluster.number[2]
@@ -132,13 +132,10 @@ def walk(
             chances[place, 3] += 1.0
         else:
             _move_one(geometry, cluster, bias, stride, rng)
-        foot = float(cluster.number[2])
         place = cluster.number[0] + stride * cluster.number[2]
         visits[place] += 1
-        shapes[place, 0] += foot
-        shapes[place, 1] += foot * foot
-        shapes[place, 2] += cluster.number[3]
-        shapes[place, 3] += cluster.number[1]
+        shapes[place, 0] += cluster.number[2]
+        shapes[place, 1] += cluster.number[3]
         if learn > 0.0:
             # 1/t in the end: a factor that falls faster would freeze errors of the first steps in.
             bias[place] -= min(learn, flat / (step + 1.0))

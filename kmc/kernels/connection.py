@@ -13,7 +13,7 @@ import numpy as np
 
 from kmc.kernels import tables as t
 from kmc.kernels.counts import neighbour_row
-from kmc.kernels.jit import entry, inner, rare
+from kmc.kernels.jit import inner, rare
 from kmc.kernels.rates import species_of
 
 
@@ -114,9 +114,3 @@ NO_SEARCH = Connection(
     weights=np.zeros(0),
 )
 """Where dead lithium is like any other."""
-
-
-@entry
-def connected(geometry, state, net, site):
-    """Whether the metal on a site (of the kernels) is connected."""
-    return is_connected(geometry, state.site_state, net, site)

@@ -83,51 +83,24 @@ class ClusterFreeEnergies:
 
 
 def enumerate_weights(
-    surface: Surface,
-    largest: int,
-    geometry: kernel.ClusterLattice | None = None,
-    root: int | None = None,
+    surface: Surface, largest: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Z, footprint, mean layer and number of clusters, from n = 1, by listing every cluster.
 
-    Up to 7 vacancies take a tenth of a second, each further one thirteen times as long. `geometry`
-    and `root` are another arrangement of sites, such as one of quenched Mg, and the L1 site that is
-    the first of every cluster; by default Mg averaged over, where every site is like any other.
+    Up to 7 vacancies take a tenth of a second, each further one thirteen times as long.
     """
-    if geometry is None:
-        # Twice as wide: the root stays the first by number among all L1 sites in reach.
-        geometry = surface.geometry(2 * largest + 2)
+    # Twice as wide: the root stays the first by number among all L1 sites in reach.
+    geometry = surface.geometry(2 * largest + 2)
     cluster = empty_cluster(geometry, largest)
     sums, counts = np.zeros((largest + 1, 3)), np.zeros(largest + 1, dtype=np.int64)
-    root = root_site(geometry) if root is None else root
-    if cluster.occupancy[root] == kernel.METAL:
-        list_clusters(geometry, cluster, root, largest, sums, counts)
+    untried = np.zeros(kernel.N_NEAR * largest + 2, dtype=np.int64)
+    scratch = untried, np.zeros((largest + 2, 2), dtype=np.int64), np.zeros(largest + 2)
+    given = geometry, cluster, root_site(geometry), largest, sums, counts
+    cluster_walk.enumerate_clusters(*given, *scratch)
     weight, foot, layers = sums[1:].T
     with np.errstate(invalid="ignore"):
         n = np.arange(1, largest + 1)
         return weight, foot / weight, layers / (weight * n), counts[1:]
-
-
-def list_clusters(
-    geometry: kernel.ClusterLattice,
-    cluster: kernel.Cluster,
-    root: int,
-    largest: int,
-    sums: np.ndarray,
-    counts: np.ndarray,
-) -> None:
-    """The kernel's enumeration with its scratch arrays; adds to `sums` and `counts`."""
-    cluster_walk.enumerate_clusters(
-        geometry,
-        cluster,
-        root,
-        largest,
-        sums,
-        counts,
-        np.zeros(kernel.N_NEAR * largest + 2, dtype=np.int64),
-        np.zeros((largest + 2, 2), dtype=np.int64),
-        np.zeros(largest + 2),
-    )
 
 
 class Walk:
@@ -155,7 +128,7 @@ class Walk:
         """Start the averages anew."""
         places = (self.n_max + 2) * max(self.stride, 1)
         self.visits = np.zeros(places, dtype=np.int64)
-        self.chances, self.shapes = np.zeros((places, 4)), np.zeros((places, 4))
+        self.chances, self.shapes = np.zeros((places, 4)), np.zeros((places, 2))
 
     def go(
         self, bias: np.ndarray, steps: int, learn: float = 0.0, flat: float | None = None
@@ -195,7 +168,7 @@ class Walk:
         """Sums of `shapes` and, in the last column, of visits, without the bias by footprint."""
         rows = max(self.stride, 1)
         weight, _ = self.footprints(bias)
-        columns = np.column_stack((self.shapes, self.visits)).reshape(rows, -1, 5)
+        columns = np.column_stack((self.shapes, self.visits)).reshape(rows, -1, 3)
         each = np.maximum(self.visits.reshape(rows, -1), 1)
         return (columns * (weight / each)[:, :, None]).sum(axis=0)
 
@@ -302,7 +275,7 @@ def cluster_free_energies(
     exact = np.log(weight)
     learning = np.random.default_rng([seed, 0])
     bar = progress_for("clusters", progress)
-    curves, shapes = [], np.zeros((n_max + 2, 5))
+    curves, shapes = [], np.zeros((n_max + 2, 3))
     with bar:
         bar.update(0.0, "learning the weights of the sizes")
         bias = learn_bias(geometry, exact, n_max, learning, by_footprint=by_footprint)
@@ -326,8 +299,8 @@ def cluster_free_energies(
     known = len(exact)
     # Exact as far as it was enumerated; walks go on from there by their own ratios.
     beyond = walks[:, known:] - walks[:, known - 1 : known] + exact[-1]
-    visits = np.maximum(shapes[1:-1, 4], 1e-300)
-    footprint, mean_layer = shapes[1:-1, 0] / visits, shapes[1:-1, 2] / visits
+    visits = np.maximum(shapes[1:-1, 2], 1e-300)
+    footprint, mean_layer = shapes[1:-1, 0] / visits, shapes[1:-1, 1] / visits
     mean_layer /= np.arange(1, n_max + 1)
     footprint[:known], mean_layer[:known] = foot, layer
     return ClusterFreeEnergies(

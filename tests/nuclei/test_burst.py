@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 from scipy.special import erfcx
-from test_nucleation import model
+from test_nucleation import model, try_step
 
 from kmc.common.units import E_C
 from kmc.errors import InputError
-from kmc.kernels.becker_doering import follow, try_step
+from kmc.kernels.becker_doering import follow
 from kmc.nuclei import burst as module
 from kmc.nuclei.burst import metal, nucleation_burst, population
 

@@ -15,13 +15,13 @@ from paired_engines import parameter_set
 from kmc.common.units import K_B_eV
 from kmc.errors import InputError
 from kmc.kernels import cluster_sites as kernel
+from kmc.kernels import cluster_walk
 from kmc.model.parameters import load_parameters
 from kmc.nuclei.clusters import (
     Walk,
     cluster_free_energies,
     enumerate_weights,
     learn_bias,
-    list_clusters,
 )
 from kmc.nuclei.surface import Surface, empty_cluster, hanging_together, root_site
 
@@ -123,6 +123,8 @@ def test_mean_over_mg_matches_single_maps_of_the_kernel():
         cluster = empty_cluster(geometry, 4)
         side = 1 << (geometry.shift // 2)
         sums, counts = np.zeros((5, 3)), np.zeros(5, dtype=np.int64)
+        untried = np.zeros(4 * kernel.N_NEAR + 2, dtype=np.int64)
+        scratch = untried, np.zeros((6, 2), dtype=np.int64), np.zeros(6)
         n_roots = 0
         # Roots away from the edges: the first L1 site of a cluster is so by number.
         for row in range(6, side - 6):
@@ -130,7 +132,8 @@ def test_mean_over_mg_matches_single_maps_of_the_kernel():
                 root = (geometry.base << geometry.shift) | (row * side + column)
                 n_roots += 1
                 if cluster.occupancy[root] == kernel.METAL:
-                    list_clusters(geometry, cluster, root, 4, sums, counts)
+                    given = geometry, cluster, root, 4, sums, counts
+                    cluster_walk.enumerate_clusters(*given, *scratch)
         maps.append(sums[1:, 0] / n_roots)
     maps = np.array(maps)
     error = maps.std(axis=0, ddof=1) / math.sqrt(len(maps)) / expected

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from kmc.errors import InputError
-from kmc.kernels.becker_doering import try_step
+from kmc.kernels.becker_doering import step_sizes
+from kmc.kernels.jit import entry
 from kmc.model.parameters import load_parameters
 from kmc.nuclei.burst import population
 from kmc.nuclei.capture import VacancyTransport
@@ -18,6 +19,12 @@ from kmc.nuclei.nucleation_conditions import conditions_of
 from kmc.nuclei.surface import Surface
 
 A, B = 16.0, -4.5
+
+
+@entry
+def try_step(sizes, S, dt):
+    """One step of the sizes alone at given S."""
+    return step_sizes(sizes, sizes.size.size, S, dt)
 
 
 def model(surface=A, line=B, n_max=60) -> NucleationModel:

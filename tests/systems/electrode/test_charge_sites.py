@@ -51,6 +51,11 @@ def patchy() -> np.ndarray:
 
 
 @entry
+def _is_connected(geometry, state, net, site):
+    return connection.is_connected(geometry, state.site_state, net, site)
+
+
+@entry
 def _draw(geometry, law, channels, state, scratch, net, rng):
     refresh_strip_weights(geometry, law, channels, state, scratch)
     if channels.plating:
@@ -78,7 +83,7 @@ def test_connected_is_what_the_flood_fill_finds(lattice):
             net, connected_now = connection_of(model, collector), collector.connected(occupancy)
             for site in np.flatnonzero(occupancy):
                 number = model.kernel_lattice.kernel_sites(site)
-                found = connection.connected(engine.geometry, engine.state, net, number)
+                found = _is_connected(engine.geometry, engine.state, net, number)
                 assert found == connected_now[site]
 
 
