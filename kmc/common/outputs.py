@@ -5,6 +5,7 @@ Endings stand here so that the command line lists them without loading matplotli
 """
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -121,11 +122,25 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as problem:
         raise KmcError(
             f"{path} cannot be written: {problem.strerror or problem}",
-            advice="Choose a folder that exists, that you may write to and that has space.",
+            advice=room(
+                problem, "Choose a folder that exists, that you may write to and that has space."
+            ),
         ) from None
     finally:
         with contextlib.suppress(OSError):
             draft.unlink()
+
+
+def room(problem: OSError, otherwise: str) -> str:
+    """What gives a file that was not written its room: a higher limit of its size, `otherwise`."""
+    if problem.errno != errno.EFBIG or os.name == "nt":
+        return otherwise
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    if limit == resource.RLIM_INFINITY:
+        return "Its file system holds no file of this size: give another place."
+    return f"No file may be larger than {limit / 1e6:.3g} MB here (ulimit -f): raise that limit."
 
 
 def put_in_place(draft: Path, target: Path) -> None:

@@ -10,7 +10,7 @@ import shutil
 import struct
 from pathlib import Path
 
-from kmc.common.outputs import draft_of, put_in_place, remove_drafts
+from kmc.common.outputs import draft_of, put_in_place, remove_drafts, room
 from kmc.errors import KmcError, OutputError
 
 try:
@@ -68,13 +68,16 @@ class SavedWhole:
                 kept = f" {self.path} is what it was before." if self.target.exists() else ""
                 raise OutputError(
                     f"output {self.path} cannot be written: {problem.strerror or problem}",
-                    advice=f"It needs {content.nbytes / 1e6:.3g} MB or more to begin with; "
-                    f"{free / 1e6:.3g} MB are free. Give another place, or free space on the "
-                    f"disk.{kept}",
+                    advice=f"It needs {content.nbytes / 1e6:.3g} MB or more to begin with. "
+                    + room(
+                        problem,
+                        f"{free / 1e6:.3g} MB are free: give another place, or free space there.",
+                    )
+                    + kept,
                 ) from None
             raise KmcError(
-                f"{self.path} cannot be written further: {problem}",
-                advice=f"Is the disk full? {self._saved} is safe in the file.",
+                f"{self.path} cannot be written further: {problem.strerror or problem}",
+                advice=f"{room(problem, 'Is the disk full?')} {self._saved} is safe in the file.",
             ) from None
 
     def _put(self, content: memoryview, until_s: float | None) -> None:
