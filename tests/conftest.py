@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import zlib
@@ -24,6 +25,20 @@ def pytest_cmdline_main(config) -> None:
     if getattr(option, "numprocesses", 0) is None and not measures_coverage:
         option.numprocesses = "auto"
         option.dist = "loadfile"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session):
+    """Collect tests without searching for unused objects: modules and tests stay until the end.
+
+    The search takes half of the time of the collection.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
@@ -137,9 +138,17 @@ def module_name(path: Path) -> str:
 
 
 PATHS = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
-TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in PATHS.items()}
-IMPORTS = {name: imports_of(tree) for name, tree in TREES.items()}
 MODULES = [name for name in PATHS if name]  # without kmc/__init__.py, which leads to all of them
+
+
+@cache
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(PATHS[module].read_text(encoding="utf-8"))
+
+
+@cache
+def imports_in(module: str) -> list[Import]:
+    return imports_of(tree_of(module))
 
 
 def package_of(module: str) -> str:
@@ -149,7 +158,7 @@ def package_of(module: str) -> str:
 def targets(module: str) -> list[tuple[str, Import]]:
     """Modules of kmc that a module imports."""
     found = []
-    for item in IMPORTS[module]:
+    for item in imports_in(module):
         top, *parts = item.name.split(".")
         if top != "kmc":
             continue
@@ -164,7 +173,7 @@ def libraries(module: str) -> list[tuple[str, Import]]:
     late = "kmc.common.late."
     items = [
         i._replace(name=i.name.removeprefix(late), at_once=False) if i.name.startswith(late) else i
-        for i in IMPORTS[module]
+        for i in imports_in(module)
     ]
     tops = [(item.name.partition(".")[0], item) for item in items]
     return [(top, i) for top, i in tops if top != "kmc" and top not in sys.stdlib_module_names]
@@ -228,8 +237,8 @@ def test_no_module_imports_by_a_computed_name():
     """Such an import would be hidden from these tests."""
     callers = {
         name
-        for name, tree in TREES.items()
-        for node in ast.walk(tree)
+        for name in PATHS
+        for node in ast.walk(tree_of(name))
         if isinstance(node, ast.Name | ast.Attribute | ast.alias)
         and "import_module" in (getattr(node, k, None) for k in ("id", "attr", "name"))
     }
@@ -249,7 +258,7 @@ def test_kernels_know_only_numbers():
     calls = {
         node.func.id
         for name in kernels
-        for node in ast.walk(TREES[name])
+        for node in ast.walk(tree_of(name))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
     assert "open" not in calls
@@ -293,7 +302,7 @@ def test_no_module_needs_what_is_late():
 
 def test_every_package_says_what_it_is_for():
     packages = [name for name, path in PATHS.items() if path.name == "__init__.py"]
-    silent = [name for name in packages if len(ast.get_docstring(TREES[name]) or "") < 60]
+    silent = [name for name in packages if len(ast.get_docstring(tree_of(name)) or "") < 60]
     assert silent == []
 
 

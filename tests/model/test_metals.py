@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import shipped
 from marks import slow
 
 import kmc
@@ -18,9 +19,7 @@ from kmc.runfile.load import load_run
 from kmc.systems.electrode.summary import summary
 from kmc.systems.run import run_to_file
 
-KINDS = {
-    name: load_run(name).kind for name in catalogue.names("runs") if not name.startswith("study_")
-}
+KINDS = {name: kind for name, kind in shipped.kinds().items() if not name.startswith("study_")}
 NAMES = [name for name, kind in KINDS.items() if kind == "electrode"]
 POPULATIONS = [name for name, kind in KINDS.items() if kind == "population"]
 

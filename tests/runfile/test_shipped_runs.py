@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import pytest
+import shipped
 from marks import slow
 
-from kmc.common import catalogue
 from kmc.runfile.load import load_run
 from kmc.systems.run import run_to_file
 
 NAMES = [
     name
-    for name in catalogue.names("runs")
+    for name, kind in shipped.kinds().items()
     if not name.startswith(("study_", "upscale_", "operando_"))  # see tests/systems/population
-    and load_run(name).kind == "electrode"  # tests/systems
+    and kind == "electrode"  # tests/systems
 ]
 
 

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+import shipped
 from click.testing import CliRunner
 from table_files import rewrite
 
@@ -15,7 +16,6 @@ from kmc import plotting
 from kmc.analysis.coulombic import aurbach_of, net_by_step
 from kmc.analysis.shapes import labels
 from kmc.cli.app import main
-from kmc.common import catalogue
 from kmc.errors import InputError
 from kmc.model.dft_check import adatom_rows
 from kmc.model.electrochemistry import strip_rate_Hz
@@ -37,7 +37,7 @@ SMALL = {
 }
 SIZE = {"system.size": [24, 24, 16], "stop.capacity_monolayers": 1}
 RATIO = "acceleration.max_hops_per_strip_per_site"
-SYSTEM_RUNS = [name for name in catalogue.names("runs") if load_run(name).kind == "deposition"]
+SYSTEM_RUNS = [name for name, kind in shipped.kinds().items() if kind == "deposition"]
 
 
 @pytest.fixture(scope="module")
