@@ -310,6 +310,23 @@ def test_angles_of_the_page():
     assert [float(x) for x in vacancies] == pytest.approx(in_L1, abs=0.005)
 
 
+def test_sizes_of_interfaces_that_are_not_computed():
+    """Li3N by its structure; LLZO, 192 atoms in 13.0 Å, over six layers of Li(100), within 3 %."""
+    spec = interfaces.INTERFACES["li3n_001"]
+    made = {s.name: s.atoms for s in interfaces.structures(spec, 3.43, spec.guess_A, "")}
+    squares = sorted({i * i + j * j for i in range(1, 10) for j in range(i + 1)})
+    fitting = [
+        192 * cells + interfaces.LAYERS * sites
+        for cells in squares
+        for sites in squares
+        if abs(13.0 * cells**0.5 / (3.43 * sites**0.5) - 1) < 0.03
+    ]
+    sizes = [len(made["interface"]), min(fitting)]
+    page = PAGE.read_text(encoding="utf-8")
+    stated = re.search(r"Missing: Li3N, LLZO \((\d+), (\d+) atoms\)", page).groups()
+    assert [int(x) for x in stated] == sizes
+
+
 COMPUTED = [("li_licl", "licl_100"), ("li_lif", "lif_100"), ("li_li2o", "li2o_111")]
 
 
