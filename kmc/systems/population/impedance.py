@@ -13,7 +13,6 @@ where κ R_ct is the size of the pattern.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,24 +23,6 @@ from kmc.systems.population.voltage import Constriction, Kinetics, kinetics_of
 
 _VACUUM_F_cm = 8.8541878128e-14  # permittivity
 _FREQUENCIES_Hz = np.geomspace(1e7, 1e-2, 181)
-_COLUMNS = ("contact_fraction", "transfer_ohm_cm2", "constriction_ohm_cm2", "series_ohm_cm2")
-
-
-@dataclass(frozen=True)
-class Impedance:
-    """Impedance of an interface, area-specific: Z, and θ, R_ct/θ, R_c and R_s.
-
-    `transfer_Hz` and `constriction_Hz` are the frequencies at the tops of the two arcs.
-    """
-
-    frequency_Hz: np.ndarray
-    Z_ohm_cm2: np.ndarray
-    contact_fraction: float
-    transfer_ohm_cm2: float
-    constriction_ohm_cm2: float
-    series_ohm_cm2: float
-    transfer_Hz: float
-    constriction_Hz: float
 
 
 def impedance(
@@ -52,8 +33,8 @@ def impedance(
     double_layer_uF_cm2: float = 10.0,
     relative_permittivity: float = 10.0,
     frequency_Hz: Sequence[float] | np.ndarray = _FREQUENCIES_Hz,
-) -> Impedance:
-    """Impedance of a map of contact.
+) -> dict[str, Any]:
+    """Impedance of a map of contact as columns, area-specific: Z, and θ, R_ct/θ, R_c and R_s.
 
     - `contact` (ndarray, shape (n, n)): share of each cell where metal touches the electrolyte;
       periodic, `edge_um` wide.
@@ -89,16 +70,16 @@ def impedance(
     relaxation_s = relative_permittivity * _VACUUM_F_cm / kappa_S_cm
     series = kinetics.series_resistance_ohm_cm2
     Z = series + full / share / (1 + omega * layer_s) + constriction / (1 + omega * relaxation_s)
-    return Impedance(
-        frequency,
-        Z,
-        share,
-        full / share,
-        constriction,
-        series,
-        1 / (2 * np.pi * layer_s),
-        1 / (2 * np.pi * relaxation_s),
-    )
+    return {
+        # First, as pyimpspec and impedance.py take them.
+        "frequency_Hz": frequency,
+        "Z_real_ohm_cm2": Z.real,
+        "Z_imag_ohm_cm2": Z.imag,
+        "contact_fraction": share,
+        "transfer_ohm_cm2": full / share,
+        "constriction_ohm_cm2": constriction,
+        "series_ohm_cm2": series,
+    }
 
 
 def nearest_frame(table: "pd.DataFrame", interface_ohm_cm2: float) -> str:
@@ -135,17 +116,11 @@ def impedances(found: Any, frames: Sequence[int] | None = None, **options: float
         contact = found.contact_map(int(frame))
         if not contact.any():
             continue
-        spectrum = impedance(contact, found.edge_um, kinetics, **options)  # type: ignore[arg-type]
-        columns = {
-            # First, as pyimpspec and impedance.py take them.
-            "frequency_Hz": spectrum.frequency_Hz,
-            "Z_real_ohm_cm2": spectrum.Z_ohm_cm2.real,
-            "Z_imag_ohm_cm2": spectrum.Z_ohm_cm2.imag,
-            "frame": int(frame),
-            "capacity_mAh_cm2": float(found.frames["capacity_mAh_cm2"][frame]),
-            **{name: getattr(spectrum, name) for name in _COLUMNS},
-        }
-        tables.append(pd.DataFrame(columns))
+        columns = impedance(contact, found.edge_um, kinetics, **options)  # type: ignore[arg-type]
+        table = pd.DataFrame(columns)
+        table.insert(3, "frame", int(frame))
+        table.insert(4, "capacity_mAh_cm2", float(found.frames["capacity_mAh_cm2"][frame]))
+        tables.append(table)
     if not tables:
         raise InputError(f"{found.path}: no frame has contact", advice="Give an earlier frame.")
     return pd.concat(tables, ignore_index=True)
