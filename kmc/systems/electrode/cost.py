@@ -163,17 +163,8 @@ def _least(end: Stop | Until, current_mA_cm2: float | None, run: RunFile) -> flo
 def _sites(run: RunFile) -> tuple[int, int]:
     """Sites of the box and of one layer."""
     nx, ny, layers = run.system.size
-    in_layer = nx * ny * _sites_of_cell(run.system.lattice)
+    in_layer = nx * ny * load_unit_cell(run.system.lattice).sites_per_layer_cell
     return in_layer * layers, in_layer
-
-
-@cache
-def _sites_of_cell(lattice: str) -> int:
-    """Sites of one layer of one cell; 1 where the lattice cannot be read, as the run reports."""
-    try:
-        return load_unit_cell(lattice).sites_per_layer_cell
-    except KmcError:
-        return 1
 
 
 def file_bytes(run: RunFile) -> float:

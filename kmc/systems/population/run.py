@@ -55,10 +55,10 @@ class PopulationJob(Job):
     def __init__(self, prepared: Prepared):
         super().__init__()
         self.prepared, self.run_file = prepared, prepared.run
-        self.stages = stages(prepared.run, prepared.monolayer_mAh_cm2)
+        self.stages = stages(prepared.run, prepared.facts["monolayer_mAh_cm2"])
         setting, parameters = prepared.setting, prepared.parameters
         self.constriction = Constriction(setting.edge_um, setting.n_cells)
-        self.facts, self.parameters = prepared.facts(), parameters.resolved()
+        self.facts, self.parameters = prepared.facts, parameters.resolved()
         self.constants = dict.fromkeys(CELLS, (np.arange(setting.n_cells) + 0.5) * setting.pitch_um)
         self.resolved = {
             "parameter_set": parameters.name,

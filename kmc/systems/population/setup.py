@@ -48,49 +48,37 @@ class Prepared:
     parameters: ParameterSet
     setting: GapSetting
     kinetics: Kinetics
-    mg_coverage: float
-    contact_angle_deg: float  #: naN where an aspect ratio was given
-    voids_per_um2: float  #: expected, of flaws or of the first burst of nuclei
-    resolving_cell_um: float  #: width of the cells that resolve the lip of a spreading void
+    #: Numbers that follow from the input before anything is run, with units in their names.
+    facts: dict[str, float]
 
-    @property
-    def monolayer_mAh_cm2(self) -> float:
-        """Charge of a layer of atoms."""
-        sites = self.setting.vapour.model.transport.L1_density_cm2 / _UM2_PER_CM2
-        return capacity_mAh_cm2(sites, _A2_PER_UM2, self.parameters.valence)
 
-    def facts(self) -> dict[str, float]:
-        """Numbers that follow from the input before anything is run, with units in their names."""
-        setting, medium = self.setting, self.setting.medium
-        # Above a thickness of some sink depths the electrode's own thickness no longer counts.
-        far = sink_distance(medium.thickness_um, medium.sink_length_um, medium.sink_depth_um)
+def _facts(setting: GapSetting, kinetics: Kinetics, **known: float) -> dict[str, float]:
+    medium, transport = setting.medium, setting.vapour.model.transport
+    # Above a thickness of some sink depths the electrode's own thickness no longer counts.
+    far = sink_distance(medium.thickness_um, medium.sink_length_um, medium.sink_depth_um)
+    sites = transport.L1_density_cm2 / _UM2_PER_CM2
+    facts = {
+        "site_volume_um3": medium.site_volume_um3,
+        "monolayer_mAh_cm2": capacity_mAh_cm2(sites, _A2_PER_UM2, kinetics.valence),
+        "bulk_conductance_per_um_s": medium.bulk_per_um_s,
+        "interface_conductance_per_s": medium.interface_per_s,
+        "interface_length_um": medium.interface_per_s / medium.bulk_per_um_s,
+        "sink_depth_um": medium.sink_depth_um,
+        "sink_distance_um": far,
         # Flux balance of a metal without voids: S − 1 is the flux times the distance to the sinks.
-        without_voids = 1 + setting.strip_per_um2_s * far / medium.bulk_per_um_s
-        out = {
-            "site_volume_um3": medium.site_volume_um3,
-            "monolayer_mAh_cm2": self.monolayer_mAh_cm2,
-            "bulk_conductance_per_um_s": medium.bulk_per_um_s,
-            "interface_conductance_per_s": medium.interface_per_s,
-            "interface_length_um": medium.interface_per_s / medium.bulk_per_um_s,
-            "sink_depth_um": medium.sink_depth_um,
-            "sink_distance_um": far,
-            "supersaturation_without_voids": without_voids,
-            "mg_coverage": self.mg_coverage,
-            "height_over_radius": setting.height_over_radius,
-            "contact_slope": setting.slope,
-            "contact_angle_deg": self.contact_angle_deg,
-            "gamma_J_m2": setting.vapour.model.cap.gamma_J_m2,
-            "capillary_length_um": setting.vapour.capillary_um,
-            "rounding_length_um": setting.rounding_length_um,
-            "wagner_length_um": self.kinetics.wagner_length_um,
-            "voids_expected_per_um2": self.voids_per_um2,
-            "edge_um": setting.edge_um,
-            "cell_um": setting.pitch_um,
-            "resolving_cell_um": self.resolving_cell_um,
-        }
-        # Attributes of the file are plain numbers; an infinite distance is a way that does not
-        # exist.
-        return {key: value for key, value in out.items() if math.isfinite(value)}
+        "supersaturation_without_voids": 1 + setting.strip_per_um2_s * far / medium.bulk_per_um_s,
+        "height_over_radius": setting.height_over_radius,
+        "contact_slope": setting.slope,
+        "gamma_J_m2": setting.vapour.model.cap.gamma_J_m2,
+        "capillary_length_um": setting.vapour.capillary_um,
+        "rounding_length_um": setting.rounding_length_um,
+        "wagner_length_um": kinetics.wagner_length_um,
+        "edge_um": setting.edge_um,
+        "cell_um": setting.pitch_um,
+        **known,
+    }
+    # Attributes of the file are plain numbers; an infinite distance is a way that does not exist.
+    return {key: value for key, value in facts.items() if math.isfinite(value)}
 
 
 def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
@@ -166,10 +154,15 @@ def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
     )
     series = conditions.series_resistance_ohm_cm2
     kinetics = kinetics_at(parameters.value, temperature, series, parameters.valence)
-    return Prepared(
-        *(run, parameters, setting, kinetics, coverage, angle, density),
-        resolving_cell_um=_CELL_OVER_LIP * lip,
+    facts = _facts(
+        setting,
+        kinetics,
+        mg_coverage=coverage,
+        contact_angle_deg=angle,  # NaN where an aspect ratio was given
+        voids_expected_per_um2=density,
+        resolving_cell_um=_CELL_OVER_LIP * lip,  # of cells that resolve the lip of a void
     )
+    return Prepared(run, parameters, setting, kinetics, facts)
 
 
 def _body(run: RunFile, parameters: ParameterSet) -> Viscous | None:

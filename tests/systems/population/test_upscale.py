@@ -211,7 +211,7 @@ def test_a_temperature_without_a_surface_energy_is_refused(tmp_path):
 @pytest.mark.slow
 def test_square_and_cells_follow_from_the_voids_to_come():
     """200 voids of the burst of 0.61 per µm²; a tenth of their distance, 0.7 of a rim."""
-    found = prepare(load_run("upscale_li", {"upscale.domain_um": None})).facts()
+    found = prepare(load_run("upscale_li", {"upscale.domain_um": None})).facts
     assert found["edge_um"] ** 2 * found["voids_expected_per_um2"] == pytest.approx(200)
     B, v = found["rounding_length_um"] ** 4 / 1e4, 2 * 0.5 / 3600 * 4.842
     assert found["cell_um"] == pytest.approx(0.7 * (B / v) ** (1 / 3), rel=0.1)
@@ -736,7 +736,7 @@ def test_dislocations_of_the_stress_are_sinks():
         given = {"upscale.dislocation_modulus_GPa": 0.849, "upscale.pressure_share": 0.5}
         given |= {"conditions.sink_length_um": math.inf, "conditions.stack_pressure_MPa": 0.02}
         given |= {key.replace("__", "."): value for key, value in changes.items()}
-        return prepare(load_run("operando_li", given)).facts()
+        return prepare(load_run("operando_li", given)).facts
 
     one = facts()
     depth = 849 * 3.506e-4 * math.sqrt(3) / 2 / 0.01
