@@ -6,6 +6,8 @@ frame. The contact ratio of a pair is the share of the surfaces looking at that 
 width is at most `TOUCHING`. Surfaces that look at a wall belong to neither.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import scipy
 
@@ -14,6 +16,7 @@ from kmc.systems.cathode.microstructure import ACTIVE, FRAME, PORE
 # Before they are cut by `cathode.refinement`, sites of a pore that is followed by itself, and the
 # open width in sites up to which two surfaces are in contact.
 SMALLEST, TOUCHING = 4, 0.1
+DESCRIBED = ("portions", "open_area", "equivalent_GPa")
 
 
 def contact_ratio(
@@ -56,14 +59,10 @@ def single_pores(material: np.ndarray, open_area: np.ndarray, refinement: int = 
 
 
 def describe(
-    material: np.ndarray,
-    grain: np.ndarray,
-    portions: np.ndarray,
-    open_area: np.ndarray,
-    equivalent_GPa: np.ndarray,
-    refinement: int,
+    material: np.ndarray, grain: np.ndarray, maps: Mapping[str, np.ndarray], refinement: int
 ) -> dict[str, float]:
     """The columns of `/samples` that follow from the maps of a frame."""
+    portions, open_area, stress_GPa = (maps[name] for name in DESCRIBED)
     contact = contact_ratio(material, grain, open_area, refinement)
     pore, active, frame = (material == kind for kind in (PORE, ACTIVE, FRAME))
     return {
@@ -71,9 +70,9 @@ def describe(
         "contact_active_frame": contact[FRAME],
         "pore_area": float(open_area[pore].sum() / pore.sum()),
         "open_area": float(open_area.sum() / pore.sum()),
-        "stress_active_GPa": float(equivalent_GPa[active].mean()),
-        "stress_frame_GPa": float(equivalent_GPa[frame].mean()),
-        "stress_active_99_GPa": float(np.quantile(equivalent_GPa[active], 0.99)),
+        "stress_active_GPa": float(stress_GPa[active].mean()),
+        "stress_frame_GPa": float(stress_GPa[frame].mean()),
+        "stress_active_99_GPa": float(np.quantile(stress_GPa[active], 0.99)),
         "portions": int(portions.sum()),
         "portions_in_pores": int(portions[pore].sum()),
     }

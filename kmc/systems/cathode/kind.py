@@ -10,7 +10,7 @@ from kmc.files.table_run import TableRun
 from kmc.model.parameters import load_parameters
 from kmc.runfile.kinds import KINDS
 from kmc.runfile.run_file import RunFile
-from kmc.systems.cathode.contact import describe
+from kmc.systems.cathode.contact import DESCRIBED, describe
 from kmc.systems.cathode.materials import solid_of
 from kmc.systems.cathode.microstructure import ACTIVE, FRAME, counts
 from kmc.systems.cathode.run import CathodeJob
@@ -109,12 +109,9 @@ def _area(run: TableRun) -> Iterator[Breach]:
 
 
 def _described(run: TableRun, frame: int) -> dict[str, float]:
-    names = ("portions", "open_area", "equivalent_GPa")
-    portions, opened, stress_GPa = (run.frames[name][frame] for name in names)
+    maps = {name: run.frames[name][frame] for name in DESCRIBED}
     constants = run.constants["material"], run.constants["grain"]
-    return describe(
-        *constants, portions, opened, stress_GPa, run.run["cathode"].get("refinement", 1)
-    )
+    return describe(*constants, maps, run.run["cathode"].get("refinement", 1))
 
 
 CHECKS = (

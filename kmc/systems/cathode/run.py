@@ -106,21 +106,14 @@ class CathodeJob(Job):
 
     def row(self) -> dict[str, float]:
         """A row of `/samples`."""
-        maps, start = self.maps(), self.body.start
+        start = self.body.start
         return {
             "time_s": self.time_s,
             "cycle": self.cycle,
             "phase": self.phase,
             "lithiation": self.lithiation,
             "swelling": self.materials.swelling(self.lithiation)[0],
-            **describe(
-                start.material,
-                start.grain,
-                maps["portions"],
-                maps["open_area"],
-                maps["equivalent_GPa"],
-                self.section.refinement,
-            ),
+            **describe(start.material, start.grain, self.maps(), self.section.refinement),
             "thickness": self.body.thickness,
             "events": self.events,
             "moved": self.moved,
