@@ -45,6 +45,7 @@ _FORGOTTEN = 10.0  # an average of S forgets by e where n changes by the inverse
 _MANY = 40.0  # times the lone vacancies of the box, from which on it holds a number
 _LARGEST_S = 100.0  # of a void that can be told from lone vacancies
 _ALL_Mg = 0.98  # coverage of L1 beyond which the free energies of clusters are not asked for
+_OTHER_COVERAGE = 0.05  # change of it after which they are sampled anew, which takes seconds
 _SHORTEST_STEP_s, _LONGEST_STEP_s = 1e-5, 0.1  # at rest; with a current
 _CHUNK_S = 0.1
 _NUMBERS = (  # of a state
@@ -75,7 +76,7 @@ class EquilibriumEngine(Engine):
         self._relaxed_s = self.time_s
         self._owed = self._credit = 0.0  # vacancies that the box owes the metal, or had too early
         self._sums = np.array([1.0, 1.0])  # residence with n and with n + 1 vacancies
-        self._coverage = round(self.count(tables.MG_L1) / model.lattice.sites_per_layer, 2)
+        self._coverage = round(self._covered(), 2)
         self._until_void = rng.standard_exponential()  # ∫ I(S) A dt up to the first void
         self.profile = self._profile_of(model)
         self.open = self.profile is not None and self.count(tables.VACANCIES) == 0
@@ -94,14 +95,16 @@ class EquilibriumEngine(Engine):
     ) -> int:
         """Run until a limit is reached, as `Engine.advance` does, or for a moment.
 
-        The vacancies are sampled after each event, and where none happens after a time of its own,
-        so that limits do not change what happens.
+        The vacancies are sampled after each event but exchanges of Mg, thousands of which happen
+        between two strips, and where none happens after a time of its own, so that limits do not
+        change what happens.
         """
         began, stop_s = time.monotonic(), min(time_s, pause_time_s)
         while True:
             # The rate of nucleation rises by half from one strip to the next of a small box.
             finer = _FINER if self.open and self.drive.flows else 1
             due_s, before = self._relaxed_s + self._step_s / finer, self.events
+            exchanged = self.count(tables.MG_EXCHANGES)
             reason = super().advance(
                 events=min(events, before + 1),
                 time_s=time_s,
@@ -117,7 +120,8 @@ class EquilibriumEngine(Engine):
                     return reason
             if self.events == before and self.time_s < due_s:
                 return reason
-            self._relax(self.events > before)
+            if self.count(tables.MG_EXCHANGES) == exchanged or self.time_s >= due_s:
+                self._relax(self.events > before)
             if time.monotonic() - began > _CHUNK_S:
                 return tables.PAUSED
 
@@ -153,6 +157,9 @@ class EquilibriumEngine(Engine):
         moved_mg = (np.maximum(now[changed], self._raw[changed]) == tables.MG).any()
         self._last[sites] = now[changed]
         self._raw = now
+        if abs(self._covered() - self._coverage) > _OTHER_COVERAGE:
+            self._coverage = round(self._covered(), 2)
+            vars(self).pop("_vapours", None)  # of the coverage before
         if self._chain is None or moved_mg:
             model = self.model
             chemistry = model.interphase.chemistry if model.interphase else None
@@ -163,6 +170,10 @@ class EquilibriumEngine(Engine):
         else:
             self._chain.flip(sites)
         return self._chain
+
+    def _covered(self) -> float:
+        """Share of L1 that is Mg."""
+        return self.count(tables.MG_L1) / self.model.lattice.sites_per_layer
 
     def _species(self) -> np.ndarray:
         """What each site holds, in the numbering of the kernels."""

@@ -193,8 +193,12 @@ def _validity(run: Trajectory, found: voids.Voids | None, limits: Mapping[str, f
         text += f" (it is one number up to {_ONE_S:g}: use a smaller box)"
     hops = limits.get("mg_hops_per_strip", 0.0)
     if hops > 1 and run.run.get("system", {}).get("mg_fraction"):
-        text += f"; Mg stands still, though one beside a vacancy hops {figure(hops, digits=2)} "
-        text += "times between two strips: S and contact are those of pinned Mg (give a ratio)"
+        exchanges = run.run.get("acceleration", {}).get("mg_exchange")
+        text += f"; Mg {'beside voids ' if exchanges else ''}stands still, though one beside a "
+        text += (
+            f"vacancy hops {figure(hops, digits=2)} times between two strips: S and contact are "
+        )
+        text += "those of pinned Mg (give a ratio)"
     per_s = abs(run.acceleration.get("strip_rate_per_site_Hz") or 0.0)
     if found is None or not len(found) or not per_s:
         return text

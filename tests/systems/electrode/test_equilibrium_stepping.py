@@ -30,6 +30,11 @@ SMALL = {
     "output.sample_every_monolayers": 0.1,
 }
 FLAWED = {"interface.voids": [[2.0, 2.0, 1.0, 0.6]], "interface.patches": [[3.2, 3.2, 0.6]]}
+EXCHANGED = {
+    "acceleration.mg_exchange": True,
+    "system.mg_coverage_L1": 0.85,
+    "stop.capacity_monolayers": 0.2,
+}
 PATCHY = {"interface.chemistry": [{"params": "li_philic_015", "fraction": 0.3}]}
 
 
@@ -166,6 +171,7 @@ def test_beyond_forty_kT_no_void_comes():
     [
         ("strip_li", {}),
         pytest.param("strip_limg", {}, marks=pytest.mark.slow),
+        pytest.param("strip_limg", EXCHANGED, marks=pytest.mark.slow),
         pytest.param("strip_li", FLAWED, marks=pytest.mark.slow),
         pytest.param("strip_li", PATCHY, marks=pytest.mark.slow),
     ],
@@ -180,8 +186,12 @@ def test_a_run_adds_up_and_goes_on_from_its_state(base, changes):
     gained = last["strips"] - last["absorbed"] + last["emitted"]
     assert last["vacancies"] - rows[0]["vacancies"] == gained
     assert last["hops"] == 0
+    # Nuclei are those of the Mg that L1 has now: exchanges bring it from 85 to 94 %.
+    covered = job.engine.count(tables.MG_L1) / job.model.lattice.sites_per_layer
+    assert job.engine._coverage == pytest.approx(covered, abs=0.06)
     first = job_of(base=base, **changes)
-    before = run_on(first, lambda job: job.engine.count(tables.STRIPS) > 70)
+    half = last["strips"] // 2
+    before = run_on(first, lambda job: job.engine.count(tables.STRIPS) > half)
     second = ElectrodeJob(first.run_file)
     second.restore(first.state())
     after = run_on(second)
@@ -233,7 +243,9 @@ def test_mg_that_stands_still_is_named():
     strips_Hz = job.model.rate_per_site_Hz(0.5) * 36
     assert limits["mg_hops_per_strip"] == pytest.approx(hop_Hz / strips_Hz, rel=1e-4)
     run = SimpleNamespace(run={"system": {"mg_fraction": 0.03}}, acceleration={})
-    assert "those of pinned Mg" in _validity(run, None, limits)
+    assert "Mg stands still, though" in _validity(run, None, limits)
+    run.run["acceleration"] = {"mg_exchange": True}
+    assert "Mg beside voids stands still, though" in _validity(run, None, limits)
     run.run["system"]["mg_fraction"] = 0.0
     assert "Mg" not in _validity(run, None, limits)
 
