@@ -80,7 +80,7 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             # click would turn it into "Aborted!" and exit code 1.
-            text = "\nInterrupted. Of many runs those that are done are kept: repeat the command."
+            text = "\nInterrupted. Finished runs of a sweep or study are kept: repeat the command."
             click.echo(text, err=True)
             ctx.exit(ui.INTERRUPTED)
 
