@@ -429,8 +429,14 @@ def test_a_protocol_ends_when_contact_is_lost_or_plates_back(cycled, tmp_path, m
     assert kmc.verify(whole.path).passed
 
     on = LOST | {"upscale.contact_lost": "go_on"}
-    s = kmc.run(source, on, output=tmp_path / "on.h5", progress=False).samples
+    going = kmc.run(source, on, output=tmp_path / "on.h5", progress=False)
+    s = going.samples
     assert s.capacity_mAh_cm2.min() < -0.4
+    ends = np.flatnonzero(np.diff(s.step, append=np.inf))
+    strip, plate, again, back_again = np.diff(s.capacity_mAh_cm2[ends], prepend=0.0)
+    efficiencies = [-strip / plate, -again / back_again]
+    assert 0.3 < efficiencies[0] < 0.6
+    assert going.coulombic_efficiency() == pytest.approx(efficiencies, rel=1e-9)
 
     monkeypatch.setattr(module, "Interruption", lambda: Interrupted(120))
     part = kmc.run(source, back, output=tmp_path / "part.h5", progress=False)
