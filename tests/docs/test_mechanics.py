@@ -50,18 +50,21 @@ def test_pressure_series(pressure, tmp_path):
 
 @pytest.mark.long
 def test_exponents_of_pressure_against_current():
-    """Pressures of one seed scatter by up to 60 %, so that the last bits of a machine count."""
-    for label, name in (
-        ("diffusion alone", "linear"),
-        ("Norton alone", "Norton"),
-        ("both", "both"),
+    """Within 10 % in pressure; with both branches a seed may jump by 6, the mean of eight by 1.25.
+
+    Two tolerances of the body's solver gave such a seed 6.0 and 1.0 MPa at 1 mA/cm².
+    """
+    for label, name, within in (
+        ("diffusion alone", "linear", 0.1),
+        ("Norton alone", "Norton", 0.1),
+        ("both", "both", 0.25),
     ):
         slope, half, pressures = pressure_exponent.over_seeds(pressure_exponent.BRANCHES[name])
         interval, printed = row_of_page(label)
         mean, error = (float(part) for part in interval.split("±"))
         assert slope == pytest.approx(mean, abs=max(0.5 * error, 0.02))
         assert half == pytest.approx(error, rel=0.5)
-        assert pressures == pytest.approx([float(p) for p in printed.split(",")], rel=0.2)
+        assert pressures == pytest.approx([float(p) for p in printed.split(",")], rel=within)
 
 
 if __name__ == "__main__":
