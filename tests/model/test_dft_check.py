@@ -166,6 +166,19 @@ def test_the_family_is_met_on_every_face(name, lattice):
     assert "contact angle of Li on the electrolyte" in rows
 
 
+@pytest.mark.parametrize("name", ["li_li2s", "na_nasicon"])
+def test_pairs_that_no_source_has_are_shown(name):
+    """E_f = 4 ε1 + 3 ε2 with ε2 = ε1/2; a pair saves one bond, half of it a vacancy."""
+    parameters = load_parameters(name)
+    bond = parameters.value("formation_energy_bulk_eV") / 5.5
+    rows = {row.name: row for row in dft.check_rows(parameters)}
+    for shell, saved in ((1, bond / 2), (2, bond / 4)):
+        row = rows[f"vacancy of a bulk pair, shell {shell}"]
+        assert row.model == pytest.approx(5.5 * bond - saved, abs=1e-5)
+        assert row.ok is None
+        assert "second_shell_ratio" in row.note
+
+
 def test_the_way_out_within_L1_of_bcc_110():
     """Away from the Mg of L2 the vacancy loses χ and the bulk's repulsion: −0.295 − 0.03 eV.
 
