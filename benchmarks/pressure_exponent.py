@@ -1,6 +1,6 @@
 """Exponent m of the stack pressure P ∝ j^m that keeps the same contact, for each branch of creep.
 
-    python benchmarks/pressure_exponent.py             # some minutes; or one of: linear Norton both
+    python benchmarks/pressure_exponent.py             # four minutes; some of: linear Norton both
 
 Squares of `cell_li`; for two currents the pressure at which a given contact is left after a given
 charge, by bisection in its logarithm. Seeds differ in the places of flaws; the interval is
@@ -10,12 +10,14 @@ Student's, 95 %. Cells measured: 0.53 (Kasemchainan 2019), 1.2 (Wang 2019), 1 (S
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from common import arguments, write_json
 from scipy import optimize, stats
 
 import kmc
@@ -78,13 +80,23 @@ def over_seeds(
     return float(np.mean(slopes)), float(half), stats.gmean(pressures).tolist()
 
 
-def main(names: tuple[str, ...] = tuple(BRANCHES), seeds: Sequence[int] = SEEDS) -> None:
+def main() -> None:
+    def branches(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("branch", nargs="*", help=f"{', '.join(BRANCHES)} (default: all)")
+
+    given = arguments("Exponent of the stack pressure that keeps the same contact.", branches)
+    if unknown := set(given.branch) - set(BRANCHES):
+        sys.exit(f"no branch {', '.join(sorted(unknown))}: give some of {', '.join(BRANCHES)}")
+    rows = []
     print(f"contact {CONTACT} after {SQUARE['upscale.capacity_mAh_cm2']} mAh/cm²")
-    for name in names:
+    for name in given.branch or BRANCHES:
+        seeds = SEEDS[:2] if given.quick else SEEDS
         slope, half, pressures = over_seeds(BRANCHES[name], seeds)
         shown = ", ".join(f"{p:.2g}" for p in pressures)
         print(f"{name:8s} m = {slope:.2f} ± {half:.2f}; {shown} MPa", flush=True)
+        rows.append({"branch": name, "m": slope, "half_interval": half, "pressure_MPa": pressures})
+    write_json(given.out, "pressure_exponent", rows, currents_mA_cm2=CURRENTS_mA_cm2)
 
 
 if __name__ == "__main__":
-    main(tuple(sys.argv[1:]) or tuple(BRANCHES))
+    main()

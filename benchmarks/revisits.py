@@ -24,9 +24,10 @@ import numpy as np
 from common import arguments, draw, show, write_json
 
 from kmc.kernels import tables
+from kmc.model import processes
 from kmc.model.lattice import Lattice
 from kmc.systems.electrode import benchmark
-from kmc.systems.electrode.engine import Engine, Event
+from kmc.systems.electrode.engine import Engine
 
 RATIOS = (1e5, 1e6, 1e7, 1e8)
 MONOLAYERS = 0.5
@@ -39,6 +40,21 @@ class Walk(NamedTuple):
 
     hops: list[int]
     sites: set[int]
+
+
+class Event(NamedTuple):
+    """One event of the log of an engine."""
+
+    kind: str
+    site_from: int
+    site_to: int
+
+
+def logged(engine: Engine) -> list[Event]:
+    """The events that an engine has logged."""
+    log, n = engine.log, engine.count(tables.LOGGED)
+    columns = (log.kind[:n].tolist(), log.site_from[:n].tolist(), log.site_to[:n].tolist())
+    return [Event(processes.KINDS[kind], *sites) for kind, *sites in zip(*columns, strict=True)]
 
 
 def ends_of(event: Event) -> list[int]:
@@ -129,13 +145,13 @@ def study(ratio: float, cells: int, n_events: int) -> dict[str, float]:
     lattice = run.model.lattice
     run.advance(strips=int(MONOLAYERS * lattice.sites_per_layer))
     occupancy = run.occupancy()
-    logged = Engine(run.model, occupancy, np.random.default_rng(1), log_events=n_events)
-    flat, before = 0, logged.energy_ueV
+    engine = Engine(run.model, occupancy, np.random.default_rng(1), log_events=n_events)
+    flat, before = 0, engine.energy_ueV
     for number in range(1, n_events + 1):
-        logged.advance(events=number)
-        flat += logged.energy_ueV == before
-        before = logged.energy_ueV
-    events = logged.logged()
+        engine.advance(events=number)
+        flat += engine.energy_ueV == before
+        before = engine.energy_ueV
+    events = logged(engine)
     return {
         "ratio": ratio,
         "hops_per_strip": run.count(tables.HOPS) / run.count(tables.STRIPS),

@@ -304,7 +304,7 @@ class _Bench:
     # --- vacancies beside each other, and surfaces ------------------------------------------------
 
     def pair_rows(self) -> list[CheckRow]:
-        """Pairs of vacancies in the bulk: those the bonds decide, and where the set has energies."""
+        """Pairs of vacancies in the bulk: shells with bonds, and others the set has energies of."""
         rows = []
         for shell, distance_a in enumerate(_PAIR_DISTANCES, start=1):
             key = f"formation_energy_pair_shell{shell}_eV"

@@ -50,21 +50,21 @@ def test_pressure_series(pressure, tmp_path):
 
 @pytest.mark.long
 def test_exponents_of_pressure_against_current():
-    """Within 10 % in pressure; with both branches a seed may jump by 6, the mean of eight by 1.25.
+    """Pressures within 20 %, as those of one seed scatter by 60 % with the last bits of a machine.
 
-    Two tolerances of the body's solver gave such a seed 6.0 and 1.0 MPa at 1 mA/cm².
+    The mean of eight seeds was 0.54 MPa (linear, 0.1 mA/cm²) on one machine and 0.48 on another.
     """
-    for label, name, within in (
-        ("diffusion alone", "linear", 0.1),
-        ("Norton alone", "Norton", 0.1),
-        ("both", "both", 0.25),
+    for label, name in (
+        ("diffusion alone", "linear"),
+        ("Norton alone", "Norton"),
+        ("both", "both"),
     ):
         slope, half, pressures = pressure_exponent.over_seeds(pressure_exponent.BRANCHES[name])
         interval, printed = row_of_page(label)
         mean, error = (float(part) for part in interval.split("±"))
         assert slope == pytest.approx(mean, abs=max(0.5 * error, 0.02))
         assert half == pytest.approx(error, rel=0.5)
-        assert pressures == pytest.approx([float(p) for p in printed.split(",")], rel=within)
+        assert pressures == pytest.approx([float(p) for p in printed.split(",")], rel=0.2)
 
 
 if __name__ == "__main__":
