@@ -27,6 +27,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from common import arguments, write_json
 
 from kmc.kernels import equilibrium as kernel
 from kmc.kernels.tables import LI, VACANCY
@@ -123,8 +124,9 @@ def mean_and_error(series: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return blocks.mean(axis=0), blocks.std(axis=0, ddof=1) / np.sqrt(BLOCKS)
 
 
-def report(series: dict[str, np.ndarray], kelvin: np.ndarray) -> None:
-    """Means of both ladders."""
+def report(series: dict[str, np.ndarray], kelvin: np.ndarray) -> list[dict[str, object]]:
+    """Print means of both ladders, and return them as rows."""
+    rows: list[dict[str, object]] = []
     table = {start: mean_and_error(rows) for start, rows in series.items()}
     print("T/T0   " + "".join(f"{s:>7}: E, eV          contact          S    " for s in STARTS))
     for k, ratio in enumerate(kelvin / kelvin[0]):
@@ -133,7 +135,11 @@ def report(series: dict[str, np.ndarray], kelvin: np.ndarray) -> None:
             (energy, contact, ln_S, _), error = (part[k] for part in table[start])
             line += f"  {energy:9.3f} ± {error[0]:.3f}  {contact:.4f} ± {error[1]:.4f}"
             line += f"  {np.exp(ln_S):6.3f} ± {np.exp(ln_S) * error[2]:.3f}"
+            means = {"energy_eV": float(energy), "contact_fraction": float(contact)}
+            means["vacancy_activity"] = float(np.exp(ln_S))
+            rows.append({"start": start, "temperature_K": float(kelvin[k])} | means)
         print(line)
+    return rows
 
 
 def heated(occupancy: np.ndarray, kelvin: np.ndarray, rng: np.random.Generator) -> Iterator[tuple]:
@@ -167,13 +173,17 @@ def report_heating(shapes: dict[str, np.ndarray], kelvin: np.ndarray, n: int) ->
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--vacancies", type=int, default=3157)
-    parser.add_argument("--temperatures", type=int, default=14)
-    parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--kelvin", type=float, default=298.15)
-    parser.add_argument("--state", type=Path, default=Path("facets.npz"))
-    given = parser.parse_args()
+    def more(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--vacancies", type=int, default=3157)
+        parser.add_argument("--temperatures", type=int, default=14)
+        parser.add_argument("--steps", type=int, default=1000)
+        parser.add_argument("--kelvin", type=float, default=298.15)
+        parser.add_argument("--state", type=Path, default=None, help="default: facets.npz in --out")
+
+    given = arguments(__doc__.splitlines()[0], more)
+    if given.quick:
+        given.vacancies, given.temperatures, given.steps = 300, 4, 20
+    given.state = given.state or given.out / "facets.npz"
     kelvin = given.kelvin * np.geomspace(1.0, HOTTEST, given.temperatures)
     rng = np.random.default_rng(1)
     series: dict[str, list] = {start: [] for start in STARTS}
@@ -204,8 +214,9 @@ def main() -> None:
             partial = given.state.with_suffix(".part.npz")
             np.savez_compressed(partial, **arrays)
             partial.replace(given.state)
-    report({start: np.array(rows) for start, rows in series.items()}, kelvin)
+    rows = report({start: np.array(rows) for start, rows in series.items()}, kelvin)
     report_heating({s: ladders[s].boxes[0].occupancy for s in STARTS}, kelvin, given.vacancies)
+    write_json(given.out, "facets", rows, vacancies=given.vacancies, steps=given.steps)
 
 
 if __name__ == "__main__":
