@@ -197,13 +197,14 @@ def test_pressure_goes_with_the_power_of_the_current_that_creep_has(law, exponen
     """Contact at equal charge under P and j, and under k^m P and k j with m = 1/n, to 0.5 %.
 
     By dimension exact where B goes with j and γ with P, but for vacancies stored in the metal,
-    whose diffusion does not; the other branch's m is seen.
+    whose diffusion does not; the other branch's m is seen. One void: where six meet, the last bits
+    of a machine decide when, and contact scatters by 1.3 %.
     """
 
     def contact(k: float, m: float) -> float:
         raised = k**m
         body = replace(law, surface_energy_J_m2=0.4 * raised)
-        given = setting(8.0, 0.25, flaws=6, body=body, pressure_MPa=0.3 * raised)
+        given = setting(8.0, 0.25, flaws=1, body=body, pressure_MPa=0.3 * raised)
         given = replace(
             given,
             vapour=_Flat(),
