@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from kmc.files.schema import COUNTS, FRAMES, LATTICE, SAMPLES
+from kmc.files.schema import COUNTS, SAMPLES, TABLES
 
 
 class Entry(NamedTuple):
@@ -39,8 +39,8 @@ SAMPLE_ENTRIES = [
     Entry(f"/samples/{name}", "<i8" if name in COUNTS else "<f8", *about, "sample")
     for name, about in SAMPLES.items()
 ]
-FRAME_ENTRIES = [_entry(f"/frames/{name}", *about) for name, about in FRAMES.items()]
-LATTICE_ENTRIES = [_entry(f"/lattice/{name}", *about) for name, about in LATTICE.items()]
+FRAME_ENTRIES = [_entry(f"/frames/{name}", *about) for name, about in TABLES.frames.items()]
+LATTICE_ENTRIES = [_entry(f"/lattice/{name}", *about) for name, about in TABLES.constants.items()]
 SCHEMA = [
     *(*SAMPLE_ENTRIES, *FRAME_ENTRIES, *LATTICE_ENTRIES),
     Entry(

@@ -14,7 +14,7 @@ from kmc.common.version import __version__
 from kmc.files import table_file
 from kmc.papers import judge, paper
 from kmc.papers.run import STUDY_FILE, sweep_text
-from kmc.systems.population.columns import EVENTS, POINTS, TABLES
+from kmc.systems.population.columns import TABLES
 
 HOSTILE = "<script>alert(1)</script>\"'&$\\frac{x$\u202e\x00<img src=x onerror=alert(2)>"
 NAME = "<img src=x onerror=alert(3)>$_{&amp;"  # of a file: everything but / and NUL is allowed
@@ -111,8 +111,10 @@ def voids(folder: Path, name: str = "population", **changes) -> Path:
             "replica": np.zeros(3, int),
             "h_um": h.astype("f4"),
         },
-        "points": {name: np.ones(1, int if name == "frame" else float) for name in POINTS},
-        "events": {name: np.ones(4, int) for name in EVENTS}
+        "points": {
+            name: np.ones(1, int if name == "frame" else float) for name in TABLES.lists["points"]
+        },
+        "events": {name: np.ones(4, int) for name in TABLES.lists["events"]}
         | {"kind": np.arange(4), "capacity_mAh_cm2": at_events},
     }
     put_population(path, head, columns, tables)

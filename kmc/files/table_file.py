@@ -19,6 +19,7 @@ replaced whole each time, so that it is complete at every moment; equal runs giv
 Frames and long columns are packed as they come, once, so that a save writes them and packs nothing.
 """
 
+import csv
 import io
 import json
 import math
@@ -80,6 +81,15 @@ class Tables:
             group = "samples"
         known = {"samples": self.samples, "frames": self.frames, self.group: self.constants}
         return {**known, **self.lists}.get(group, {}).get(name, ("1", ""))
+
+
+def columns_of(path: Path) -> dict[str, Table]:
+    """Tables of a kind of run from a CSV file: name → (unit, meaning) of each column, in order."""
+    tables: dict[str, dict[str, tuple[str, str]]] = {}
+    with path.open(newline="", encoding="utf-8") as rows:
+        for row in csv.DictReader(rows):
+            tables.setdefault(row["table"], {})[row["column"]] = (row["unit"], row["meaning"])
+    return dict(tables)
 
 
 def checksum(values: np.ndarray) -> int:

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
 from kmc.common.metals import VALENCES
 from kmc.common.units import A_per_nm
 from kmc.files.check_result import Breach, differences, first_breach
-from kmc.files.table_file import Tables
+from kmc.files.table_file import Tables, columns_of
 from kmc.files.table_run import TableRun
 from kmc.model.electrochemistry import strip_rate_Hz
 from kmc.runfile.kinds import KINDS
@@ -28,39 +29,7 @@ _EXACT_RATIO = 5e8  # hops for each atom plated on a site at 1 mA/cm², no barri
 # and of a site in each frame.
 _RUN_S, _ATOM_S, _POWER = 0.5, 3e-4, 0.6
 _FILE_BYTES, _SITE_BYTES = 20_000, 0.02
-
-
-SAMPLES: dict[str, tuple[str, str]] = {
-    "time_s": ("s", "Time since the beginning"),
-    "capacity_monolayers": ("1", "Atoms plated less atoms stripped, for each column"),
-    "capacity_mAh_cm2": ("mAh/cm2", "The same as charge per area"),
-    "step": ("1", "Step of the protocol, from 1"),
-    "phase": ("1", "0 rest, 1 plating, 2 stripping"),
-    "plated": ("1", "Atoms plated so far"),
-    "stripped": ("1", "Atoms stripped so far"),
-    "hops": ("1", "Hops so far"),
-    "attempts": ("1", "Attempts so far, rejected ones included"),
-    "atoms": ("1", "Atoms of the metal"),
-    "coverage": ("1", "Share of the substrate under metal"),
-    "mean_height_layers": ("1", "Layers up to the highest atom of a column, mean over all columns"),
-    "island_height_layers": ("1", "The same over the columns with metal; NaN without any"),
-    "max_height_layers": ("1", "The same, highest column"),
-    "roughness_layers": ("1", "Standard deviation of the height over all columns"),
-    "islands": ("1", "Connected components of the columns with metal"),
-    "islands_per_um2": ("1/µm2", "Islands per area"),
-    "island_area_nm2": ("nm2", "Mean area of an island; NaN without any"),
-    "largest_island_share": ("1", "Largest island over the area of all; NaN without any"),
-    "dead_Li": ("1", "Atoms without a path of neighbours to the substrate"),
-    "dead_fraction": ("1", "The same over all atoms; 0 without any"),
-    "dead_per_plated": ("1", "The same over all atoms plated so far: what lost contact has cost"),
-}
-FRAMES: dict[str, tuple[str, str]] = {
-    "sample": ("1", "Row of /samples at the same time"),
-    "occupied": ("1", "Atoms, [frame, z, y, x]; z = 0 on the substrate"),
-}
-CONSTANTS: dict[str, tuple[str, str]] = {
-    "substrate": ("1", "Surface of each column, [y, x]: 0 the substrate, 1 its islands"),
-}
+_COLUMNS = columns_of(Path(__file__).with_name("columns.csv"))
 
 PICTURES = {
     "summary": "coverage, height, roughness, islands, and the last map",
@@ -153,7 +122,7 @@ def file_bytes(run: RunFile) -> float:
 
 DEPOSITION = System(
     KINDS["deposition"],
-    Tables(SAMPLES, FRAMES, CONSTANTS),
+    Tables(_COLUMNS["samples"], _COLUMNS["frames"], _COLUMNS["constants"]),
     lambda run, progress: DepositionJob(run),
     CHECKS,
     summary,
