@@ -105,6 +105,7 @@ def test_an_exact_run_has_nothing_to_say(tmp_path):
     assert "Net flux" not in words(t)
 
 
+@pytest.mark.slow
 def test_only_what_happened_while_current_flowed(tmp_path):
     """A rest after it has fluxes of its own, back to equilibrium."""
     overrides = {**SMALL, "stop.capacity_monolayers": 0.5, "rest.events": 5000}

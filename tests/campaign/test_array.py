@@ -135,6 +135,7 @@ def test_tasks_share_the_points_and_log_them(folder, monkeypatch):
     assert seen == [name for name in names if "0.5" in name]
 
 
+@pytest.mark.slow
 def test_tasks_of_an_older_script_stop(folder):
     """By the identity in the file `owner`, as the workers of a sweep that was killed."""
     path = array.write_script(folder, 1, {})

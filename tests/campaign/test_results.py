@@ -312,6 +312,7 @@ def test_capacities_are_a_dimension(ds):
     assert np.isfinite(late[6:]).all()
 
 
+@pytest.mark.slow
 def test_onset_and_censoring(folder):
     ds = kmc.load_sweep(folder.path, onset_contact=0.05)
     done = ds.state == "done"
@@ -322,6 +323,7 @@ def test_onset_and_censoring(folder):
     assert not ds.onset_censored.any()
 
 
+@pytest.mark.slow
 def test_trajectories_open_when_asked_for(ds, folder):
     point = folder.plan.points[-1]
     t = ds.sweep.trajectory(temperature_K=330, size=[10, 10, 8], lattice="bcc_110", replica=1)
@@ -404,6 +406,7 @@ def test_a_population_is_read_at_mAh_cm2(population):
     assert scalars.charge_text(at.value, at.unit) == "0.05\u00a0mAh/cm²"
 
 
+@pytest.mark.slow
 def test_capacities_of_both_units_at_once_are_refused(folder):
     with pytest.raises(InputError, match="at_monolayers and at_mAh_cm2"):
         kmc.load_sweep(folder.path, at_monolayers=0.5, at_mAh_cm2=0.5)

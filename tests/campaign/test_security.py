@@ -132,6 +132,7 @@ def test_another_machine_without_a_certificate_is_refused(address):
         connect(address)
 
 
+@pytest.mark.slow
 def test_this_machine_is_not(monkeypatch):
     monkeypatch.setattr(module, "_CONNECT_S", 1)
     for address in ("tcp://127.0.0.1:9", "localhost:9", "tcp://[::1]:9"):
@@ -189,6 +190,7 @@ def test_options_that_contradict_each_other(tmp_path, monkeypatch):
         assert "--dask-tls" in done.stderr
 
 
+@pytest.mark.slow
 def test_workers_of_this_machine_open_no_port(tmp_path):
     """They talk through pipes: the only sockets that listen are those of before."""
     from kmc.campaign.local import LocalWorkers

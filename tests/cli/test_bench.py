@@ -128,6 +128,7 @@ SCRIPTS = [
 ]
 
 
+@pytest.mark.slow
 def test_what_the_scripts_import_is_there():
     """Runs of all of them are long, and a name that moved away is seen by the import."""
     statements = "; ".join(f"import {script.stem}" for script in SCRIPTS)

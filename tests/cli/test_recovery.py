@@ -22,6 +22,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_extend_and_what_it_refuses(folder):
     half = ["--set", "stop.capacity_monolayers=0.5", "-o", "run.h5"]
     assert call("run", "strip_li", *SMALL, *half).exit_code == 0

@@ -15,6 +15,7 @@ def section(title: str) -> str:
     return TEXT.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
+@pytest.mark.slow
 def test_images(tmp_path):
     """The voids that its example draws: eight of 24 and 40 pixels, 24 from above."""
     pytest.importorskip("skimage")

@@ -71,6 +71,7 @@ def test_detailed_balance_of_every_pair(name):
     assert pairs > 100
 
 
+@pytest.mark.slow
 @pytest.mark.validation
 @pytest.mark.parametrize("supersaturation", [1.0, 20.0])
 def test_diffusivity_of_Mg(supersaturation):

@@ -174,6 +174,7 @@ def test_a_relaxation_goes_on_where_it_was(tmp_path, monkeypatch):
     assert ended.get_potential_energy() == pytest.approx(expected.get_potential_energy(), abs=0.01)
 
 
+@pytest.mark.slow
 def test_only_some_structures_in_the_order_wanted(tmp_path, monkeypatch, capsys):
     def run(only: str) -> list[str]:
         folder, table = tmp_path / "kept", tmp_path / "table.csv"

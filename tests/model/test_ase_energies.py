@@ -186,6 +186,7 @@ class Stops(johnson.Johnson):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_an_interrupted_band_goes_on_from_its_images(tmp_path):
     """A band stopped late takes the rest of its calls; both ends and saddle are the same."""
     settings = AseSettings(cells=(3,), repeats=(1,))

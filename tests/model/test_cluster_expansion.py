@@ -76,6 +76,7 @@ def slab(deep=0.0):
     return Expansion("Li", np.nan, energy, "slab", atoms)
 
 
+@pytest.mark.slow
 def test_a_slab_gives_the_energies_of_its_layers():
     """(100): L1 has 4 and 5 bonds, L2 8 and 5; an atom of the bulk half of 8 and 6."""
     found, residual = reduce_expansion(gas(), slab=slab())
@@ -87,6 +88,7 @@ def test_a_slab_gives_the_energies_of_its_layers():
     assert step == pytest.approx(4 * E1 + 0.19, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_slab_that_is_more_or_alone_is_refused():
     with pytest.raises(InputError, match=r"vacancy in L3 cost 20.0 meV other than in the bulk"):
         reduce_expansion(gas(), slab=slab(deep=0.02))

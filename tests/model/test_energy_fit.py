@@ -60,6 +60,7 @@ def test_bonds_of_fourth_neighbours_by_hand():
     assert fit.terms("surface_111")[0] == (3 + 3 * 1) / 2
 
 
+@pytest.mark.slow
 def test_a_bond_of_fourth_neighbours_is_no_better():
     """Its sign differs between potentials; left-out structures are missed by more (page energy)."""
     bonds, left_out = {}, {}
@@ -191,6 +192,7 @@ def test_the_picture_is_of_the_tables():
         assert picture.info["Description"] == fit.description(), "run: fit.py --write"
 
 
+@pytest.mark.slow
 def test_figures_of_the_page():
     text = " ".join(PAGE.read_text(encoding="utf-8").split())
     rows = {row["energies"].split()[0]: row for row in fit.rows()}

@@ -78,6 +78,7 @@ def test_limits_of_the_capture():
     assert t.conductance_per_s(small) == pytest.approx(expected, rel=0.005)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ratio", [0.03, 0.3, 3.0])
 def test_capture_against_many_rings(ratio):
     """The same boundary problem solved with 24 rings of free strength: within 1.5 %."""

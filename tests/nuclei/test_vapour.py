@@ -56,6 +56,7 @@ def _equal(surface: Surface) -> None:
     assert replace(table, **{name: getattr(by_walks, name) for name in vapour.COLUMNS}) == by_walks
 
 
+@pytest.mark.slow
 def test_a_table_is_what_the_walks_give():
     _equal(Surface(load_parameters("li_li2s"), "bcc_100", 298.15))
 

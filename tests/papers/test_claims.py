@@ -526,6 +526,7 @@ def test_numbers_of_a_cathode():
 # --- a folder -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_study_is_judged_from_its_folder(tmp_path):
     folder = fake_results.study(tmp_path)
     found = json.loads((folder / "claims.json").read_text("utf-8"))

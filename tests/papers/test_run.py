@@ -140,6 +140,7 @@ def test_an_interruption_keeps_what_is_done_and_goes_on(tmp_path, monkeypatch):
     assert of_the_set == ["adhesion", "contact_angle", "diffusion_ratio", "mixing"]
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_claims(tmp_path, monkeypatch):
     known = steps_of(paper("operando"), "reduced")
     planned(monkeypatch, lambda: known[:1] if (tmp_path / "more").exists() else [])

@@ -421,6 +421,7 @@ def test_mp4_gives_ffmpeg_every_frame_whole(tmp_path, monkeypatch):
     assert int(n_bytes) == 2 * 3 * width * height
 
 
+@pytest.mark.slow
 def test_a_failure_of_ffmpeg_is_told(tmp_path, monkeypatch):
     stand_in_for_ffmpeg(tmp_path, monkeypatch, "sys.exit('Unknown encoder')")
     t = load(fake.write(tmp_path / "run.h5", n_frames=2))

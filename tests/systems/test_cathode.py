@@ -226,6 +226,7 @@ def test_the_numbers_of_a_material_are_found_again(name):
     assert len(rows) == {"se": 4, "li2se": 3, "fes": 4, "licoo2": 2, "mo6se8": 1}[name]
 
 
+@pytest.mark.slow
 def test_a_refined_section_is_the_same_section(tmp_path):
     """Counts of sites, contact at the start and single pores are those of the section itself."""
     small = {**SMALL, "cathode.cycles": 1, "cathode.edge_sites": 16}

@@ -169,6 +169,7 @@ def test_every_picture_is_drawn(plated, cycled, what, tmp_path):
         plated.plot("lifelines")
 
 
+@pytest.mark.slow
 def test_commands_know_such_a_file(plated, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 

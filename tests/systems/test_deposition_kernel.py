@@ -97,6 +97,7 @@ def test_attempt_for_attempt_with_plain_python(seed):
     assert naive.stripped > 20
 
 
+@pytest.mark.slow
 @pytest.mark.validation
 def test_detailed_balance_of_every_hop_of_a_small_box():
     """w_ij/w_ji = exp(−ΔE/kT) for each pair of states of three atoms that a hop connects; exact."""

@@ -50,6 +50,7 @@ def check_layer_occupation(
     return [ratio.value * sites[-1] / sites[k] for k, ratio in enumerate(measured)]
 
 
+@pytest.mark.slow
 def test_layer_occupation_at_room_temperature():
     """One vacancy at 298.15 K lives in L1 : L2 : bulk as 5233 : 15.2 : 1 (0.28 / 0.43 / 0.50 eV).
 

@@ -58,6 +58,7 @@ def test_dragged_mg_event_for_event():
     assert 0.3 * 0.5 < HOT.model().refill_mg_fraction < 0.3 * 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dragged", [False, True])
 def test_refill_of_a_stripped_interface(dragged):
     """Mg in over vacancies absorbed is c, or R c for vacancies that go on to a distant sink.

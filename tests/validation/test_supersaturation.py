@@ -182,6 +182,7 @@ def test_the_network_on_every_face(face):
     assert np.all(np.diff(found) < 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layers", [12, 24, 48])
 @pytest.mark.parametrize("thickness_um", [0.012, 0.02, 0.05, 1.0])
 def test_true_rates_have_one_resistance_in_series(layers, thickness_um):

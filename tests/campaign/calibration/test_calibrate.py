@@ -66,6 +66,7 @@ def one(tmp_path_factory):
     return calibrated(folder, rng, np.array([0.5, 0.6, 0.3]), posterior_runs=8)
 
 
+@pytest.mark.slow
 def test_an_input_without_effect_is_found_to_have_none(one):
     assert one.content["idle"] == ["idle"]
     rows = {row["input"]: row for row in one.content["posterior"]}
@@ -212,6 +213,7 @@ def test_a_wrong_model_leaves_no_input_plausible(tmp_path):
         found.plot()
 
 
+@pytest.mark.slow
 def test_refused_runs_are_information(tmp_path):
     """Below 2 no run is possible: those inputs are ruled out, and the rest is calibrated."""
     rng = np.random.default_rng(5)
@@ -237,6 +239,7 @@ def test_another_calibration_is_not_mixed_in(one):
         )
 
 
+@pytest.mark.slow
 def test_a_wave_is_designed_once(tmp_path):
     """Interrupted in the second wave, its places are those of the first attempt."""
     rng = np.random.default_rng(1)

@@ -177,6 +177,7 @@ def test_reading_a_folder(tmp_path):
     assert (found.runs, found.missing, found.base) == (6, 0, "strip_li_hops")
 
 
+@pytest.mark.slow
 def test_reading_at_a_capacity(tmp_path):
     folder = tmp_path / "a"
     made(folder, monolayers=1.0)

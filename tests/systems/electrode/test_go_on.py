@@ -85,6 +85,7 @@ def test_all_is_on_the_disk_before_a_check(tmp_path, monkeypatch):
     assert all(behind)
 
 
+@pytest.mark.slow
 def test_a_long_check_is_expected_after_the_first(tmp_path, monkeypatch):
     """Clock and checks are simulated: chunks take 1 s and checks 26 s."""
     now, flushes, lost = [0.0], [0.0], []

@@ -100,6 +100,7 @@ def test_current_has_the_sign_of_its_direction(cycled):
     assert np.all(s["overpotential_charge_transfer_V"][plating] < 0)
 
 
+@pytest.mark.slow
 def test_resume_in_a_plate_step_gives_the_same_bytes(cycled, tmp_path, monkeypatch):
     run = run_of(tmp_path, CYCLES.format(n=3))
     path = tmp_path / "resumed.h5"
@@ -208,6 +209,7 @@ def test_a_process_interrupted_at_a_change_of_step_is_resumed(varied, tmp_path):
     assert contents(tmp_path / "t.h5") == contents(varied.path)
 
 
+@pytest.mark.slow
 def test_more_cycles_are_those_of_a_longer_run(cycled, tmp_path):
     """Each dataset, byte for byte, and a second time; what has no protocol has no cycles."""
     path = tmp_path / "longer.h5"
@@ -247,6 +249,7 @@ def earlier_state(state):
     return shorter
 
 
+@pytest.mark.slow
 def test_steps_that_end_early_are_counted_in_the_cycles_added(tmp_path):
     """The last step finds no atom left; with more cycles the run goes on as a longer one does."""
     blocks = """
@@ -404,6 +407,7 @@ repeat = 2
 """
 
 
+@pytest.mark.slow
 def test_each_step_has_its_temperature(tmp_path):
     """Rates are those of a run at that temperature; what is stopped there goes on as it was."""
     blocks = HOT.format(kelvin=360.0)

@@ -185,6 +185,7 @@ class _Flat(Vapour):
         return np.ones_like(np.asarray(count, dtype=float))
 
 
+@pytest.mark.slow
 @pytest.mark.validation
 @pytest.mark.parametrize(
     ("law", "exponent"),

@@ -50,6 +50,7 @@ def test_every_vacancy_is_counted_and_a_restored_field_goes_on_alike(hysteresis_
     assert vars(gaps.ledger) == vars(again.ledger)
 
 
+@pytest.mark.slow
 def test_any_number_of_threads_gives_the_same_bytes(monkeypatch):
     monkeypatch.setattr(threads, "_ROWS", 8)  # for a square of 48 rows
     monkeypatch.setattr(threads, "cores", lambda: 3)

@@ -99,6 +99,7 @@ def lone(cell_um: float, R_star: float = 6.0, **more) -> Gaps:
     return gaps
 
 
+@pytest.mark.slow
 @pytest.mark.validation
 @pytest.mark.parametrize(("cell_um", "t"), [(0.25, 0.82), (0.125, 0.82), (0.25, 0.38)])
 def test_a_lone_cap_keeps_its_aspect_while_it_grows(cell_um, t):

@@ -202,6 +202,7 @@ def test_voids_of_flaws_shrink_in_a_rest(tmp_path):
     assert kmc.verify(found.path).passed
 
 
+@pytest.mark.slow
 def test_a_temperature_without_a_surface_energy_is_refused(tmp_path):
     changes = SMALL | {"conditions.temperature_K": 2000.0}
     with pytest.raises(InputError, match="temperature_K = 2000"):

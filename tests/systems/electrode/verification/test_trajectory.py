@@ -354,6 +354,7 @@ def test_no_attribute_can_be_changed_unnoticed(copy, name):
         kmc.verify(path)
 
 
+@pytest.mark.slow
 def test_no_label_can_be_changed_unnoticed(copy):
     path = copy("li")
     whole = path.read_bytes()
