@@ -15,12 +15,8 @@ def printable(text: str) -> str:
 class KmcError(Exception):
     """Base of all errors that kmc raises.
 
-    Parameters
-    ----------
-    message : str
-        The value, its origin and what is wrong with it.
-    advice : str, optional
-        What is allowed, or what to do next.
+    - `message`: the value, its origin and what is wrong with it.
+    - `advice`: what is allowed, or what to do next.
     """
 
     exit_code = 1

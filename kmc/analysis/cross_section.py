@@ -46,24 +46,15 @@ def cross_section(
 ) -> "CrossSection":
     """Cut a trajectory, or one occupancy, along lines over the interface.
 
-    Parameters
-    ----------
-    t : Trajectory or ndarray of uint8, shape (n_sites,)
-        An occupancy needs its `lattice`.
-    n_lines : int, optional
-        Number of evenly spaced lines; one for each row of cells by default.
-    direction : {"x", "y"}
-        Direction of the lines.
-    depth_nm : float, optional
-        Depth of the cut that is seen; one row of cells by default, rounded to whole rows. A pixel,
-        one cell of the lattice wide and one atomic layer high, is void where at least half of its
-        sites are.
-    min_size : int
-        Smallest number of connected vacancies of a void; smaller clusters are ignored.
-    frames : slice or sequence of int, optional
-        Frames to look at; all by default.
-    progress : callable, optional
-        Called with the number of frames done and to do.
+    - `t` (Trajectory or ndarray of uint8, shape (n_sites,)): an occupancy needs its `lattice`.
+    - `n_lines`: number of evenly spaced lines; one for each row of cells by default.
+    - `direction` ({"x", "y"}): direction of the lines.
+    - `depth_nm`: depth of the cut that is seen; one row of cells by default, rounded to whole rows.
+      A pixel, one cell of the lattice wide and one atomic layer high, is void where at least half
+      of its sites are.
+    - `min_size`: smallest number of connected vacancies of a void; smaller clusters are ignored.
+    - `frames`: frames to look at; all by default.
+    - `progress`: called with the number of frames done and to do.
 
     Raises `InputError`: the box has no interface, or an argument is outside its range.
 
@@ -202,24 +193,18 @@ class CrossSection:
     To compare with micrographs: a void counts as often as lines meet it. Single voids and what
     becomes of them are in `kmc.voids`.
 
-    Attributes
-    ----------
-    table : DataFrame
-        One row for each frame: frame, capacity_monolayers, capacity_mAh_cm2, time_s (without them
-        for a bare occupancy), contact_loss (fraction of the line without metal in L1), voids (on
-        all lines), voids_per_nm and voids_per_100um of line, voids_per_100um_sd (scatter of single
-        lines), width_mean_nm and width_min_nm, _q1_, _median_, _q3_, _max_, the same of height, and
-        gaps (lines that are one void from end to end), and voids_in_box, the voids of the whole
-        box. NaN where there are no voids.
-    voids : DataFrame
-        One row for each void on a line: frame, line, width_nm, height_nm.
-    length_nm : float
-        Length of all lines together.
-    n_lines : int
-    depth_nm : float
-        As used: whole rows of cells.
-    direction : str
-    min_size : int
+    - `table` (DataFrame): one row for each frame: frame, capacity_monolayers, capacity_mAh_cm2,
+      time_s (without them for a bare occupancy), contact_loss (fraction of the line without metal
+      in L1), voids (on all lines), voids_per_nm and voids_per_100um of line, voids_per_100um_sd
+      (scatter of single lines), width_mean_nm and width_min_nm, _q1_, _median_, _q3_, _max_, the
+      same of height, and gaps (lines that are one void from end to end), and voids_in_box, the
+      voids of the whole box. NaN where there are no voids.
+    - `voids` (DataFrame): one row for each void on a line: frame, line, width_nm, height_nm.
+    - `length_nm`: length of all lines together.
+    - `n_lines`: int.
+    - `depth_nm`: as used: whole rows of cells.
+    - `direction`: str.
+    - `min_size`: int.
     """
 
     def __init__(

@@ -43,16 +43,11 @@ def voids(
 ) -> "VoidHistory":
     """Find the voids of a trajectory and track them from frame to frame.
 
-    Parameters
-    ----------
-    min_size : int
-        Smallest number of connected vacant sites (first and second neighbours) of a void.
-    frames : slice or sequence of int, optional
-        Frames to analyse; all by default.
-    overlap, reach_nm : float
-        When two voids of consecutive frames are one: see `kmc.analysis.tracking`.
-    progress : callable, optional
-        Called with the number of frames done and to do.
+    - `min_size`: smallest number of connected vacant sites (first and second neighbours) of a void.
+    - `frames`: frames to analyse; all by default.
+    - `overlap`, `reach_nm`: when two voids of consecutive frames are one: see
+      `kmc.analysis.tracking`.
+    - `progress`: called with the number of frames done and to do.
 
     Raises `InputError`: there are no such frames, or `min_size`, `overlap` or `reach_nm` is out of
     range.
@@ -85,33 +80,28 @@ class VoidHistory:
     To follow single voids: when each began, joined another or closed. What a microscope would count
     is in `kmc.cross_section`.
 
-    Attributes
-    ----------
-    table : DataFrame
-        One row for each void and frame: frame, void (1 is the largest of the frame), track,
-        capacity_monolayers, capacity_mAh_cm2, time_s, volume_sites, volume_nm3, width_nm,
-        height_nm, extent_x_nm, extent_y_nm, contact_sites, contact_area_nm2, aspect_ratio,
-        wetting_angle_deg, x_nm, y_nm, z_nm. See `kmc.analysis.voids.Void` for the measures.
-    events : DataFrame
-        Events between two frames, listed with the later one: kind (nucleation, growth,
-        shrinkage, coalescence, split, collapse), frame, capacity_monolayers, capacity_mAh_cm2,
-        time_s, parents and children (tuples of tracks), parent_voids and child_voids (the same by
-        void number in the frame before and in this one), volume_change_sites, volume_change_nm3.
-        Voids that are there in the first frame have no nucleation.
-    counts : DataFrame
-        One row for each frame: frame, time and capacities, voids, lone_vacancies, small_clusters,
-        vacancies, vacancies_in_voids, largest_sites, and mean, median and max of width and height.
-    tracks : DataFrame
-        One row for each track: track, first_frame, last_frame, frames, begin (start, nucleation or
-        split), end (end, coalescence, split or collapse), times and capacities at both ends,
-        max_sites, max_width_nm.
-    graph : DataFrame
-        The links between frames: frame, void, next_frame, next_void, shared_sites,
-        by (overlap or distance), track, next_track.
-    frames : list of int
-    min_size : int
-    overlap, reach_nm : float
-    lattice : Lattice
+    - `table` (DataFrame): one row for each void and frame: frame, void (1 is the largest of the
+      frame), track, capacity_monolayers, capacity_mAh_cm2, time_s, volume_sites, volume_nm3,
+      width_nm, height_nm, extent_x_nm, extent_y_nm, contact_sites, contact_area_nm2, aspect_ratio,
+      wetting_angle_deg, x_nm, y_nm, z_nm. See `kmc.analysis.voids.Void` for the measures.
+    - `events` (DataFrame): events between two frames, listed with the later one: kind (nucleation,
+      growth, shrinkage, coalescence, split, collapse), frame, capacity_monolayers,
+      capacity_mAh_cm2, time_s, parents and children (tuples of tracks), parent_voids and
+      child_voids (the same by void number in the frame before and in this one),
+      volume_change_sites, volume_change_nm3. Voids that are there in the first frame have no
+      nucleation.
+    - `counts` (DataFrame): one row for each frame: frame, time and capacities, voids,
+      lone_vacancies, small_clusters, vacancies, vacancies_in_voids, largest_sites, and mean, median
+      and max of width and height.
+    - `tracks` (DataFrame): one row for each track: track, first_frame, last_frame, frames, begin
+      (start, nucleation or split), end (end, coalescence, split or collapse), times and capacities
+      at both ends, max_sites, max_width_nm.
+    - `graph` (DataFrame): the links between frames: frame, void, next_frame, next_void,
+      shared_sites, by (overlap or distance), track, next_track.
+    - `frames`: list of int.
+    - `min_size`: int.
+    - `overlap`, `reach_nm`: float.
+    - `lattice`: Lattice.
     """
 
     def __init__(

@@ -34,15 +34,10 @@ def profiles(
 ) -> "Profiles":
     """Composition of a trajectory by layer.
 
-    Parameters
-    ----------
-    frames : slice or sequence of int, optional
-        Frames to analyse; all by default.
-    bulk_layers : (int, int), optional
-        First and last layer of the bulk; the upper third of the box by default, all of
-        it where there is no interface. The operando paper takes it 20 µm from the collector.
-    progress : callable, optional
-        Called with the number of frames done and to do.
+    - `frames`: frames to analyse; all by default.
+    - `bulk_layers`: first and last layer of the bulk; the upper third of the box by default, all of
+      it where there is no interface. The operando paper takes it 20 µm from the collector.
+    - `progress`: called with the number of frames done and to do.
 
     Raises `InputError`: there are no such frames or layers.
     """
@@ -142,23 +137,19 @@ class Profiles:
 
     To compare with line scans of Mg, and to see in which layers vacancies are.
 
-    Attributes
-    ----------
-    table : DataFrame
-        One row for each frame and layer: frame, capacity_monolayers, capacity_mAh_cm2, time_s,
-        layer, z_nm, vacancy_fraction, mg_per_site and li_per_site (of all sites), mg_fraction (of
-        the metal), and, over the bulk of the same frame, vacancy_relative, mg_relative (per site:
-        the intensity of a line scan) and mg_enrichment (of the metal). NaN where bulk has none.
-    interface : DataFrame
-        One row for each frame: frame, time and capacities, mg_coverage, li_coverage and
-        vacancy_coverage of L1 (of its sites), mg_enrichment_L1 (fraction in the metal of L1 over
-        that of bulk), mg_excess_nm2 (Mg in the box beyond bulk composition of the metal there, for
-        each nm² of interface), bulk_mg_fraction, bulk_vacancy_fraction, mean_gap_nm and
-        roughness_nm (mean and root mean square of the height of the first metal over each L1 site).
-        In a periodic box the columns of the interface are NaN.
-    counts : ndarray of int64, shape (n_frames, n_layers, 3)
-        Vacancies, Li and Mg.
-    bulk_layers : (int, int)
+    - `table` (DataFrame): one row for each frame and layer: frame, capacity_monolayers,
+      capacity_mAh_cm2, time_s, layer, z_nm, vacancy_fraction, mg_per_site and li_per_site (of all
+      sites), mg_fraction (of the metal), and, over the bulk of the same frame, vacancy_relative,
+      mg_relative (per site: the intensity of a line scan) and mg_enrichment (of the metal). NaN
+      where bulk has none.
+    - `interface` (DataFrame): one row for each frame: frame, time and capacities, mg_coverage,
+      li_coverage and vacancy_coverage of L1 (of its sites), mg_enrichment_L1 (fraction in the metal
+      of L1 over that of bulk), mg_excess_nm2 (Mg in the box beyond bulk composition of the metal
+      there, for each nm² of interface), bulk_mg_fraction, bulk_vacancy_fraction, mean_gap_nm and
+      roughness_nm (mean and root mean square of the height of the first metal over each L1 site).
+      In a periodic box the columns of the interface are NaN.
+    - `counts` (ndarray of int64, shape (n_frames, n_layers, 3)): vacancies, Li and Mg.
+    - `bulk_layers`: (int, int).
     """
 
     def __init__(self, t, columns, counts, heights, bulk_layers):

@@ -113,18 +113,14 @@ class Transport:
 
     For Onsager coefficients of a closed box at rest, from a file that is there already.
 
-    Attributes
-    ----------
-    table : DataFrame
-        quantity, value, error, unit: the Onsager coefficients ``L_…`` (times kT), D_vacancy_ideal
-        (collective, equals D of vacancies where they do not interact) and mg_drift (see
-        `onsager_of`). NaN where the frames are too far apart.
-    resolved : dict of str to bool
-        Whether frames are close enough for a species: the sum of its positions moves by less than a
-        sixth of each edge of the box (root mean square).
-    displacement_nm : dict of str to ndarray, shape (n_frames − 1, 3)
-        Sum of the displacements of all of a species between frames, within half an edge.
-    interval_s : ndarray, shape (n_frames − 1,)
+    - `table` (DataFrame): quantity, value, error, unit: the Onsager coefficients ``L_…`` (times
+      kT), D_vacancy_ideal (collective, equals D of vacancies where they do not interact) and
+      mg_drift (see `onsager_of`). NaN where the frames are too far apart.
+    - `resolved`: whether frames are close enough for a species: the sum of its positions moves by
+      less than a sixth of each edge of the box (root mean square).
+    - `displacement_nm` (dict of str to ndarray, shape (n_frames − 1, 3)): sum of the displacements
+      of all of a species between frames, within half an edge.
+    - `interval_s`: ndarray, shape (n_frames − 1,).
     """
 
     def __init__(
@@ -175,14 +171,9 @@ def transport(
 ) -> Transport:
     """Collective transport from the frames of a run at rest.
 
-    Parameters
-    ----------
-    t : Trajectory
-        Of a periodic box without a current.
-    frames : slice or sequence of int, optional
-        All by default; leave out those before equilibrium.
-    blocks : int
-        Blocks for the errors.
+    - `t`: of a periodic box without a current.
+    - `frames`: all by default; leave out those before equilibrium.
+    - `blocks`: blocks for the errors.
 
     Raises `InputError`: the box is open, has no vacancies, or fewer than three frames.
     """

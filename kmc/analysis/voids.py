@@ -103,25 +103,17 @@ class Voids:
     For a single moment, such as the occupancy of a `kmc.Simulation`; `kmc.voids` follows them in
     time.
 
-    Attributes
-    ----------
-    volume, contact_sites : ndarray of int, shape (n_voids,)
-    volume_nm3, contact_area_nm2, width_nm, height_nm, extent_x_nm, extent_y_nm, aspect_ratio, \
-    wetting_angle_deg : ndarray of float, shape (n_voids,)
-        See `Void`.
-    centroid_nm : ndarray of float, shape (n_voids, 3)
-    labels : ndarray of int32, shape (n_sites,)
-        Number of the void a site belongs to, from 1; 0 for metal and for vacancies outside voids.
-    min_size : int
-        Smallest number of sites of a void.
-    n_vacancies : int
-        Vacant sites in the box.
-    n_outside : int
-        Of them, those in no void.
-    n_lone : int
-        Of those outside, the ones without a vacant neighbour.
-    n_small_clusters : int
-        Connected groups of 2 to ``min_size − 1`` vacancies.
+    - `volume`, `contact_sites`: ndarray of int, shape (n_voids,).
+    - `volume_nm3`, `contact_area_nm2`, `width_nm`, `height_nm`, `extent_x_nm`, `extent_y_nm`,
+      `aspect_ratio`, `wetting_angle_deg` (ndarray of float, shape (n_voids,)): See `Void`.
+    - `centroid_nm`: ndarray of float, shape (n_voids, 3).
+    - `labels` (ndarray of int32, shape (n_sites,)): number of the void a site belongs to, from 1; 0
+      for metal and for vacancies outside voids.
+    - `min_size`: smallest number of sites of a void.
+    - `n_vacancies`: vacant sites in the box.
+    - `n_outside`: of them, those in no void.
+    - `n_lone`: of those outside, the ones without a vacant neighbour.
+    - `n_small_clusters`: connected groups of 2 to ``min_size − 1`` vacancies.
     """
 
     def __init__(

@@ -80,13 +80,9 @@ class Compared:
 def compare(*runs: Any, at: float | None = None) -> Compared:
     """Lay runs side by side: the inputs in which they differ, and their results.
 
-    Parameters
-    ----------
-    *runs : str, Path or run
-        Two or more files, or what `kmc.load` and `kmc.run` return, of any kind.
-    at : float, optional
-        Charge at which the results are read, in mAh/cm² for populations of voids and in monolayers
-        for all others; the end of each run by default.
+    - `*runs`: two or more files, or what `kmc.load` and `kmc.run` return, of any kind.
+    - `at`: charge at which the results are read, in mAh/cm² for populations of voids and in
+      monolayers for all others; the end of each run by default.
 
     Raises `InputError`: fewer than two runs, or one that cannot be read or passes no such charge.
 

@@ -48,26 +48,18 @@ def load_sweep(
 ) -> "xr.Dataset":
     """Numbers of every run of a sweep, with its axes and `replica` as dimensions.
 
-    Parameters
-    ----------
-    folder : str or Path
-        Made by ``kmc sweep`` or ``kmc critical``; may still be growing.
-    at_monolayers, at_mAh_cm2 : float or sequence of float
-        Capacities at which every number is read as well, into variables that end in ``_at``; the
-        latter is the unit of populations of voids.
-    onset_contact : float
-        `onset_capacity_monolayers` is where the contact fraction first falls below this.
-    progress : bool
-        Show the progress of reading on stderr; numbers are cached in the folder.
+    - `folder`: made by ``kmc sweep`` or ``kmc critical``; may still be growing.
+    - `at_monolayers`, `at_mAh_cm2`: capacities at which every number is read as well, into
+      variables that end in ``_at``; the latter is the unit of populations of voids.
+    - `onset_contact`: `onset_capacity_monolayers` is where the contact fraction first falls below
+      this.
+    - `progress`: show the progress of reading on stderr; numbers are cached in the folder.
 
-    Returns
-    -------
-    xarray.Dataset
-        Every column of the samples and of the voids at the end of each run; where contact falls
-        below `onset_contact` and below one half, in monolayers or, of populations, in mAh/cm², with
-        `onset_censored` and `half_contact_censored` where a finished run kept it; `state` (done,
-        running, failed, missing, unreadable), `error`, `seed`, `stop_reason` and `path` of each
-        run. Units are in the attributes. ``.sweep`` opens trajectories, see `SweepAccessor`.
+    Returns xarray.Dataset: every column of the samples and of the voids at the end of each run;
+    where contact falls below `onset_contact` and below one half, in monolayers or, of populations,
+    in mAh/cm², with `onset_censored` and `half_contact_censored` where a finished run kept it;
+    `state` (done, running, failed, missing, unreadable), `error`, `seed`, `stop_reason` and `path`
+    of each run. Units are in the attributes. ``.sweep`` opens trajectories, see `SweepAccessor`.
 
     Raises `InputError`: no folder of a sweep, or a capacity or fraction that is out of range.
     """

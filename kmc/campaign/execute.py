@@ -109,21 +109,15 @@ def sweep(
 ) -> "xr.Dataset":
     """Run every point of a sweep that is not done yet, and load the results.
 
-    Parameters
-    ----------
-    study : str, Path or mapping
-        A shipped study (``study_temperature``), the path of a sweep file, or what such a file
-        holds: ``{"run": "strip_li", "replicas": 3, "grid": {"conditions.temperature_K": [298.15,
-        333.15]}, "set": {…}}``; None as a value removes a key.
-    output : str or Path, optional
-        Folder of the sweep, which is gone on with if it is there; the name of the study by default,
-        ``sweep`` for a mapping.
-    workers : int, optional
-        Runs at a time; all cores by default.
-    progress : bool
-        Show progress on stderr.
-    at_monolayers, at_mAh_cm2 : float or sequence of float
-        Capacities at which the Dataset has values too; see `kmc.load_sweep`.
+    - `study`: a shipped study (``study_temperature``), the path of a sweep file, or what such a
+      file holds: ``{"run": "strip_li", "replicas": 3, "grid": {"conditions.temperature_K": [298.15,
+      333.15]}, "set": {…}}``; None as a value removes a key.
+    - `output`: folder of the sweep, which is gone on with if it is there; the name of the study by
+      default, ``sweep`` for a mapping.
+    - `workers`: runs at a time; all cores by default.
+    - `progress`: show progress on stderr.
+    - `at_monolayers`, `at_mAh_cm2`: capacities at which the Dataset has values too; see
+      `kmc.load_sweep`.
 
     Returns the Dataset of `kmc.load_sweep`, failed points with their error. Raises `InputError`
     before anything has been run, KeyboardInterrupt on Ctrl-C: the next call goes on.

@@ -36,23 +36,16 @@ class Trajectory(TableRun):
     For what single atoms and vacancies do; other kinds of run are a `TableRun` with the same
     methods.
 
-    Attributes
-    ----------
-    samples : Columns
-        Rows of `/samples` as named arrays.
-    frames : Frames
-        Sequence of `Frame`, whose occupancy is read when asked for.
-    box : dict
-        The lattice as the file records it: name, boundary, cells, layers, lattice parameter, box.
-    params : mapping of str to Quantity
-        Parameters the run used, with unit and source.
-    acceleration : dict
-        Ratio, lowest barrier, and the hop classes with barrier and factor.
-    species : list of str
-    provenance : dict
-        Versions, platform and time of the run.
-    path, run, resolved, finished, stop_reason, seed, run_file, kmc_version, schema_version
-        As for a run of any kind (`kmc.files.table_run.TableRun`).
+    - `samples`: rows of `/samples` as named arrays.
+    - `frames`: sequence of `Frame`, whose occupancy is read when asked for.
+    - `box`: the lattice as the file records it: name, boundary, cells, layers, lattice parameter,
+      box.
+    - `params`: parameters the run used, with unit and source.
+    - `acceleration`: ratio, lowest barrier, and the hop classes with barrier and factor.
+    - `species`: list of str.
+    - `provenance`: versions, platform and time of the run.
+    - `path`, `run`, `resolved`, `finished`, `stop_reason`, `seed`, `run_file`, `kmc_version`,
+      `schema_version`: As for a run of any kind (`kmc.files.table_run.TableRun`).
     """
 
     _coordinates = (

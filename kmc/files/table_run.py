@@ -82,34 +82,22 @@ class TableRun:
 
     For depositions, cathodes and kinds of other packages; a box of atoms is a `Trajectory`.
 
-    Attributes
-    ----------
-    path : Path
-    kind : str
-        "electrode", "population", "deposition", "cathode" …
-    system : System
-        What its kind is and does (`kmc.systems.system`).
-    samples : Columns
-        `/samples` as named arrays, one value a row; of several replicas their mean.
-    replicas : list of Columns
-        The same of each replica.
-    frames : Columns
-        `/frames`, arrays whose first axis counts the frames; ``sample`` is the row of the same
-        time.
-    lists : dict of str to Columns
-        One row a thing and frame; each is an attribute, too.
-    constants : Columns
-        Arrays that do not change.
-    run, resolved : dict
-        Settings by section, defaults filled in; everything the run used, these included.
-    facts, params : dict
-        What followed from the settings before the run, and the parameters.
-    finished : bool
-    stop_reason : str
-        Empty while the run is going on, and after a kill.
-    run_file, kmc_version : str
-        Text of the run file; the version that wrote the file.
-    seed, schema_version : int
+    - `path`: Path.
+    - `kind`: "electrode", "population", "deposition", "cathode" …
+    - `system`: what its kind is and does (`kmc.systems.system`).
+    - `samples`: `/samples` as named arrays, one value a row; of several replicas their mean.
+    - `replicas`: the same of each replica.
+    - `frames`: `/frames`, arrays whose first axis counts the frames; ``sample`` is the row of the
+      same time.
+    - `lists`: one row a thing and frame; each is an attribute, too.
+    - `constants`: arrays that do not change.
+    - `run`, `resolved`: settings by section, defaults filled in; everything the run used, these
+      included.
+    - `facts`, `params`: what followed from the settings before the run, and the parameters.
+    - `finished`: bool.
+    - `stop_reason`: empty while the run is going on, and after a kill.
+    - `run_file`, `kmc_version`: text of the run file; the version that wrote the file.
+    - `seed`, `schema_version`: int.
     """
 
     frames: Any

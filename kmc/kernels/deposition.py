@@ -384,10 +384,8 @@ def advance(box, law, state, charge, time_s, attempts, rng):
       and, where its rate may reject it, one more; plating a column until it is connected; stripping
       a bin, and members until one is connected.
 
-    Returns
-    -------
-    int
-        CHARGE, TIME_UP, PAUSE, FULL, EXHAUSTED, BLOCKED or FROZEN (nothing can happen any more).
+    Returns int: CHARGE, TIME_UP, PAUSE, FULL, EXHAUSTED, BLOCKED or FROZEN (nothing can happen any
+    more).
     """
     counts = state.counts
     for _ in range(attempts):

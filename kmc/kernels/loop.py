@@ -333,8 +333,6 @@ def advance(
       accepted and one after for the site that is plated), a closure one for the site and, where the
       reservoir has Mg, one for the species.
 
-    Notes
-    -----
     Limits do not change what happens: an attempt that would come after a time at which the
     clock stops is put off and carried out by the next call, an atom about to leave leaves then.
 

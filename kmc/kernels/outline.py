@@ -440,10 +440,8 @@ def _outward(nx, ny, i, j, side):
 def clear(h):
     """Cells below 0 borrow from the highest cell beside them, and thin remainders go there.
 
-    Returns
-    -------
-    (short, left) : float
-        What was below 0 without such a neighbour, as a positive number; remainders without one.
+    Returns (short, left): what was below 0 without such a neighbour, as a positive number;
+    remainders without one.
     """
     n = h.shape[0]
     short = left = 0.0

@@ -62,34 +62,18 @@ def draw(
 ) -> Figure:
     """A picture of one or several runs of one kind.
 
-    Parameters
-    ----------
-    what : str
-        One of ``run.system.pictures``; by the name.
-    runs : Trajectory, PopulationRun, TableRun, or sequence of them
-        Several are drawn in the same panels, or side by side.
-    frames : str or sequence of int, optional
-        Frames to use (`frame_selection.choose_frames`); the default depends on the picture.
-    names : sequence of str, optional
-        Of the runs; those of their files by default.
-    min_size : int
-        Smallest number of connected vacancies of a void of a box.
-    paper : bool
-        With ``microscope``: also the data of the operando paper.
-    data : str, Path or sequence of them
-        With ``microscope``: CSV files of measured data (`kmc.analysis.measured`).
-    progress : callable, optional
-        Called with the number of frames done and to do.
+    - `what`: one of ``run.system.pictures``; by the name.
+    - `runs`: several are drawn in the same panels, or side by side.
+    - `frames`: frames to use (`frame_selection.choose_frames`); the default depends on the picture.
+    - `names`: of the runs; those of their files by default.
+    - `min_size`: smallest number of connected vacancies of a void of a box.
+    - `paper`: with ``microscope``: also the data of the operando paper.
+    - `data`: with ``microscope``: CSV files of measured data (`kmc.analysis.measured`).
+    - `progress`: called with the number of frames done and to do.
 
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Shows itself in a notebook; `save` writes it.
+    Returns matplotlib.figure.Figure: shows itself in a notebook; `save` writes it.
 
-    Raises
-    ------
-    InputError
-        There is no such picture or frame, or the runs lack the data for it.
+    Raises `InputError`: there is no such picture or frame, or the runs lack the data for it.
     """
     runs = list(runs) if isinstance(runs, list | tuple) else [runs]
     if not runs:
@@ -208,15 +192,10 @@ def slider(t: Any, what: str = "map") -> Any:
 
     - `what` ({"map", "section"})
 
-    Returns
-    -------
-    ipywidgets.interactive
-        Shows itself in a notebook.
+    Returns ipywidgets.interactive: shows itself in a notebook.
 
-    Raises
-    ------
-    InputError
-        ipywidgets is not installed, the picture is not that of a frame, or there is no frame yet.
+    Raises `InputError`: ipywidgets is not installed, the picture is not that of a frame, or there
+    is no frame yet.
     """
     with optional_library("ipywidgets", "notebook"):
         import ipywidgets as widgets

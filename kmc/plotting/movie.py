@@ -39,22 +39,13 @@ def save_movie(
 ) -> int:
     """Write a movie of a run of any kind; returns the number of its frames.
 
-    Parameters
-    ----------
-    run : Trajectory, PopulationRun or TableRun
-    path : str or Path
-        A ``.gif``, or an ``.mp4`` where the program ffmpeg is installed.
-    frames : sequence of int, optional
-        Frames to show; all by default, of a population those of the first replica.
-    per_second : float
-        Frames per second, 0.1 to 60.
-    progress : callable, optional
-        Called with the number of frames drawn and to draw.
+    - `run`: trajectory, PopulationRun or TableRun.
+    - `path`: a ``.gif``, or an ``.mp4`` where the program ffmpeg is installed.
+    - `frames`: frames to show; all by default, of a population those of the first replica.
+    - `per_second`: frames per second, 0.1 to 60.
+    - `progress`: called with the number of frames drawn and to draw.
 
-    Raises
-    ------
-    InputError
-        There is no frame, ffmpeg is missing, or the file cannot be written.
+    Raises `InputError`: there is no frame, ffmpeg is missing, or the file cannot be written.
     """
     if run.kind not in SCENES:
         raise InputError(

@@ -46,18 +46,14 @@ def sweep_table(
     - `at`: capacity, in the unit at which `ds` was read; the end of each run by default.
     - `where`: axis → value, for the axes that are not drawn.
 
-    Returns
-    -------
-    DataFrame
-        The axes, `n` (replicas with a number), `mean`, `std`, and `low`, `high`: Student's t
-        interval of 95 %, NaN with fewer than two replicas or where all are equal, which is no sign
-        of certainty. Of a charge at which contact is lost, `censored` too: runs that ended before
-        count with the charge at their end, so that the mean is a lower bound and has no interval.
+    Returns DataFrame: the axes, `n` (replicas with a number), `mean`, `std`, and `low`, `high`:
+    Student's t interval of 95 %, NaN with fewer than two replicas or where all are equal, which is
+    no sign of certainty. Of a charge at which contact is lost, `censored` too: runs that ended
+    before count with the charge at their end, so that the mean is a lower bound and has no
+    interval.
 
-    Raises
-    ------
-    InputError
-        There is no such number or axis, or an axis that varies is neither drawn nor chosen.
+    Raises `InputError`: there is no such number or axis, or an axis that varies is neither drawn
+    nor chosen.
     """
     what, chosen = what or headline(ds, at), where or {}
     mask = ds[what].attrs.get("censored", "") if what in ds else ""

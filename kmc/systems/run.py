@@ -36,31 +36,20 @@ def run(
 ) -> Any:
     """Run a run file of any kind and return what its file holds.
 
-    Parameters
-    ----------
-    name_or_path : str, Path or mapping
-        A shipped run, such as ``"strip_li"``, the path of a run file, or its sections as a dict:
-        ``{"conditions": {"temperature_K": 333.15}, "stop": {"capacity_monolayers": 1}}``.
-    overrides : mapping, optional
-        ``{"conditions.temperature_K": 333.15}`` or ``{"conditions": {"temperature_K": 333.15}}``;
-        None removes the key and restores its default.
-    output : str or Path, optional
-        HDF5 file to write; NAME.h5 in the current folder by default.
-    overwrite : bool
-        Replace `output` where it exists.
-    progress : bool
-        Show progress on stderr.
-    callback : callable, optional
-        Called with each sample as it is taken: its columns (``sample.contact_fraction``), and of a
-        box of atoms the box at that moment (``sample.occupancy``, ``sample.lattice``,
-        ``sample.voids()``). Returns True to end the run there; `kmc.resume` goes on with such a
-        run. What it raises ends the run too, and leaves a readable, unfinished file.
+    - `name_or_path`: a shipped run, such as ``"strip_li"``, the path of a run file, or its sections
+      as a dict: ``{"conditions": {"temperature_K": 333.15}, "stop": {"capacity_monolayers": 1}}``.
+    - `overrides`: ``{"conditions.temperature_K": 333.15}`` or ``{"conditions": {"temperature_K":
+      333.15}}``; None removes the key and restores its default.
+    - `output`: HDF5 file to write; NAME.h5 in the current folder by default.
+    - `overwrite`: replace `output` where it exists.
+    - `progress`: show progress on stderr.
+    - `callback`: called with each sample as it is taken: its columns (``sample.contact_fraction``),
+      and of a box of atoms the box at that moment (``sample.occupancy``, ``sample.lattice``,
+      ``sample.voids()``). Returns True to end the run there; `kmc.resume` goes on with such a run.
+      What it raises ends the run too, and leaves a readable, unfinished file.
 
-    Returns
-    -------
-    Trajectory, PopulationRun or TableRun
-        By the kind of run; all have ``samples``, ``frames``, ``to_dataframe()``, ``to_xarray()``,
-        ``summary()``, ``to_json()`` and ``plot()``.
+    Returns Trajectory, PopulationRun or TableRun: by the kind of run; all have ``samples``,
+    ``frames``, ``to_dataframe()``, ``to_xarray()``, ``summary()``, ``to_json()`` and ``plot()``.
 
     Raises `InputError`: the run or its output is invalid; nothing has been written then.
 
@@ -141,14 +130,9 @@ def system_of(path: str | Path) -> System:
 def load(path: str | Path) -> Any:
     """Open a file written by ``kmc run``, of any kind.
 
-    Parameters
-    ----------
-    path : str or Path
+    - `path`: str or Path.
 
-    Returns
-    -------
-    Trajectory, PopulationRun or TableRun
-        As from `kmc.run`.
+    Returns Trajectory, PopulationRun or TableRun: as from `kmc.run`.
 
     Raises `InputError`: there is no such file, or it cannot be read. `FileFormatError`: it is not a
     file of kmc, is damaged, or of a newer schema.
@@ -168,15 +152,10 @@ def resume(
 
     The file becomes that of an uninterrupted run: every number in it is the same.
 
-    Parameters
-    ----------
-    path : str or Path
-        The file; it is continued in place.
-    progress : bool or Progress
-        Show progress on stderr, or pass it to this object.
-    check_every : int, optional
-        Of a box of atoms: interval in events at which the state is compared with one rebuilt from
-        scratch.
+    - `path`: the file; it is continued in place.
+    - `progress`: show progress on stderr, or pass it to this object.
+    - `check_every`: of a box of atoms: interval in events at which the state is compared with one
+      rebuilt from scratch.
 
     Raises `InputError`: the file cannot be read or written, the run is finished or still going on,
     or its parameters have changed.
@@ -191,17 +170,12 @@ def extend(path: str | Path, overrides: Mapping[str, Any], **options: Any) -> An
     A box of atoms goes on from its end. The others are computed again from their beginning, as
     where their rows and frames stand follows from the end: the file is that of the longer run.
 
-    Parameters
-    ----------
-    path : str or Path
-        The file; it is continued in place.
-    overrides : mapping
-        The new end: of a box ``{"stop.key": value}`` or ``{"rest.key": value}``, None removes a
-        stop; ``upscale.capacity_mAh_cm2`` of a population, ``stop.capacity_…`` of a deposition,
-        ``cathode.cycles`` of a cathode.
-    **options
-        ``cycles``, how many more times the last entry of the protocol is carried out; ``origins``,
-        ``progress``, ``check_every``.
+    - `path`: the file; it is continued in place.
+    - `overrides`: the new end: of a box ``{"stop.key": value}`` or ``{"rest.key": value}``, None
+      removes a stop; ``upscale.capacity_mAh_cm2`` of a population, ``stop.capacity_…`` of a
+      deposition, ``cathode.cycles`` of a cathode.
+    - `**options`: ``cycles``, how many more times the last entry of the protocol is carried out;
+      ``origins``, ``progress``, ``check_every``.
 
     Raises `InputError`: as for `resume`; also for other keys, and for an end already reached.
     """
@@ -212,11 +186,8 @@ def extend(path: str | Path, overrides: Mapping[str, Any], **options: Any) -> An
 def verify(path: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Verification:
     """Check a file of any kind against itself.
 
-    Parameters
-    ----------
-    path : str or Path
-    progress : callable, optional
-        Called with what is done and to do.
+    - `path`: str or Path.
+    - `progress`: called with what is done and to do.
 
     Raises `InputError`, `FileFormatError`: as for `load`.
 

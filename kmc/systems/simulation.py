@@ -130,25 +130,15 @@ class Memory:
 class Simulation(LiveBox):
     """A run to be driven step by step, in memory, to look into it or to steer an experiment.
 
-    Parameters
-    ----------
-    run : str, Path, mapping or RunFile
-        A shipped run, the path of a run file, or its sections as a dict.
-    overrides : mapping, optional
-        ``{"section.key": value}`` as for `kmc.run`.
-    state : optional
-        Earlier state of the run, as ``state()`` returned it.
-    check_every : int, optional
-        Of a box: interval in events at which the state is compared with one rebuilt from scratch.
+    - `run`: a shipped run, the path of a run file, or its sections as a dict.
+    - `overrides`: ``{"section.key": value}`` as for `kmc.run`.
+    - `state`: earlier state of the run, as ``state()`` returned it.
+    - `check_every`: of a box: interval in events at which the state is compared with one rebuilt
+      from scratch.
 
-    Attributes
-    ----------
-    stop_reason : str
-        Why the run ended; empty while it can go on.
-    job : Job
-        The state of the run, with the methods of its kind.
-    facts : dict
-        What followed from the input before the run.
+    - `stop_reason`: why the run ended; empty while it can go on.
+    - `job`: the state of the run, with the methods of its kind.
+    - `facts`: what followed from the input before the run.
 
     Raises `InputError`: the run is invalid.
     """

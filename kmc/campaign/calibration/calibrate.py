@@ -110,19 +110,14 @@ def calibrate(
 ) -> Calibration:
     """Find the inputs that a measurement leaves possible, and what they predict.
 
-    Parameters
-    ----------
-    file : str, Path or InverseProblem
-        A calibration file (see docs/calibration.md), the name of a shipped one, or its content.
-    output, workers, progress
-        As of `kmc.sweep`; the folder is the name of the file by default.
-    waves : int, optional
-        In place of that of the file; more of them go on in the same folder.
-    make_workers, simulate : callable, optional
-        Where runs are carried out, as of `kmc sweep`, or what replaces them, such as a formula for
-        a test: `kmc.campaign.calibration.design.Simulate`.
-    report : callable
-        Receives a line of text as each step ends.
+    - `file`: a calibration file (see docs/calibration.md), the name of a shipped one, or its
+      content.
+    - `output`, `workers`, `progress`: as of `kmc.sweep`; the folder is the name of the file by
+      default.
+    - `waves`: in place of that of the file; more of them go on in the same folder.
+    - `make_workers`, `simulate`: where runs are carried out, as of `kmc sweep`, or what replaces
+      them, such as a formula for a test: `kmc.campaign.calibration.design.Simulate`.
+    - `report`: receives a line of text as each step ends.
 
     Raises `InputError`: the file, its data or its runs cannot be used, a discrepancy is not stated,
     the folder holds another calibration, or scikit-learn or emcee is missing. KeyboardInterrupt on

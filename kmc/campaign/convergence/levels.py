@@ -228,24 +228,18 @@ def converge(
 ) -> Convergence:
     """Run a convergence study over ratios; runs that the folder has are not repeated.
 
-    Parameters
-    ----------
-    run, settings, seed, output, workers, progress
-        As of `kmc.critical`; the folder is NAME_converge by default.
-    ratios : sequence of float, optional
-        Values of ``acceleration.max_hops_per_strip_per_site``; by default `levels` of them, ten
-        times apart, up to ten times that of the run.
-    levels, replicas : int
-        Number of levels without `ratios`, and of runs at each; `rungs` was the name of `levels`.
-    at : float, optional
-        Capacity in monolayers, of a population in mAh/cm², at which contact and voids are read; the
-        end of each run by default.
-    tolerance : float
-        Change that a tenfold ratio may make for a number to count as converged, as a share of it.
-
-    cells, squares : sequence of float, optional
-        Widths of cells, or edges of the square, in µm, of a population of voids; by default twice,
-        once and half the ``upscale.grid_um`` of the run.
+    - `run`, `settings`, `seed`, `output`, `workers`, `progress`: as of `kmc.critical`; the folder
+      is NAME_converge by default.
+    - `ratios`: values of ``acceleration.max_hops_per_strip_per_site``; by default `levels` of them,
+      ten times apart, up to ten times that of the run.
+    - `levels`, `replicas`: number of levels without `ratios`, and of runs at each; `rungs` was the
+      name of `levels`.
+    - `at`: capacity in monolayers, of a population in mAh/cm², at which contact and voids are read;
+      the end of each run by default.
+    - `tolerance`: change that a tenfold ratio may make for a number to count as converged, as a
+      share of it.
+    - `cells`, `squares`: widths of cells, or edges of the square, in µm, of a population of voids;
+      by default twice, once and half the ``upscale.grid_um`` of the run.
 
     Returns `kmc.campaign.convergence.outcome.Convergence`. Raises `InputError` before anything has
     been run, `KmcError` where every run failed.

@@ -47,26 +47,20 @@ def critical(
 ) -> Critical:
     """Find the value of one key at which half of the runs meet a criterion.
 
-    Parameters
-    ----------
-    run, settings, seed, output, workers, progress
-        As of `kmc.sweep`; ``{"section.key": value}`` in every run. The folder is NAME_critical by
-        default, and its runs are used again.
-    vary, between : str, tuple of two floats
-        Numeric key, such as ``"conditions.current_density_mA_cm2"``, and the range searched.
-    criterion : str
-        Such as ``"contact_fraction<0.7"`` or ``"voids>=3"``.
-    at : float, optional
-        Charge at which runs end and are judged, in mAh/cm² for populations of voids and in
-        monolayers for all others; the end of the run by default.
-    replicas, max_runs : int
-        Runs at each value, at least 2, and runs at which the search ends.
-    tolerance : float
-        Half width of the 95 % interval at which the search ends, as a share of the value.
-    calibration, experiment : str or Path, str, optional
-        Folder of `kmc calibrate`, and which of its experiments the runs are (the first): each
-        replica is a sample of the posterior, and ``safe`` is the value up to which 9 of 10 do not
-        meet the criterion.
+    - `run`, `settings`, `seed`, `output`, `workers`, `progress`: as of `kmc.sweep`;
+      ``{"section.key": value}`` in every run. The folder is NAME_critical by default, and its runs
+      are used again.
+    - `vary`, `between`: numeric key, such as ``"conditions.current_density_mA_cm2"``, and the range
+      searched.
+    - `criterion`: such as ``"contact_fraction<0.7"`` or ``"voids>=3"``.
+    - `at`: charge at which runs end and are judged, in mAh/cm² for populations of voids and in
+      monolayers for all others; the end of the run by default.
+    - `replicas`, `max_runs`: runs at each value, at least 2, and runs at which the search ends.
+    - `tolerance`: half width of the 95 % interval at which the search ends, as a share of the
+      value.
+    - `calibration`, `experiment`: folder of `kmc calibrate`, and which of its experiments the runs
+      are (the first): each replica is a sample of the posterior, and ``safe`` is the value up to
+      which 9 of 10 do not meet the criterion.
 
     Returns `kmc.campaign.critical.question.Critical`. Raises `InputError` before anything has been
     run, `KmcError` where all runs at a value failed.

@@ -41,25 +41,14 @@ def report(
 ) -> Path:
     """Write one self-contained HTML page of a result.
 
-    Parameters
-    ----------
-    source : str or Path
-        A trajectory, a population, the JSON of `kmc nucleation`, or the folder of a sweep, a
-        convergence study, a search for a critical value or a study.
-    output : str or Path, optional
-        A .html file; NAME_report.html beside `source` by default.
-    overwrite : bool
-        Replace `output` where it exists.
+    - `source`: a trajectory, a population, the JSON of `kmc nucleation`, or the folder of a sweep,
+      a convergence study, a search for a critical value or a study.
+    - `output`: a .html file; NAME_report.html beside `source` by default.
+    - `overwrite`: replace `output` where it exists.
 
-    Returns
-    -------
-    Path
-        The file that was written.
+    Returns Path: the file that was written.
 
-    Raises
-    ------
-    InputError
-        The source is nothing of kmc, or the output cannot be written.
+    Raises `InputError`: the source is nothing of kmc, or the output cannot be written.
     """
     path = Path(source)
     target = default_output(path) if output is None else Path(output)
