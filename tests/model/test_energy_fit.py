@@ -32,6 +32,7 @@ def test_the_shipped_table_is_what_the_command_prints(capsys, monkeypatch):
     assert "As in" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_left_out_structures_are_met_within_five_percent():
     """RMS of structures that a fit has not seen, of E_f per vacancy or surface site."""
     rows = [row for row in fit.rows() if not row["energies"].startswith(fit.SET)]

@@ -95,6 +95,7 @@ def test_a_void_closes_in_the_time_of_the_law(name, celsius):
     assert np.mean(left) == pytest.approx(q, abs=noise + 0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LATTICES)
 def test_creep_conserves_the_alloy(name):
     """With Mg about, a void closes by as many atoms as entered at the top, each of its species."""

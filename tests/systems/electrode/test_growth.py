@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from marks import slow
 from observed import logged
 
 from kmc.kernels import tables
@@ -70,7 +71,7 @@ def test_li_at_the_electrolyte(lattice):
     assert growth.replaceable(occupancy, box).tolist() == list(range(n))
 
 
-@pytest.mark.parametrize("params", ["li_li2s", "limg_li2s"])
+@pytest.mark.parametrize("params", ["li_li2s", slow("limg_li2s")])
 def test_an_engine_pushes(params):
     """A full box, 40 ions: every count follows, the state is that of a fresh engine."""
     box = Lattice("bcc_100", (6, 6), 10, "interface", A)

@@ -326,6 +326,7 @@ step = "Strip at 0.5 mA/cm2 until 0.01 V or 1 monolayer"
     assert kmc.verify(t.path).passed
 
 
+@pytest.mark.slow
 def test_stop_of_the_whole_run_and_extend(cycled, tmp_path):
     run = run_of(tmp_path, CYCLES.format(n=3), stop__events=2000)
     t = run_to_file(run, tmp_path / "cut.h5", progress=False)

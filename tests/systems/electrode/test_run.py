@@ -203,6 +203,7 @@ def test_nothing_left_to_strip(tmp_path):
     assert np.isinf(t.samples["overpotential_V"][-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("layers", "ends"), [(1, False), (4, True)])
 def test_a_held_voltage_without_any_contact(layers, ends):
     """Ions are reduced onto metal that is one layer away; where none is near, the run ends."""

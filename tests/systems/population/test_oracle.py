@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from marks import slow
 from plain_gaps import PlainGaps
 from squares import medium, setting
 
@@ -15,8 +16,8 @@ from kmc.systems.population.gaps import Gaps
     ("sinks", "R_star_um", "hysteresis_deg"),
     [
         ((2.0, np.inf), 2.0, 0),
-        ((np.inf, 4.0), 2.0, 0),
-        ((2.0, np.inf), 0.2, 0),
+        slow((np.inf, 4.0), 2.0, 0),
+        slow((2.0, np.inf), 0.2, 0),
         ((2.0, np.inf), 2.0, 20),
     ],
 )
