@@ -79,8 +79,8 @@ class Tables:
         group, _, name = path.rpartition("/")
         if group.startswith("replicas/"):
             group = "samples"
-        known = {"samples": self.samples, "frames": self.frames, self.group: self.constants}
-        return {**known, **self.lists}.get(group, {}).get(name, ("1", ""))
+        groups = {"samples": self.samples, "frames": self.frames, self.group: self.constants}
+        return {**groups, **self.lists}.get(group, {}).get(name, ("1", ""))
 
 
 def columns_of(path: Path) -> dict[str, Table]:
@@ -219,9 +219,9 @@ class TableWriter:
         self, path: Path, head: Mapping[str, Any], tables: Tables, constants: Mapping[str, Any]
     ):
         self.path, self.head, self.tables = Path(path), head, tables
-        known = (name for name in tables.constants if name in constants)
+        names = (name for name in tables.constants if name in constants)
         self._constants = {
-            f"{tables.group}/{name}": _in_pieces(np.asarray(constants[name])) for name in known
+            f"{tables.group}/{name}": _in_pieces(np.asarray(constants[name])) for name in names
         }
         self._place = SavedWhole(path)
         if self.path.is_file():

@@ -69,17 +69,17 @@ def load_calculator(spec: str) -> Any:
 
     try:
         if ":" not in spec:
-            found = get_calculator_class(spec)
+            factory = get_calculator_class(spec)
         else:
             sys.path.insert(0, "")
             try:
-                found = pkgutil.resolve_name(spec.replace(".py:", ":"))
+                factory = pkgutil.resolve_name(spec.replace(".py:", ":"))
             finally:
                 sys.path.remove("")
         made = (
-            found
-            if hasattr(found, "get_potential_energy") and not isinstance(found, type)
-            else found()
+            factory
+            if hasattr(factory, "get_potential_energy") and not isinstance(factory, type)
+            else factory()
         )
     except Exception as problem:  # whatever a module of the user raises
         raise InputError(

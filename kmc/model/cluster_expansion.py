@@ -190,7 +190,7 @@ def reduce_expansion(
                     "--tolerance.",
                 )
     atoms, fewer, two = ({expansion.metal: len(perfect) - vacant} for vacant in range(3))
-    given = {
+    energies = {
         "bulk": (whole, atoms),
         "bulk_vacancy": (one, fewer),
         "bulk_two_vacancies_shell1": (energy(0, int(shells[0][0])), two),
@@ -198,17 +198,20 @@ def reduce_expansion(
     }
     if slab is not None:
         of_slab, wrong = _of_layers(slab, a, lattice, pairs, one - whole, tolerance_meV)
-        given |= of_slab
+        energies |= of_slab
         residual = max(residual, wrong)
-    found = quantities_of(given)
-    found["lattice_parameter_A"] = {"value": round(float(a), 6), "note": "Edge of the bcc cell"}
-    for entry in found.values():
+    quantities = quantities_of(energies)
+    quantities["lattice_parameter_A"] = {
+        "value": round(float(a), 6),
+        "note": "Edge of the bcc cell",
+    }
+    for entry in quantities.values():
         names = expansion.name if slab is None else f"{expansion.name}, {slab.name}"
         entry["note"] = (
             f"{entry['note'].rstrip('.')}; {names}; up to four vacancies on two shells "
             f"within {residual:.2f} meV, shells 3 and 4 within {max(far.values()):.2f} meV."
         )
-    return found, residual
+    return quantities, residual
 
 
 def _of_layers(

@@ -67,14 +67,14 @@ class Collector:
         int64 of shape (sites_per_layer, k) each.
         """
         n, period = self._n, self.lattice.unit_cell.n_layer_types
-        found = []
+        steps_up = []
         for kind in range(period):
             sites = kind * n + np.arange(n)
             near = np.concatenate([self.lattice.neighbours(sites, shell) for shell in (1, 2)], 1)
             higher = near >= (kind + 1) * n
             width = int(higher.sum(axis=1)[0])
-            found.append(near[higher].reshape(n, width) - kind * n)
-        return found
+            steps_up.append(near[higher].reshape(n, width) - kind * n)
+        return steps_up
 
     @cached_property
     def _reach(self) -> int:

@@ -467,14 +467,14 @@ def adatom_rows(parameters: ParameterSet) -> list[CheckRow]:
         ("hop of a lone Li on it", "surface_barrier_eV", saddle[0, 0, 0] + binding[0, 0]),
         ("hop on a terrace", "metal_surface_barrier_eV", saddle[1, 1, 0] + binding[1, 1]),
     )
-    found = [row_of(parameters, name, key, float(model)) for name, key, model in rows]
+    checked = [row_of(parameters, name, key, float(model)) for name, key, model in rows]
     on_terrace = _adatom_energy(slab, e) - _adatom_energy(terrace, e)
-    found.append(
+    checked.append(
         CheckRow("lone Li on a terrace", "eV", None, float(on_terrace), None, "from the bonds")
     )
     note = "above 0 a film spreads" if held > 0 else "below 0: islands, no film"
-    found.append(CheckRow("first layer, beyond a terrace", "eV", None, float(held), None, note))
-    return found
+    checked.append(CheckRow("first layer, beyond a terrace", "eV", None, float(held), None, note))
+    return checked
 
 
 def _adatom_energy(there: np.ndarray, e: Adatoms) -> float:

@@ -41,9 +41,11 @@ def of_surface(formation_eV: float, mu_eV: float, lattice_A: float, slab: Any) -
         "coordination_second_shell_weight": (_R, "Assumed, as in li_li2s_clusters."),
         "surface_energy_100_J_m2": (gamma * E_C * 1e20, f"(E({SURFACE}) − N E(bulk)/N(bulk))/2A."),
     }
-    found = {k: {"value": round(value, 6), "note": note} for k, (value, note) in values.items()}
-    found["coordination_second_shell_weight"]["assumed"] = True
-    return found
+    quantities = {
+        k: {"value": round(value, 6), "note": note} for k, (value, note) in values.items()
+    }
+    quantities["coordination_second_shell_weight"]["assumed"] = True
+    return quantities
 
 
 def of_patch(

@@ -129,8 +129,8 @@ def quantities_of(configurations: Mapping[str, Any]) -> dict[str, dict[str, Any]
                 f"there is no configuration {name!r}",
                 advice=f"{nearest(str(name), CONFIGURATIONS)}Known: {', '.join(CONFIGURATIONS)}.",
             )
-    given = {name: configuration(name, one) for name, one in configurations.items()}
-    bulk = given.get("bulk")
+    by_name = {name: configuration(name, one) for name, one in configurations.items()}
+    bulk = by_name.get("bulk")
     metal = "Li" if bulk is None else next(iter(bulk.atoms))
     if metal not in METALS or (bulk is not None and len(bulk.atoms) > 1):
         raise InputError(
@@ -139,37 +139,42 @@ def quantities_of(configurations: Mapping[str, Any]) -> dict[str, dict[str, Any]
         )
     if bulk is not None and (atoms := _periodic_atoms(configurations["bulk"])) is not None:
         check_bcc(atoms)
-    found: dict[str, dict[str, Any]] = {}
+    quantities: dict[str, dict[str, Any]] = {}
     for key, (end, start, removed, parts) in QUANTITIES_OF.items():
-        if end not in given or start not in given or (removed and bulk is None):
+        if end not in by_name or start not in by_name or (removed and bulk is None):
             continue
-        _check_atoms(given, end, start, removed, metal)
-        value, note = given[end].energy_eV - given[start].energy_eV, f"E({end}) − E({start})"
+        _check_atoms(by_name, end, start, removed, metal)
+        value, note = by_name[end].energy_eV - by_name[start].energy_eV, f"E({end}) − E({start})"
         if removed and bulk is not None:
             value += removed * bulk.energy_eV / bulk.atoms[metal]
             note += f" + {removed} E(bulk)/{bulk.atoms[metal]}".replace(" 1 E", " E")
         note += f", per vacancy of {parts}" if parts > 1 else ""
-        found[key] = {"value": round(value / parts, 6), "note": f"{note}, from total energies."}
+        quantities[key] = {
+            "value": round(value / parts, 6),
+            "note": f"{note}, from total energies.",
+        }
     if bulk is not None and bulk.volume_A3:
         edge = (2 * bulk.volume_A3 / bulk.atoms[metal]) ** (1 / 3)
         note = "(2 V/N)^(1/3) of the configuration bulk, two atoms to a bcc cell."
-        found["lattice_parameter_A"] = {"value": round(edge, 6), "note": note}
-    if bulk is not None and "bulk_vacancy" in given and all(name in given for name in _PAIRS):
-        found |= _pair_ratio(given, metal)
-    formation, edge = (found.get(k) for k in ("formation_energy_bulk_eV", "lattice_parameter_A"))
-    if SURFACE in given and bulk is not None and formation and edge:
+        quantities["lattice_parameter_A"] = {"value": round(edge, 6), "note": note}
+    if bulk is not None and "bulk_vacancy" in by_name and all(name in by_name for name in _PAIRS):
+        quantities |= _pair_ratio(by_name, metal)
+    formation, edge = (
+        quantities.get(k) for k in ("formation_energy_bulk_eV", "lattice_parameter_A")
+    )
+    if SURFACE in by_name and bulk is not None and formation and edge:
         mu = bulk.energy_eV / bulk.atoms[metal]
-        found |= of_surface(formation["value"], mu, edge["value"], configurations[SURFACE])
-        found |= _patch_bond(given, metal, found)
-    elif PATCH in given:
+        quantities |= of_surface(formation["value"], mu, edge["value"], configurations[SURFACE])
+        quantities |= _patch_bond(by_name, metal, quantities)
+    elif PATCH in by_name:
         warnings.warn(f"{PATCH} gives no bond without bulk, bulk_vacancy, {SURFACE}", stacklevel=2)
-    if not found:
+    if not quantities:
         raise InputError(
             "no quantity follows from these configurations",
             advice="The least is bulk and bulk_vacancy, or bulk, interface and "
             "interface_vacancy_L1.",
         )
-    return found
+    return quantities
 
 
 def _periodic_atoms(given: Any) -> Any:
@@ -271,12 +276,12 @@ def read_configurations(path: str | Path, allow_unconverged: bool = False) -> di
         )
     if twice := {name for name, _ in rows if [n for n, _ in rows].count(name) > 1}:
         raise InputError(f"{path} names {', '.join(sorted(twice))} twice", advice="Remove one.")
-    found = {}
+    structures = {}
     for name, file in rows:
-        found[name] = read_structure(path.parent / file, f" of configuration {name!r}")
-        configuration(name, found[name])
-        check_converged(name, found[name], allow_unconverged)
-    return found
+        structures[name] = read_structure(path.parent / file, f" of configuration {name!r}")
+        configuration(name, structures[name])
+        check_converged(name, structures[name], allow_unconverged)
+    return structures
 
 
 def parameters_from_dft(
@@ -310,12 +315,14 @@ def parameters_from_dft(
     """
     for name, one in configurations.items():
         check_converged(name, one, allow_unconverged)
-    found = quantities_of(configurations)
+    quantities = quantities_of(configurations)
     if source is not None:
-        found = {k: e if e.get("assumed") else e | {"source": "DFT"} for k, e in found.items()}
+        quantities = {
+            k: e if e.get("assumed") else e | {"source": "DFT"} for k, e in quantities.items()
+        }
     return write_parameters(
         path,
-        found,
+        quantities,
         base=base,
         metal=metal_of(configurations),
         description=description or f"{base} with energies of other DFT configurations",

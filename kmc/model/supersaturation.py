@@ -69,9 +69,9 @@ def of_layers(model: Model) -> np.ndarray:
             share = conductance[m, a] / totals[a]
             current_Hz[a + m] += current_Hz[a] * share
             conductance[1 : reach + 1 - m, a + m] += share * conductance[m + 1 :, a]
-    found = np.zeros(n + reach)
-    found[n - 1] = current_Hz[-1] / sink
+    excess = np.zeros(n + reach)
+    excess[n - 1] = current_Hz[-1] / sink
     for a in range(n - 2, -1, -1):
-        above = conductance[1:, a] @ found[a + 1 : a + 1 + reach]
-        found[a] = (current_Hz[a] + above) / totals[a]
-    return 1.0 + found[:n]
+        above = conductance[1:, a] @ excess[a + 1 : a + 1 + reach]
+        excess[a] = (current_Hz[a] + above) / totals[a]
+    return 1.0 + excess[:n]

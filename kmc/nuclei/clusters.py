@@ -190,12 +190,12 @@ def learn_bias(
     if by_footprint:
         return _learn_footprints(geometry, n_max, rng, start)
     # −ln Z_n where it is known, and on by a slope that falls as n^(−1/3), that of a cap.
-    known = len(ln_Z)
+    n_exact = len(ln_Z)
     bias = np.zeros(n_max + 2)
-    bias[1 : known + 1] = -ln_Z
-    slope = (bias[known] - bias[known - 2]) / 2
-    for n in range(known + 1, n_max + 1):
-        bias[n] = bias[n - 1] + slope * (known / n) ** (1 / 3)
+    bias[1 : n_exact + 1] = -ln_Z
+    slope = (bias[n_exact] - bias[n_exact - 2]) / 2
+    for n in range(n_exact + 1, n_max + 1):
+        bias[n] = bias[n - 1] + slope * (n_exact / n) ** (1 / 3)
     walk = Walk(geometry, n_max, rng, start)
     for k in range(_MAX_ROUNDS):  # where a round was too short, the next is longer and gentler
         steps = (k + 1) * _LEARNING_STEPS * n_max
@@ -296,18 +296,18 @@ def cluster_free_energies(
             f"{n_max} vacancies were not reached by every walk",
             advice="Give a smaller n_max, or more steps.",
         )
-    known = len(exact)
+    n_exact = len(exact)
     # Exact as far as it was enumerated; walks go on from there by their own ratios.
-    beyond = walks[:, known:] - walks[:, known - 1 : known] + exact[-1]
+    beyond = walks[:, n_exact:] - walks[:, n_exact - 1 : n_exact] + exact[-1]
     visits = np.maximum(shapes[1:-1, 2], 1e-300)
     footprint, mean_layer = shapes[1:-1, 0] / visits, shapes[1:-1, 1] / visits
     mean_layer /= np.arange(1, n_max + 1)
-    footprint[:known], mean_layer[:known] = foot, layer
+    footprint[:n_exact], mean_layer[:n_exact] = foot, layer
     return ClusterFreeEnergies(
         surface=surface,
         ln_Z=np.concatenate((exact, beyond.mean(axis=0))),
-        ln_Z_error=np.concatenate((np.zeros(known), _error(beyond))),
-        enumerated=known,
+        ln_Z_error=np.concatenate((np.zeros(n_exact), _error(beyond))),
+        enumerated=n_exact,
         sampled_ln_Z=walks.mean(axis=0),
         sampled_error=_error(walks),
         footprint=footprint,

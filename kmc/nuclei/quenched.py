@@ -81,15 +81,15 @@ def quenched_maps(
     steps = STEPS_PER_SIZE * n_max if steps is None else steps
     wide = max(n_max, _SMALLEST_SIDE - 2)
     bar = progress_for("quenched Mg", progress)
-    found = []
+    ln_Z = []
     with bar:
         for m in range(maps):
             geometry = surface.quenched_geometry(wide, np.random.default_rng([seed, 7, m]))
             bar.update(m / maps, f"arrangement {m + 1} of {maps}")
-            found.append([_walk(geometry, free, n_max, steps, [seed, 8, m, k]) for k in (0, 1)])
+            ln_Z.append([_walk(geometry, free, n_max, steps, [seed, 8, m, k]) for k in (0, 1)])
     sites = 1 << geometry.shift
     area_um2 = sites * surface.site_area_cm2 * 1e8
-    return QuenchedMaps(ln_Z=np.array(found), sites=sites, area_um2=area_um2)
+    return QuenchedMaps(ln_Z=np.array(ln_Z), sites=sites, area_um2=area_um2)
 
 
 def _walk(

@@ -111,19 +111,19 @@ def _draw_overpotential(
 ) -> None:
     volts = [t.samples["overpotential_V"] for t in trajectories]
     terms = _terms(trajectories[0]) if len(xs) == 1 else {}
-    known = [np.isfinite(v) for v in volts]
+    has_voltage = [np.isfinite(v) for v in volts]
     # Samples without an electroactive atom are infinite and would leave no scale for the others.
-    finite = np.concatenate([v[k] for v, k in zip(volts, known, strict=True)])
+    finite = np.concatenate([v[k] for v, k in zip(volts, has_voltage, strict=True)])
     highest, lowest = finite.max(initial=0.0), finite.min(initial=0.0)
     scale, unit = (1e3, "mV") if highest < 1 else (1.0, "V")
-    if terms and known[0].any():
+    if terms and has_voltage[0].any():
         # Where the total is not known, neither is the stack: it is left blank.
-        heights = {name: np.where(known[0], v, 0.0) * scale for name, v in terms.items()}
+        heights = {name: np.where(has_voltage[0], v, 0.0) * scale for name, v in terms.items()}
         looks = [(name, *_TERMS[name]) for name in terms]
-        fill: dict[str, Any] = {"alpha": 0.55, "linewidth": 0, "where": known[0]}
+        fill: dict[str, Any] = {"alpha": 0.55, "linewidth": 0, "where": has_voltage[0]}
         style.layers(axes, xs[0], heights, looks, -1.0, **fill)
-        lowest = min(lowest, *(v[known[0]].min() for v in terms.values()))
-    for index, (x, v, k) in enumerate(zip(xs, volts, known, strict=True)):
+        lowest = min(lowest, *(v[has_voltage[0]].min() for v in terms.values()))
+    for index, (x, v, k) in enumerate(zip(xs, volts, has_voltage, strict=True)):
         colours = style.run_style(index) if len(xs) > 1 else {"color": style.VERMILLION}
         if terms:
             colours = {"color": style.BLACK, "label": "total"}
@@ -147,7 +147,7 @@ def _draw_overpotential(
         for v, t in zip(volts, trajectories, strict=True)
     ]
     if len(xs) > 1 and any(r is not None for r in rest):
-        for index, (x, r, k) in enumerate(zip(xs, rest, known, strict=True)):
+        for index, (x, r, k) in enumerate(zip(xs, rest, has_voltage, strict=True)):
             if r is not None and k.any():
                 axes.plot(x[k], r[k] * scale, lw=0.7, **style.run_style(index))
         _thick_and_thin(axes, "total", "without concentration", "upper right")

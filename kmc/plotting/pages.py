@@ -145,7 +145,7 @@ def section_picture(trajectories: Sequence[Trajectory], frames: Chosen = None) -
 
 def _chosen(trajectories: Sequence[Trajectory], frames: Chosen, default: int) -> list[list[Frame]]:
     """Frames of each run: those asked for, else `default` of them spread over the run."""
-    found = []
+    chosen = []
     for t in trajectories:
         n = len(t.frames)
         if not n:
@@ -159,16 +159,16 @@ def _chosen(trajectories: Sequence[Trajectory], frames: Chosen, default: int) ->
             indices = [n - 1]
         else:
             indices = style.evenly(n, default + 1)[1:] or [0]
-        found.append([t.frames[i] for i in indices])
+        chosen.append([t.frames[i] for i in indices])
     # A picture of hundreds of panels would take minutes and show nothing.
-    panels = sum(len(some) for some in found)
+    panels = sum(len(some) for some in chosen)
     if panels > _MAX_PANELS:
         raise InputError(
             f"{panels} frames are too many for one picture",
             advice=f"Choose at most {_MAX_PANELS} with --frames, such as ::10 or 0,20,-1; "
             "`kmc movie` shows all.",
         )
-    return found
+    return chosen
 
 
 def _rows(

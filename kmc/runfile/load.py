@@ -238,9 +238,9 @@ def _override(
             table.pop(name, None)
         else:
             table[name] = value
-    given = [key for key in CHARGES if overrides.get(f"stop.{key}") is not None]
+    charges = [key for key in CHARGES if overrides.get(f"stop.{key}") is not None]
     for key in CHARGES:
-        if given and f"stop.{key}" not in overrides:
+        if charges and f"stop.{key}" not in overrides:
             tables.get("stop", {}).pop(key, None)
 
 

@@ -66,14 +66,18 @@ def train(
     values, bounds = results.values[..., k], results.bounds[..., k]
     y = of.scaled(values)
     y[np.isnan(values)] = np.nan
-    known = ~np.isnan(y).all(axis=1)
-    if known.sum() < FEWEST:
+    computed = ~np.isnan(y).all(axis=1)
+    if computed.sum() < FEWEST:
         raise InputError(
-            f"{of.name} is known at {known.sum()} of {len(u)} settings; {FEWEST} are needed",
+            f"{of.name} is known at {computed.sum()} of {len(u)} settings; {FEWEST} are needed",
             advice="Look at the failures in the folder, narrow the priors, or raise "
             "calibrate.points.",
         )
-    x, y, bound = u[known][:, inputs], y[known], (bounds & ~np.isnan(values))[known].any(axis=1)
+    x, y, bound = (
+        u[computed][:, inputs],
+        y[computed],
+        (bounds & ~np.isnan(values))[computed].any(axis=1),
+    )
     count = (~np.isnan(y)).sum(axis=1)
     target = np.nanmean(y, axis=1)
     repeated = (count > 1) & ~bound

@@ -171,7 +171,7 @@ def totals(emulators: Emulators, inputs: int, seed: int) -> dict[str, np.ndarray
     The share of its variance that would be left if all other inputs were known
     (`scipy.stats.sobol_indices`).
     """
-    found = {}
+    total_indices = {}
     for emulator in emulators.emulators:
         indices = scipy.stats.sobol_indices(
             # Twice, as scipy fails where there is one number of one input.
@@ -181,8 +181,10 @@ def totals(emulators: Emulators, inputs: int, seed: int) -> dict[str, np.ndarray
             rng=np.random.default_rng(seed),
         )
         # Estimates of an index near zero may be below it.
-        found[emulator.of.name] = np.clip(indices.total_order.reshape(2, inputs)[0], 0, None)
-    return found
+        total_indices[emulator.of.name] = np.clip(
+            indices.total_order.reshape(2, inputs)[0], 0, None
+        )
+    return total_indices
 
 
 def narrowing(
@@ -269,12 +271,12 @@ def runs_of(
         order = np.random.default_rng(problem.settings.seed).permutation(len(posterior.u))
         places = np.concatenate([places, posterior.u[order[len(places) : count]]])
         write_text(kept, json.dumps(places.tolist()))
-    found = {}
+    predictions = {}
     for name in problem.experiments:
         settings = [problem.settings_of(name, u) for u in places]
         # No replicas: the scatter of single runs belongs to the prediction.
-        found[name] = simulate(name, settings, problem.observables(name), 1, folder / name)
-    return found
+        predictions[name] = simulate(name, settings, problem.observables(name), 1, folder / name)
+    return predictions
 
 
 def beside(problem: InverseProblem, results: dict[str, Results], seed: int) -> list[dict[str, Any]]:

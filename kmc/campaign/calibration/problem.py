@@ -50,18 +50,22 @@ class Prior(Checked):
     @model_validator(mode="after")
     def _one_range(self) -> "Prior":
         kinds = ("uniform", "log_uniform", "normal")
-        given = [kind for kind in kinds if getattr(self, kind) is not None]
-        if len(given) != 1:
+        kinds_given = [kind for kind in kinds if getattr(self, kind) is not None]
+        if len(kinds_given) != 1:
             raise ValueError("it needs one of uniform, log_uniform and normal")
-        low, high = getattr(self, given[0])
-        if given[0] == "normal":
+        low, high = getattr(self, kinds_given[0])
+        if kinds_given[0] == "normal":
             if not high > 0:
                 raise ValueError(f"normal = [mean, {high:g}] has no width")
-        elif not low < high or (given[0] == "log_uniform" and low <= 0):
+        elif not low < high or (kinds_given[0] == "log_uniform" and low <= 0):
             ends = (
-                "above 0, the smaller first" if given[0] == "log_uniform" else "the smaller first"
+                "above 0, the smaller first"
+                if kinds_given[0] == "log_uniform"
+                else "the smaller first"
             )
-            raise ValueError(f"{given[0]} = [{low:g}, {high:g}] is no range: give its ends, {ends}")
+            raise ValueError(
+                f"{kinds_given[0]} = [{low:g}, {high:g}] is no range: give its ends, {ends}"
+            )
         return self
 
     @property
@@ -189,9 +193,9 @@ def read_problem(file: str | Path, waves: int | None = None) -> InverseProblem:
     quantity has no stated discrepancy.
     """
     path = catalogue.locate("calibrations", file)
-    given = catalogue.read_toml(path)
+    tables = catalogue.read_toml(path)
     try:
-        found = _File.model_validate(given)
+        found = _File.model_validate(tables)
     except ValidationError as error:
         item = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in item["loc"]) or "the file"
@@ -342,12 +346,12 @@ def _candidate(text: str, found: _File, path: Path) -> Measurable:
         of = Measurable(experiment, column, float(at))
     except ValueError:
         of = Measurable(experiment, column)
-    known = [n for n, e in found.experiments.items() if not e.held_out]
-    if math.isnan(of.charge) or column not in QUANTITIES.values() or experiment not in known:
+    fitted = [n for n, e in found.experiments.items() if not e.held_out]
+    if math.isnan(of.charge) or column not in QUANTITIES.values() or experiment not in fitted:
         raise InputError(
             f"calibrate.candidates in {path} has {text!r}",
             advice='Write "EXPERIMENT: COLUMN at CHARGE", such as "Li: height_um at 0.25". '
-            f"Experiments: {', '.join(known)}; columns: {', '.join(QUANTITIES.values())}.",
+            f"Experiments: {', '.join(fitted)}; columns: {', '.join(QUANTITIES.values())}.",
         )
     discrepancy_of(of, 1.0, found.discrepancy, path)
     return of
@@ -361,9 +365,9 @@ def _check_runs(problem: InverseProblem) -> None:
         origins = {key: f"{key} of {problem.source}" for key in changes}
         run = load_run(experiment.run, changes, origins=origins)
         load_parameters(run.system.params, run.parameters)
-        known = {*SYSTEMS[run.kind].samples, CAPACITY}
+        columns = {*SYSTEMS[run.kind].samples, CAPACITY}
         for of in problem.observables(name):
-            lacking = [column for column in needs(of) if column not in known]
+            lacking = [column for column in needs(of) if column not in columns]
             if lacking:
                 raise InputError(
                     f"{of.name} needs {', '.join(lacking)}, which {SYSTEMS[run.kind].noun} does "

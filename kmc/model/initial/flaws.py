@@ -78,14 +78,14 @@ def cap_sites(
     # Radius of the sphere that a cap of this foot and height belongs to.
     sphere = (radius_nm**2 + height_nm**2) / (2 * height_nm)
     spacing = lattice.layer_spacing_A / A_per_nm
-    found = []
+    by_layer = []
     for layer in range(min(lattice.layers, math.ceil(height_nm / spacing))):
         from_centre = (layer + 0.5) * spacing - (height_nm - sphere)
         if abs(from_centre) < sphere and (layer + 0.5) * spacing < height_nm:
             radius = math.sqrt(sphere**2 - from_centre**2)
             inside = np.flatnonzero(_in_plane_nm(lattice, layer, x_nm, y_nm) <= radius)
-            found.append(layer * lattice.sites_per_layer + inside)
-    return np.concatenate([np.empty(0, dtype=np.int64), *found])
+            by_layer.append(layer * lattice.sites_per_layer + inside)
+    return np.concatenate([np.empty(0, dtype=np.int64), *by_layer])
 
 
 def widest_nm(radius_nm: float, height_nm: float) -> float:

@@ -247,15 +247,17 @@ def calibration_page(folder: Path) -> html.Page:
         page.add("Predictions", drawn, html.Table(rows, head))
     if content["next"]:
         rows = []
-        for one in content["next"][:_ROWS]:
-            shares = (f"{100 * one['left'][name]:.0f} %" for name in inputs)
-            rows.append((f"{one['measure']}, to {one['to']}", *shares))
+        for measure in content["next"][:_ROWS]:
+            shares = (f"{100 * measure['left'][name]:.0f} %" for name in inputs)
+            rows.append((f"{measure['measure']}, to {measure['to']}", *shares))
         caption = "Share of the variance of an input that one more measurement leaves"
         page.add("What to measure next", html.Table(rows, ("measurement", *inputs), caption))
     errors = []
-    for one in content["emulators"]:
-        misfit = (html.number(one[k] and round(one[k], 2)) for k in ("rms_error", "beyond_2"))
-        errors.append((one["quantity"], one["settings"], *misfit))
+    for emulator in content["emulators"]:
+        misfit = (
+            html.number(emulator[k] and round(emulator[k], 2)) for k in ("rms_error", "beyond_2")
+        )
+        errors.append((emulator["quantity"], emulator["settings"], *misfit))
     caption = "Left-one-out errors over their standard deviation: 1 and 0.05 are right"
     found_by = html.Table(errors, ("quantity", "settings", "rms of errors", "beyond 2"), caption)
     sobol = [(name, *(f"{row[n]:.2f}" for n in inputs)) for name, row in content["sobol"].items()]

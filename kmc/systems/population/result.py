@@ -245,8 +245,8 @@ class PopulationRun(TableRun):
 
     def _inferred_from_lithium(self) -> str:
         """Inputs that have the values of lithium cells in a run of another metal."""
-        given = self.run["conditions"] | self.run["upscale"]
-        names = [key for key, value in OF_LITHIUM.items() if given.get(key) == value]
+        settings = self.run["conditions"] | self.run["upscale"]
+        names = [key for key, value in OF_LITHIUM.items() if settings.get(key) == value]
         if self.metal == "Li" or not names:
             return ""
         return f"; inferred from lithium cells, not {self.metal}: {', '.join(names)}"
@@ -273,9 +273,9 @@ class PopulationRun(TableRun):
                 f"; {percent(raised, 2)} of the rims have lips thinner than the cells: "
                 "contact is lost late (a smaller upscale.grid_um)"
             )
-        given = self.run["conditions"] | self.run["upscale"]
-        names = [key for key in _ASSUMED if math.isfinite(float(given.get(key) or math.inf))]
-        if self.samples["plated_um"][-1] > 0 and given.get("flaws_reopen"):
+        settings = self.run["conditions"] | self.run["upscale"]
+        names = [key for key in _ASSUMED if math.isfinite(float(settings.get(key) or math.inf))]
+        if self.samples["plated_um"][-1] > 0 and settings.get("flaws_reopen"):
             names.append("flaws_reopen")
         return f"{text}; assumed: {', '.join(names) or 'how fast voids round off'}"
 
@@ -303,8 +303,12 @@ class PopulationRun(TableRun):
         Raises `InputError`: a run without Mg, or of an earlier kmc that did not count what settled.
         """
         conditions, fraction = self.run["conditions"], self.run["system"]["mg_fraction"]
-        known = self.params.get("diffusivity_Mg_25C_cm2_s", {}).get("value")
-        if not fraction or "settled_um" not in self.samples or not (diffusivity_cm2_s or known):
+        tabulated_cm2_s = self.params.get("diffusivity_Mg_25C_cm2_s", {}).get("value")
+        if (
+            not fraction
+            or "settled_um" not in self.samples
+            or not (diffusivity_cm2_s or tabulated_cm2_s)
+        ):
             raise InputError(
                 f"{self.path} has no Mg that settling metal brings: system.mg_fraction = "
                 f"{fraction:g}",
@@ -317,10 +321,12 @@ class PopulationRun(TableRun):
             *(1.0, 0.0, 0.0, 0.0, float(conditions["electrode_thickness_um"]), 1.0),
             *(math.inf if way is None else float(way) for way in ways),
         )
-        found = MagnesiumProfile(fraction, 1e8 * float(diffusivity_cm2_s or known or 0.0), metal)
+        profile = MagnesiumProfile(
+            fraction, 1e8 * float(diffusivity_cm2_s or tabulated_cm2_s or 0.0), metal
+        )
         rows = self.samples
-        found.follow(rows["time_s"], rows["settled_um"], rows["supersaturation"])
-        return found
+        profile.follow(rows["time_s"], rows["settled_um"], rows["supersaturation"])
+        return profile
 
     def to_json(self) -> dict[str, Any]:
         """The numbers as plain data; NaN and infinity are null."""

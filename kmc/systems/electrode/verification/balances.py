@@ -220,7 +220,7 @@ def wrong_ways(run: Trajectory) -> Iterator[Breach]:
     if not (contact != by_li).any() and not rows["hops_Mg"].any():
         wrong = stripped != rows["strips"] - plates  # without Mg only L1 is stripped
     for row in np.flatnonzero(wrong)[:1]:
-        found = f"such that {stripped[row]} Li of L1 are stripped"
+        text = f"such that {stripped[row]} Li of L1 are stripped"
         expected = f"{rows['strips'][row] - plates[row]} as strips less plates"
         expected += " (L2 is stripped too beside Mg)"
-        yield Breach("layers", "/samples/hops_Li_L1_up", row, found, expected)
+        yield Breach("layers", "/samples/hops_Li_L1_up", row, text, expected)

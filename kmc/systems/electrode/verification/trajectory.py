@@ -42,7 +42,7 @@ def hamiltonians(run: Trajectory) -> list[Hamiltonian]:
     Raises `ValueError`, `TypeError`, `LookupError`: the record holds no Hamiltonian.
     """
     table = run.resolved["hamiltonian"]
-    found = []
+    hamiltonians = []
     for chemistry in run.resolved.get("interface", {}).get("chemistry") or [table]:
         phi = np.zeros((3, run.lattice.layers + 1), dtype=np.int64)
         for layer in (1, 2):
@@ -54,8 +54,8 @@ def hamiltonians(run: Trajectory) -> list[Hamiltonian]:
         # Sets of pairs alone do not have the other terms.
         K = _integers(table.get("coordination", np.zeros((4, 9, 7), dtype=int)), (4, 9, 7))
         bond_L1 = int(_integers(table.get("bond_L1", 0), ()))
-        found.append(Hamiltonian(bond1, bond2, phi, chi, counts, K, bond_L1))
-    return found
+        hamiltonians.append(Hamiltonian(bond1, bond2, phi, chi, counts, K, bond_L1))
+    return hamiltonians
 
 
 # --- record and lattice -----------------------------------------------------------------------
@@ -249,12 +249,12 @@ def _interfaces(run: Trajectory, energies: list[Hamiltonian]) -> dict[float, Int
         return {}
     box = (run.lattice, energies, run.chemistry)
     of_run = {"charge_transfer": settings, **resolved["run"]["conditions"]}
-    found = {}
+    columns = {}
     # Those of the run, and of steps at temperatures of their own.
     for entry in (of_run, *resolved.get("temperatures", [])):
         kelvin, own = float(entry["temperature_K"]), entry["charge_transfer"]
-        found[kelvin] = InterfaceColumns(*box, own, kelvin, valence_of(resolved))
-    return found
+        columns[kelvin] = InterfaceColumns(*box, own, kelvin, valence_of(resolved))
+    return columns
 
 
 def _interface_of(
