@@ -33,6 +33,8 @@ LITHIUM = {
     "hop of Li in the bulk": ("eV", 0.055),
     "self-diffusion of Li at 25 °C": ("cm²/s", None),
     "molar volume": ("cm³/mol", 12.97),
+    "vacancy of a bulk pair, shell 1": ("eV", None),
+    "vacancy of a bulk pair, shell 2": ("eV", None),
     "work of adhesion of Li on Li2S": ("J/m²", 0.39),
     "contact angle of Li on Li2S": ("°", 93.6),
 }

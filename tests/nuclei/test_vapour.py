@@ -10,6 +10,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from arithmetic import same_arithmetic
 
 from kmc.common import catalogue
 from kmc.model.parameters import load_parameters
@@ -49,10 +50,21 @@ def test_every_shipped_run_has_its_table_and_no_table_is_left_over():
 
 
 def _equal(surface: Surface) -> None:
+    """Equal to 1e-9; on another processor, whose walks take other ways, by five standard errors.
+
+    Those of four walkers are uncertain by a third, and footprint and height of a cluster have none.
+    """
     by_walks, table = vapour.walked(surface), vapour._free_energies(surface, False)
     for name in vapour.COLUMNS:
-        # Another processor may round otherwise; walks that differ would differ by their errors.
-        np.testing.assert_allclose(getattr(table, name), getattr(by_walks, name), atol=1e-9)
+        values, again = getattr(table, name), getattr(by_walks, name)
+        if same_arithmetic():
+            np.testing.assert_allclose(values, again, atol=1e-9)
+        elif name in ("ln_Z", "sampled_ln_Z"):
+            error = name.replace("ln_Z", "error") if "sampled" in name else "ln_Z_error"
+            errors = np.hypot(getattr(table, error), getattr(by_walks, error))
+            assert (np.abs(values - again) < 1e-9 + 5 * np.maximum(errors, errors.mean())).all()
+        elif "error" not in name:
+            np.testing.assert_allclose(values, again, rtol=0.05)
     assert replace(table, **{name: getattr(by_walks, name) for name in vapour.COLUMNS}) == by_walks
 
 

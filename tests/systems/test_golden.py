@@ -12,10 +12,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from arithmetic import same_arithmetic
 
 import kmc
 from kmc.common.json_files import json_safe
-from kmc.common.provenance import collect
 from kmc.errors import InputError
 from kmc.files.checkpoint import unpack
 from kmc.model.quantities import RETIRED
@@ -98,16 +98,6 @@ def numbers(path: Path) -> dict[str, np.ndarray]:
     with h5py.File(path, "r") as file:
         file.visititems(take)
     return found
-
-
-def same_arithmetic() -> bool:
-    """Whether libraries and processor are those that wrote the golden files, with AVX-512.
-
-    numpy's exp and log of a processor without it differ in the last bit.
-    """
-    if not {"numpy": "2.4.6", "numba": "0.68.1"}.items() <= collect().items():
-        return False
-    return "X86_V4" in np.show_config(mode="dicts")["SIMD Extensions"]["found"]
 
 
 def assert_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
