@@ -56,7 +56,7 @@ def template(file: str = "my_set.toml", base: str = "li_li2s") -> str:
         meaning = QUANTITIES[key]
         if meaning.role != "input":
             continue
-        about = f"{meaning.text} [{meaning.allowed}]"
+        about = f"{meaning.text} [{meaning.allowed()}]"
         lines = textwrap.wrap(about, _WIDTH, initial_indent="# ", subsequent_indent="# ")
         lines += [
             f"# [quantities.{shown_key(key, below.metal)}]",

@@ -172,7 +172,7 @@ class ParameterSet(validation.Checked):
                 advice = f'Give the value in {unit} and write unit = "{unit}".'
                 add(f'unit = "{quantity.unit}" {place} disagrees with the key', advice)
             if not meaning.allows(quantity.value):
-                advice = f"Allowed: {meaning.allowed} {unit}."
+                advice = f"Allowed: {meaning.allowed(unit)}."
                 add(f"value = {validation.show(quantity.value)} {place} is out of range", advice)
             for source in quantity.source:
                 if source not in self.sources:
@@ -373,7 +373,7 @@ def _override(
         if problem:
             problems.append(validation.Problem(f"{shown(name, given)} {problem}"))
         elif not QUANTITIES[key].allows(value):
-            advice = f"Allowed: {QUANTITIES[key].allowed} {unit_of(key)}."
+            advice = f"Allowed: {QUANTITIES[key].allowed(unit_of(key))}."
             problems.append(validation.Problem(f"{shown(name, given)} is out of range", advice))
         else:
             quantities[key] = Quantity(

@@ -9,6 +9,8 @@ import csv
 from pathlib import Path
 from typing import NamedTuple
 
+from kmc.common.units import DIMENSIONLESS
+
 
 class Meaning(NamedTuple):
     """One quantity of a parameter file; its unit is in the name of the key."""
@@ -25,12 +27,10 @@ class Meaning(NamedTuple):
     def allows(self, value: float) -> bool:
         return self.lowest <= value <= self.highest and not (self.positive and value <= 0)
 
-    @property
-    def allowed(self) -> str:
-        """The range as text."""
-        if self.positive:
-            return f"above 0 and at most {self.highest:g}"
-        return f"from {self.lowest:g} to {self.highest:g}"
+    def allowed(self, unit: str = DIMENSIONLESS) -> str:
+        """The range as text, with its unit."""
+        text = "above 0 and at most" if self.positive else f"from {self.lowest:g} to"
+        return f"{text} {self.highest:g} {unit}".removesuffix(f" {DIMENSIONLESS}")
 
 
 def _meaning(key: str, role: str, lowest: str, highest: str, text: str) -> Meaning:

@@ -13,6 +13,7 @@ from kmc.common import catalogue, units
 from kmc.errors import InputError
 from kmc.model import quantities
 from kmc.model.parameters import ParameterSet, Quantity, load_parameters
+from kmc.model.quantities import QUANTITIES
 
 SHIPPED = ("lattice_gas", "li_li2s", "limg_li2s")
 
@@ -222,6 +223,14 @@ def test_constants_are_those_of_the_si():
 )
 def test_unit_of_a_key(key, unit):
     assert units.unit_of(key) == unit
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [("second_shell_ratio", "from 0 to 2"), ("barrier_Li_eV", "from 0 to 10 eV")],
+)
+def test_a_range_has_a_unit_where_there_is_one(key, text):
+    assert QUANTITIES[key].allowed(units.unit_of(key)) == text
 
 
 def test_spellings_of_a_unit():
