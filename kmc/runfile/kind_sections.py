@@ -61,7 +61,7 @@ class Upscale(SystemSection):
     discs at once"""
     relaxation_constant: Annotated[Number, Field(gt=0, le=1e6)] = 10.0
     """C of the kinetic τ(R*) = R*³kT/(C D_v c_eq γΩ) = 1e4 s; of the order of 10"""
-    body: Literal["rigid", "viscous"] | None = None
+    body: Literal["rigid", "viscous"] | None = _optional("viscous")
     """how the metal above voids comes down: as a whole, or flowing by creep under the pressure;
     without it viscous where there is a pressure. The rigid body is that of a metal that does not
     creep, not the limit of no pressure: capillarity draws on a viscous one, too"""

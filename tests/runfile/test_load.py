@@ -220,6 +220,8 @@ def test_template_tells_units_and_ranges():
     assert "[K; above 0 and at most 1000000]" in text
     assert "[at least 0 and at most 0.7 (bcc Li dissolves no" in text
     assert max(map(len, text.splitlines())) <= 100
+    for scale in ("atoms", "cell"):  # TOML has no None
+        assert "None" not in template(scale=scale)
 
 
 # --- single values --------------------------------------------------------------------------------
