@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 def _numbers(ctx: click.Context, option: click.Parameter, text: str | None) -> tuple[float, ...]:
-    return ui.numbers_of(option.opts[0], text, "0.2,0.4,0.6")
+    example = {"--voids": "30,100", "--temperatures": "273.15,333.15"}.get(option.opts[0])
+    return ui.numbers_of(option.opts[0], text, example or "0.2,0.4,0.6")
 
 
 @click.command(

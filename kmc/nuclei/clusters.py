@@ -212,7 +212,7 @@ def learn_bias(
 def _unreached(n_max: int) -> InputError:
     return InputError(
         f"clusters of {n_max} vacancies were not reached",
-        advice="Give a smaller n_max, or a higher temperature.",
+        advice="Give a smaller n_max, or a higher temperature (in K).",
     )
 
 
